@@ -1,0 +1,46 @@
+"""intref: the bit-exact, integer-only transformer reference.
+
+    fm = intref.load("checkpoint_dir")          float model from safetensors
+    m = fm.quantize(recipe="w8a8-token")        integer model, proved free of overflow
+    r = m.run({"input_ids": ids})               integers only; r.outputs, r.digest
+    intref.write_golden(m, inputs, "gold/")     a golden package
+    intref.judge("gold/", dut="so:./dev.so")    a verdict on a device under test
+
+Names are loaded when first used: `import intref` imports no numba and no float code.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
+    from intref.golden import write_golden
+    from intref.model import Model
+    from intref.modelfile import open_model as open
+    from intref.ops import OPS
+    from intref.quantize import load
+    from intref.run import call, step
+    from intref.verify import judge
+
+_HOME = {
+    **dict.fromkeys(("BoundError", "FormatError", "IntrefError", "SpecError", "Unsupported"), "intref.errors"),
+    "OPS": "intref.ops",
+    "call": "intref.run",
+    "step": "intref.run",
+    "Model": "intref.model",
+    "open": "intref.modelfile",
+    "load": "intref.quantize",
+    "write_golden": "intref.golden",
+    "judge": "intref.verify",
+}
+__all__ = [
+    *("BoundError", "FormatError", "IntrefError", "Model", "OPS", "SpecError", "Unsupported"),
+    *("call", "judge", "load", "open", "step", "write_golden"),
+]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'intref' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), "open_model" if name == "open" else name)

@@ -1,0 +1,57 @@
+"""njit with a disk cache that no stale constant survives.
+
+numba's cache sees only the file of the function itself; ours lives in a directory named by the hash of all kernel
+sources, below NUMBA_CACHE_DIR or ~/.cache/intref. numba.config is put back: the user's own functions keep their cache.
+Where that directory cannot be written, functions are compiled anew in every process.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+from numba.core.caching import FunctionCache
+
+
+def _cache_directory() -> str:
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    root = os.environ.get("NUMBA_CACHE_DIR") or os.path.expanduser("~/.cache/intref")
+    return os.path.join(root, digest.hexdigest()[:16])
+
+
+def _writable(directory: str) -> bool:
+    try:
+        os.makedirs(directory, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(directory, os.W_OK | os.X_OK)
+
+
+class _Cache(FunctionCache):  # type: ignore[misc]
+    """A cache that a full or vanished disk does not turn into an error."""
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            self.disable()
+
+
+DIRECTORY = _cache_directory()
+ENABLED = _writable(DIRECTORY)
+
+
+def jit(fn: Callable[..., Any]) -> Any:
+    """fn compiled on first use for each combination of argument types; releases the GIL; // and % do not check for 0."""
+    dispatcher = numba.njit(nogil=True, error_model="numpy")(fn)
+    if ENABLED:
+        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, DIRECTORY
+        try:
+            dispatcher._cache = _Cache(fn)
+        finally:
+            numba.config.CACHE_DIR = before
+    return dispatcher

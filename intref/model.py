@@ -1,0 +1,193 @@
+"""The integer graph: nodes, constants, and what is declared of every tensor. Schema 1 of the model file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from intref.errors import FormatError, SpecError, Unsupported
+from intref.ops import OPS
+from intref.ops.op import dtype_range
+from intref.tensorfile import shown
+
+if TYPE_CHECKING:
+    import os
+
+    from intref.proof import Proof
+    from intref.run import Result
+
+SCHEMA = 1
+SPEC_VERSION = "0.1"
+EXACT = 1 << 53  # JSON numbers are exact below this
+DTYPES = ("int8", "uint8", "int16", "int32", "int64")
+
+
+@dataclass(frozen=True)
+class Node:
+    """One call of one op. inputs and outputs: port -> tensor. site: its place in the network. group: fused with."""
+
+    op: str
+    inputs: dict[str, str]
+    outputs: dict[str, str]
+    attrs: dict[str, Any] = field(default_factory=dict)
+    site: str = ""
+    group: str = ""
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """What is declared of a tensor: storage dtype, bits, range, axes (a size, or the name of a symbolic dimension).
+
+    low and high are None where the range is all that `bits` can hold (numbers beyond 2**53 are never in the header).
+    """
+
+    dtype: str
+    bits: int
+    signed: bool
+    axes: tuple[int | str, ...]
+    low: int | None = None
+    high: int | None = None
+
+    @property
+    def range(self) -> tuple[int, int]:
+        low, high = (-(1 << self.bits - 1), (1 << self.bits - 1) - 1) if self.signed else (0, (1 << self.bits) - 1)
+        return low if self.low is None else self.low, high if self.high is None else self.high
+
+
+def info(dtype: str, axes: tuple[int | str, ...], low: int, high: int) -> TensorInfo:
+    """The tightest declaration of a tensor whose values lie in [low, high]."""
+    signed = dtype != "uint8"
+    bits = max(1, (-low - 1 if low < 0 else 0).bit_length() + signed, high.bit_length() + signed)
+    return TensorInfo(dtype, bits, signed, axes, *(v if abs(v) < EXACT else None for v in (low, high)))
+
+
+@dataclass(frozen=True)
+class Model:
+    """An integer graph. Every number that affects a bit is in it; run reads nothing else.
+
+    dims: symbolic dimension -> largest size. inputs: tensor -> default fill (None: must be given). outputs: public
+    name -> tensor. scales: tensor -> (mantissa, exponent), for people; run never reads it. about: profile, recipe,
+    and whatever else tells where the model comes from, as text or integers.
+    """
+
+    nodes: tuple[Node, ...]
+    tensors: dict[str, TensorInfo]
+    constants: dict[str, np.ndarray]
+    inputs: dict[str, int | None]
+    outputs: dict[str, str]
+    dims: dict[str, int]
+    scales: dict[str, tuple[int, int]] = field(default_factory=dict)
+    states: tuple[dict[str, Any], ...] = ()
+    about: dict[str, Any] = field(default_factory=dict)
+
+    @cached_property
+    def attrs(self) -> tuple[dict[str, Any], ...]:
+        """The complete attributes of every node."""
+        return tuple(OPS[node.op].complete(node.attrs) for node in self.nodes)
+
+    @cached_property
+    def hash(self) -> str:
+        """SHA-256 of the model file's bytes."""
+        from intref import modelfile
+
+        return modelfile.file_hash(self)
+
+    def validate(self, where: str = "model") -> None:
+        """FormatError, naming where and the node or tensor, unless the graph is well formed."""
+        _check_nodes(self, where)
+        for name, value in self.constants.items():
+            _check_constant(where, name, value, self.tensors.get(name))
+        for name, declared in self.tensors.items():
+            for axis in declared.axes:
+                if isinstance(axis, str) and axis not in self.dims:
+                    raise FormatError(f"{where}: tensor {shown(name)}: axis {shown(axis)} is not among {[*self.dims]}")
+
+    def proof(self) -> "Proof":
+        """Bounds of every tensor and intermediate; BoundError unless the model is proved free of overflow."""
+        from intref.proof import prove
+
+        return prove(self)
+
+    def run(self, inputs: Mapping[str, Any], backend: str = "fast", trace: str | None = None, **options: Any) -> "Result":
+        """Run with integers only.
+
+        inputs: name -> integer array [B, T] (input_ids; attention_mask and token_type_ids have defaults). backend: fast
+        or reference, the same bits. trace: None, "all" or a pattern such as "L0.*" (comma separated).
+        SpecError if an input does not fit the model.
+        """
+        from intref.run import run
+
+        return run(self, inputs, backend, trace, **options)
+
+    def save(self, path: "str | os.PathLike[str]") -> None:
+        """Write the model file (schema 1), atomically: the same model gives the same bytes."""
+        from intref import modelfile
+
+        modelfile.save(self, path)
+
+
+def _check_nodes(model: Model, where: str) -> None:
+    known = {*model.constants, *model.inputs}
+    for name in known:
+        if name not in model.tensors:
+            raise FormatError(f"{where}: tensor {shown(name)} must be declared, it is not")
+    for i, node in enumerate(model.nodes):
+        _check_node(model, node, f"{where}: node {i} ({shown(node.site)}, op {shown(node.op)})", known)
+    for public, name in model.outputs.items():
+        if name not in known:
+            raise FormatError(f"{where}: output {shown(public)} names tensor {shown(name)}, which no node makes")
+    if extra := model.tensors.keys() - known:
+        raise FormatError(f"{where}: tensor {shown(min(extra))} is declared, but no input, constant or node makes it")
+
+
+def _check_node(model: Model, node: Node, at: str, known: set[str]) -> None:
+    if node.op not in OPS:
+        raise Unsupported(f"{at}: there is no such op, only {', '.join(OPS)}")
+    op = OPS[node.op]
+    if node.version != op.version:
+        raise Unsupported(f"{at}: version {shown(node.version)} is not supported, this release has {op.version}")
+    for ports, declared, word in ((node.inputs, op.inputs, "inputs"), (node.outputs, op.outputs, "outputs")):
+        if ports.keys() != declared.keys():
+            raise FormatError(f"{at}: {word} must be {[*declared]}, not {shown([*ports])}")
+    for name in node.inputs.values():
+        if name not in known:
+            raise FormatError(f"{at}: input tensor {shown(name)} is not made by an earlier node")
+    for name in node.outputs.values():
+        if name in known or name not in model.tensors:
+            state = "made twice" if name in known else "not declared"
+            raise FormatError(f"{at}: output tensor {shown(name)} is {state}")
+        known.add(name)
+    try:
+        attrs = op.complete(node.attrs)
+    except SpecError as error:
+        raise FormatError(f"{at}: {error}") from None
+    dtypes = op.output_dtypes({p: model.tensors[t].dtype for p, t in node.inputs.items()}, attrs)
+    for port, name in node.outputs.items():
+        if dtypes[port] != model.tensors[name].dtype:
+            raise FormatError(f"{at}: tensor {shown(name)} must be {dtypes[port]}, not {model.tensors[name].dtype}")
+
+
+def _check_constant(where: str, name: str, value: np.ndarray, declared: TensorInfo | None) -> None:
+    at = f"{where}: constant {shown(name)}"
+    if declared is None:
+        raise FormatError(f"{at} must be declared, it is not")
+    if value.dtype.name != declared.dtype or value.shape != declared.axes:
+        raise FormatError(
+            f"{at} must be {declared.dtype} {list(declared.axes)}, not {value.dtype.name} {list(value.shape)}"
+        )
+    low, high = declared.range
+    if value.size and (value.min() < low or value.max() > high):
+        raise FormatError(f"{at} must lie in [{low}, {high}], not [{value.min()}, {value.max()}]")
+
+
+def check_declared(where: str, name: str, declared: TensorInfo) -> None:
+    """FormatError unless dtype, bits, sign and range agree with one another."""
+    if declared.dtype not in DTYPES:
+        raise FormatError(f"{where}: tensor {shown(name)}: dtype must be one of {DTYPES}, not {shown(declared.dtype)}")
+    low, high = dtype_range(declared.dtype)
+    inside = low <= declared.range[0] <= declared.range[1] <= high
+    if not 1 <= declared.bits <= 64 or not inside or declared.signed != (low < 0):
+        raise FormatError(f"{where}: tensor {shown(name)}: bits, signed, low and high do not fit {declared.dtype}")

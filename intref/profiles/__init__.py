@@ -1,0 +1,96 @@
+"""Profiles: which op, with which attributes, stands at each site of a model. Plain data, read strictly."""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from intref.errors import FormatError, Unsupported
+from intref.intmath import ROUNDS_UP
+from intref.ops import OPS
+
+HERE = Path(__file__).parent
+HEAD = ("name", "about", "source", "status")
+STATUSES = ("stable", "experimental")
+CLAMPS = ("full", "symmetric")
+# Site -> the keys it may have beside op, and the values allowed (a type, or a choice).
+SITES: dict[str, dict[str, Any]] = {
+    "embedding": {"scale": ("table", "sum")},
+    "embedding_sum": {"rounding": tuple(ROUNDS_UP)},
+    "norm": {},
+    "linear_input": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS},
+    "linear": {},
+    "attention_input": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS, "scale": ("tensor", "head")},
+    "scores": {},
+    "softmax": {},
+    "context": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS},
+    "residual": {"rounding": tuple(ROUNDS_UP), "spare_bits": int},
+    "activation": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS},
+    "pooler": {"rounding": tuple(ROUNDS_UP), "output": ("int8", "int16")},
+    "pooling": {"fraction_bits": int},
+    "logits": {"rounding": tuple(ROUNDS_UP)},
+}
+
+
+@dataclass(frozen=True)
+class Profile:
+    """name, where it comes from, and sites: site -> {op, attributes}."""
+
+    name: str
+    about: str
+    source: str
+    status: str
+    sites: Mapping[str, Mapping[str, Any]]
+
+
+def names() -> list[str]:
+    """The profiles that come with intref."""
+    return sorted(path.stem for path in HERE.glob("*.toml"))
+
+
+def load_profile(name: str | os.PathLike[str]) -> Profile:
+    """A profile by name, or from a TOML file by path; FormatError or Unsupported, one line, if it is not one."""
+    path = HERE / f"{name}.toml" if str(name) in names() else Path(name)
+    if not path.is_file():
+        raise Unsupported(f"profile {str(name)!r}: there is no such file, and no profile but {', '.join(names())}")
+    table = read_toml(path)
+    if missing := [key for key in (*HEAD, *SITES) if key not in table]:
+        raise FormatError(f"{path}: profile must have {missing[0]!r}")
+    if unknown := table.keys() - {*HEAD, *SITES}:
+        raise FormatError(f"{path}: key {min(unknown)!r} is unknown, sites are {', '.join(SITES)}")
+    for key in HEAD:
+        if not isinstance(table[key], str):
+            raise FormatError(f"{path}: {key} must be text, not {table[key]!r}")
+    if table["status"] not in STATUSES:
+        raise FormatError(f"{path}: status must be one of {', '.join(STATUSES)}, not {table['status']!r}")
+    for site, allowed in SITES.items():
+        _check_site(path, site, table[site], allowed)
+    return Profile(*(table[key] for key in HEAD), {site: table[site] for site in SITES})
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as a dict; FormatError with the line if it is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise FormatError(f"{path}: not TOML: {error}") from None
+    except OSError as error:
+        raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
+
+
+def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -> None:
+    if not isinstance(table, dict) or "op" not in table:
+        raise FormatError(f"{path}: site {site!r} must be a table with the key 'op'")
+    if table["op"] not in OPS:
+        raise Unsupported(f"{path}: site {site!r}: there is no op {table['op']!r}, only {', '.join(OPS)}")
+    for key, value in table.items():
+        if key == "op":
+            continue
+        kinds = allowed.get(key)
+        if kinds is None:
+            raise FormatError(f"{path}: site {site!r}: key {key!r} is unknown, keys are op, {', '.join(allowed)}")
+        fits = type(value) is int and 0 <= value <= 16 if kinds is int else value in kinds
+        if not fits:
+            raise FormatError(f"{path}: site {site!r}: {key} must be {kinds if kinds is not int else '0..16'}, not {value!r}")

@@ -1,0 +1,131 @@
+"""Bounds over a whole graph, with the actual constants and the largest sizes: what is not proved is refused."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from intref.errors import BoundError, SpecError
+from intref.model import Model, Node, TensorInfo, info
+from intref.numbertypes import Interval, Tracer
+from intref.ops import OPS
+from intref.ops.op import Op, dtype_range
+
+INT64 = 63  # bits of a magnitude that int64 holds
+
+
+@dataclass(frozen=True)
+class Proof:
+    """ranges: tensor -> (low, high), proved. widest: node index -> (bits of its widest intermediate, its text)."""
+
+    ranges: dict[str, tuple[int, int]]
+    widest: tuple[tuple[int, str], ...]
+
+
+class Prover:
+    """Bounds of a graph that grows node by node; lowering declares each tensor by what this returns."""
+
+    def __init__(self, dims: dict[str, int]):
+        self.dims = dims
+        self.intervals: dict[str, Interval] = {}
+        self.axes: dict[str, tuple[int | str, ...]] = {}
+        self.widest: list[tuple[int, str]] = []
+
+    def constant(self, name: str, value: np.ndarray) -> None:
+        self.intervals[name] = Interval(value, dtype=value.dtype.name)
+        self.axes[name] = value.shape
+
+    def given(self, name: str, declared: TensorInfo) -> None:
+        """An input: anything in its declared range, symbolic axes at size 1."""
+        shape = [1 if isinstance(a, str) else a for a in declared.axes]
+        low, high = declared.range
+        self.intervals[name] = Interval(np.full(shape, low), np.full(shape, high), declared.dtype)
+        self.axes[name] = declared.axes
+
+    def node(self, node: Node, axes: dict[str, tuple[int | str, ...]]) -> dict[str, TensorInfo]:
+        """Declarations of the node's outputs, their axes by port given; BoundError names node, tensor and numbers."""
+        op = OPS[node.op]
+        at = f"node {node.site or node.op} (op {node.op})"
+        largest = self._outputs(op, node, at, expand=True)
+        results = {port: value.hull(_symbolic(axes[port], value)) for port, value in largest.items()}
+        if any(isinstance(a, str) for name in node.inputs.values() for a in self.axes[name]) and op.reduces:
+            for port, value in self._outputs(op, node, at, expand=False).items():
+                results[port] = _union(results[port], value)
+        return {port: self._declare(node.outputs[port], value, axes[port], at) for port, value in results.items()}
+
+    def _declare(self, name: str, value: Interval, axes: tuple[int | str, ...], at: str) -> TensorInfo:
+        shape = tuple(1 if isinstance(a, str) else a for a in axes)
+        if value.shape != shape:
+            raise BoundError(f"{at}: tensor {name!r} has axes {list(axes)}, but the op makes {list(value.shape)}")
+        self.intervals[name], self.axes[name] = value, axes
+        return info(value.dtype, axes, value.min(), value.max())
+
+    def _outputs(self, op: Op, node: Node, at: str, expand: bool) -> dict[str, Interval]:
+        tensors = {port: self._input(op, port, name, expand) for port, name in node.inputs.items()}
+        try:
+            attrs = op.check(tensors, node.attrs)
+            values, log = op.trace(tensors, attrs)
+        except (BoundError, SpecError) as error:
+            ranges = ", ".join(f"{p} {n!r} in [{tensors[p].min()}, {tensors[p].max()}]" for p, n in node.inputs.items())
+            raise BoundError(f"{at} is not proved free of overflow: {error}; inputs {ranges}") from None
+        if expand:
+            self.widest.append(_widest(log, at, node))
+        dtypes = op.output_dtypes({port: t.dtype for port, t in tensors.items()}, attrs)
+        return {port: _narrowed(values[port].value, dtypes[port], at, node.outputs[port]) for port in op.outputs}
+
+    def _input(self, op: Op, port: str, name: str, expand: bool) -> Interval:
+        value, axes = self.intervals[name], self.axes[name]
+        form = op.inputs[port].form(len(axes)) or []
+        shape = [
+            self.dims[a] if expand and isinstance(a, str) and named in op.reduces else size
+            for a, named, size in zip(axes, form, value.shape)
+        ]
+        return value if tuple(shape) == value.shape or not form else value.broadcast(shape)
+
+
+def prove(model: Model) -> Proof:
+    """Bounds of every tensor of the model; BoundError if an intermediate may leave int64 or a tensor its declaration."""
+    prover = Prover(model.dims)
+    for name, value in model.constants.items():
+        prover.constant(name, value)
+    for name in model.inputs:
+        prover.given(name, model.tensors[name])
+    for node in model.nodes:
+        prover.node(node, {port: model.tensors[name].axes for port, name in node.outputs.items()})
+        for name in node.outputs.values():
+            _check_declared(node, name, prover.intervals[name], model.tensors[name])
+    ranges = {name: (value.min(), value.max()) for name, value in prover.intervals.items()}
+    return Proof(ranges, tuple(prover.widest))
+
+
+def _check_declared(node: Node, name: str, proved: Interval, declared: TensorInfo) -> None:
+    low, high = declared.range
+    if proved.min() < low or proved.max() > high:
+        raise BoundError(
+            f"node {node.site or node.op} (op {node.op}): tensor {name!r} is declared in [{low}, {high}], "
+            f"but [{proved.min()}, {proved.max()}] is what can be proved"
+        )
+
+
+def _symbolic(axes: tuple[int | str, ...], value: Interval) -> tuple[int, ...]:
+    return tuple(i for i, a in enumerate(axes[: value.ndim]) if isinstance(a, str))
+
+
+def _union(a: Interval, b: Interval) -> Interval:
+    return Interval(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.dtype)
+
+
+def _narrowed(value: Any, dtype: str, at: str, name: str) -> Interval:
+    low, high = dtype_range(dtype)
+    if value.min() < low or value.max() > high:
+        raise BoundError(f"{at}: tensor {name!r} is {dtype}, but may reach [{value.min()}, {value.max()}]")
+    value.dtype = dtype
+    return value
+
+
+def _widest(log: list[Tracer], at: str, node: Node) -> tuple[int, str]:
+    """(bits, text) of the widest intermediate, sign not counted; BoundError if int64 does not hold it."""
+    bits, text = max(((max(-1 - int(t.value.min()), int(t.value.max())).bit_length(), t.text) for t in log), key=lambda w: w[0])
+    if bits > INT64:
+        raise BoundError(f"{at} is not proved free of overflow: intermediate {text} may need {bits + 1} bits, int64 has 64")
+    return bits, text

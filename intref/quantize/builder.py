@@ -1,0 +1,82 @@
+"""Grows an integer model node by node, proving the bounds of every tensor as it is made."""
+
+from typing import Any
+
+import numpy as np
+
+from intref.model import Model, Node, TensorInfo, info
+from intref.ops import OPS
+from intref.proof import Prover
+
+Axes = tuple[int | str, ...]
+Array = np.ndarray[Any, Any]
+
+
+class Builder:
+    """Nodes, constants and declarations of a model under construction; BoundError at the first node not proved."""
+
+    def __init__(self, dims: dict[str, int]):
+        self.dims = dims
+        self.prover = Prover(dims)
+        self.nodes: list[Node] = []
+        self.tensors: dict[str, TensorInfo] = {}
+        self.constants: dict[str, Array] = {}
+        self.inputs: dict[str, int | None] = {}
+        self.outputs: dict[str, str] = {}
+        self.scales: dict[str, tuple[int, int]] = {}
+
+    def input(self, name: str, dtype: str, low: int, high: int, default: int | None) -> str:
+        """A model input [B T]."""
+        self.inputs[name] = default
+        self.tensors[name] = info(dtype, ("B", "T"), low, high)
+        self.prover.given(name, self.tensors[name])
+        return name
+
+    def constant(self, name: str, value: Any, dtype: str) -> str:
+        """A constant; one of the same name must hold the same values."""
+        value = np.asarray(value)
+        array = np.ascontiguousarray(value.astype(dtype))
+        assert np.array_equal(array, value), f"{name} does not fit {dtype}"
+        if name not in self.constants:
+            self.constants[name] = array
+            self.tensors[name] = info(dtype, array.shape, int(array.min()), int(array.max()))
+            self.prover.constant(name, array)
+        assert np.array_equal(self.constants[name], array), f"{name} is given twice"
+        return name
+
+    def node(
+        self, op: str, site: str, inputs: dict[str, Any], attrs: dict[str, Any] | None = None, **axes: Axes
+    ) -> dict[str, str]:
+        """Append a node. inputs: port -> tensor name, or the value of a constant, which is named site.port.
+
+        axes: output port -> axes. The tensor of the first output is named as the site, others site.port.
+        """
+        ports = {port: self._tensor(op, site, port, given) for port, given in inputs.items()}
+        outputs = {port: site if i == 0 else f"{site}.{port}" for i, port in enumerate(OPS[op].outputs)}
+        node = Node(op, ports, outputs, dict(attrs or {}), site, version=OPS[op].version)
+        declared = self.prover.node(node, axes)
+        self.tensors.update({outputs[port]: d for port, d in declared.items()})
+        self.nodes.append(node)
+        return outputs
+
+    def _tensor(self, op: str, site: str, port: str, given: Any) -> str:
+        if isinstance(given, str):
+            return given
+        return self.constant(f"{site}.{port}", given, OPS[op].inputs[port].dtype.split()[0])
+
+    def axes(self, name: str) -> Axes:
+        return self.tensors[name].axes
+
+    def scale(self, name: str, scale: float) -> None:
+        """Note the scale of a tensor, for people."""
+        numerator, denominator = float(scale).as_integer_ratio()
+        twos = (numerator & -numerator).bit_length() - 1
+        self.scales[name] = numerator >> twos, twos - (denominator.bit_length() - 1)
+
+    def model(self, about: dict[str, Any]) -> Model:
+        """The finished model, validated."""
+        model = Model(
+            tuple(self.nodes), self.tensors, self.constants, self.inputs, self.outputs, self.dims, self.scales, (), about
+        )
+        model.validate()
+        return model

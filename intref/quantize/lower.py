@@ -1,0 +1,103 @@
+"""Lowering: a float model, its calibrated ranges, a recipe and a profile become an integer model. The last float."""
+
+from typing import Any
+
+from intref.model import Model
+from intref.profiles import Profile
+from intref.quantize.builder import Builder
+from intref.quantize.graph import FloatModel
+from intref.quantize.observe import Progress, Ranges
+from intref.quantize.recipe import Recipe
+from intref.quantize.sites import SPREAD, Lowering, Value, rescaled
+
+MAX_BATCH = 1 << 12
+
+
+def lower(
+    model: FloatModel, ranges: Ranges, recipe: Recipe, profile: Profile, about: dict[str, Any], progress: Progress
+) -> Model:
+    """The integer model of a post-norm encoder; BoundError names the first node that is not proved."""
+    config = model.config
+    build = Builder({"B": MAX_BATCH, "T": min(config.max_tokens, 512)})
+    graph = _Graph(model, Lowering(build, ranges, recipe, profile, config.heads))
+    x = graph.embed()
+    for i in range(config.layers):
+        x = graph.layer(f"L{i}", x)
+        progress("lower", i + 1, config.layers)
+    graph.finish(x)
+    return build.model({**about, "profile": profile.name, "recipe": recipe.name, "family": model.family})
+
+
+class _Graph:
+    """The walk over the sites of a post-norm encoder."""
+
+    def __init__(self, model: FloatModel, low: Lowering):
+        self.model, self.low, self.build = model, low, low.build
+        self.config, self.weights = model.config, model.weights
+        self.ids = self.build.input("input_ids", "int32", 0, self.config.vocab - 1, None)
+        self.mask = self.build.input("attention_mask", "int8", 0, 1, 1)
+        self.types = self.build.input("token_type_ids", "int32", 0, self.config.type_vocab - 1, 0)
+
+    def embed(self) -> Value:
+        config = self.config
+        start = config.position_offset + (config.position_form == "count")
+        attrs = {"form": config.position_form, "start": start}
+        positions = self.build.node("positions", "emb.positions", {"mask": self.mask}, attrs, positions=("B", "T"))
+        word, kind, place = (
+            self.low("embedding", ids, self.weights[f"emb.{name}"], f"emb.{name}")
+            for name, ids in (("word", self.ids), ("type", self.types), ("position", positions["positions"]))
+        )
+        typed = self.low("embedding_sum", word, kind, "emb.typed")
+        return self._norm(self.low("embedding_sum", typed, place, "emb.sum"), "emb.norm")
+
+    def _norm(self, x: Value, site: str) -> Value:
+        weight, bias = self.weights[f"{site}.weight"], self.weights[f"{site}.bias"]
+        return self.low("norm", x, site, weight, bias, self.config.norm_eps)
+
+    def _linear(self, x: Value, name: str, floor: float = 0.0) -> Value:
+        return self.low("linear", x, name, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], floor=floor)
+
+    def _stream(self, x: Value, site: str) -> Value:
+        """A norm's output as the residual stream carries it: fixed point as it is, raw sums rescaled."""
+        low, bits = self.low, self.low.recipe.residual_bits
+        if x.offset is None:
+            return x
+        if bits == low.recipe.activation_bits:
+            return low("linear_input", x, site)
+        return rescaled(low, x, f"{site}.stream", low.wide_scale(site, bits), bits, low.site("linear_input"))
+
+    def layer(self, site: str, x: Value) -> Value:
+        low, before = self.low, "emb.norm" if site == "L0" else f"L{int(site[1:]) - 1}.ffn.norm"
+        src = low("linear_input", x, before)
+        stream = self._stream(x, before)
+        q, k, v = (low("attention_input", self._linear(src, f"{site}.{n}"), f"{site}.{n}") for n in "qkv")
+        scored = low("scores", q, k, f"{site}.scores", self.config.head_width)
+        p, total = low("softmax", scored, self.mask, f"{site}.softmax")  # type: ignore[misc]
+        context = low("context", p, total, v, f"{site}.context")
+        acc = self._linear(low("linear_input", context, f"{site}.context"), f"{site}.attn.out")
+        y = self._norm(low("residual", acc, stream, f"{site}.attn.sum"), f"{site}.attn.norm")
+        src = low("linear_input", y, f"{site}.attn.norm")
+        stream = self._stream(y, f"{site}.attn.norm")
+        act = low("activation", self._linear(src, f"{site}.ffn.up", floor=2.0**-SPREAD), f"{site}.ffn.act")
+        acc = self._linear(low("linear_input", act, f"{site}.ffn.act"), f"{site}.ffn.down")
+        return self._norm(low("residual", acc, stream, f"{site}.ffn.sum"), f"{site}.ffn.norm")
+
+    def finish(self, x: Value) -> None:
+        """The outputs of the model's heads."""
+        last, outputs = f"L{self.config.layers - 1}.ffn.norm", self.build.outputs
+        hidden = self._stream(x, last)
+        outputs["last_hidden_state"] = hidden.tensor
+        if "sentence" in self.model.heads:
+            outputs["sentence_embedding"] = self.low("pooling", hidden, self.mask, "sentence_embedding").tensor
+        if "pooler" in self.model.heads:
+            pooled = self._pooler(x if x.offset is None else self.low("linear_input", x, last), last)
+            outputs["pooler_output"] = pooled.tensor
+            if "classifier" in self.model.heads:
+                acc = self._linear(self.low("linear_input", pooled, "pooler"), "classifier")
+                outputs["logits"] = self.low("logits", acc, "logits").tensor
+
+    def _pooler(self, x: Value, last: str) -> Value:
+        axes = ("B", self.config.width)
+        first = self.build.node("select_token", "pooler.token", {"x": x.tensor}, {"index": 0}, y=axes)["y"]
+        src = self.low("linear_input", Value(first, x.scale), "pooler.token")
+        return self.low("pooler", self._linear(src, "pooler"), "pooler")

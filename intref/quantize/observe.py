@@ -1,0 +1,111 @@
+"""What calibration sees at every site of the float graph: peaks, histograms, and the ranges taken from them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from intref.errors import SpecError
+from intref.quantize.graph import FloatModel
+from intref.quantize.scales import symmetric_range
+
+BINS = 1 << 14  # of |x| between 0 and the site's peak
+OBSERVERS = ("minmax", "percentile", "mse")
+Floats = NDArray[Any]
+Progress = Callable[[str, int, int], None]  # what, done, total
+
+
+@dataclass
+class Site:
+    """channels: max |x| along the last axis [D]. squares: the largest sum of squares of a centered row."""
+
+    channels: Floats
+    squares: float = 0.0
+    counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+
+    @property
+    def peak(self) -> float:
+        return float(self.channels.max())
+
+
+class Ranges:
+    """Ranges of every site, over attended tokens only."""
+
+    def __init__(self, sites: dict[str, Site]):
+        self.sites = sites
+
+    def peak(self, site: str) -> float:
+        return self.sites[site].peak
+
+    def heads(self, site: str, heads: int) -> Floats:
+        """max |x| of each head: [H]."""
+        return self.sites[site].channels.reshape(heads, -1).max(axis=1).astype(np.float64)
+
+    def squares(self, site: str) -> float:
+        return self.sites[site].squares
+
+    def clip(self, site: str, observer: str, percentile: float, bits: int) -> float:
+        """The range [-clip, clip] that an observer takes for an integer of `bits` bits."""
+        seen = self.sites[site]
+        if observer == "minmax" or not seen.counts.any():
+            return seen.peak
+        if observer == "percentile":
+            total = np.cumsum(seen.counts)
+            return seen.peak * (int(np.searchsorted(total, total[-1] * percentile / 100)) + 1) / BINS
+        return _least_square_error(seen, bits)
+
+
+def _least_square_error(seen: Site, bits: int) -> float:
+    """The clip with the least squared error of rounding and clipping, of 100 evenly spaced ones."""
+    centre = (np.arange(BINS) + 0.5) * seen.peak / BINS
+    best = (np.inf, seen.peak)
+    for clip in np.linspace(seen.peak / 100, seen.peak, 100):
+        step = clip / symmetric_range(bits)
+        error = np.minimum(np.rint(centre / step), symmetric_range(bits)) * step - centre
+        best = min(best, (float(np.dot(seen.counts, error * error)), float(clip)))
+    return best[1]
+
+
+def observe(model: FloatModel, batches: Iterable[Mapping[str, Any]], histograms: bool, progress: Progress) -> Ranges:
+    """Run the float graph over the batches, once for peaks and, if asked for, once more for histograms."""
+    batches = list(batches)
+    if not batches:
+        raise SpecError("calibration: expected at least one batch of token ids, found none")
+    sites: dict[str, Site] = {}
+    for i, batch in enumerate(batches):
+        model.run(batch, lambda site, x, mask: _see_peaks(sites, site, x, mask))
+        progress("calibrate: ranges", i + 1, len(batches))
+    for i, batch in enumerate(batches if histograms else ()):
+        model.run(batch, lambda site, x, mask: _see_counts(sites, site, x, mask))
+        progress("calibrate: histograms", i + 1, len(batches))
+    return Ranges(sites)
+
+
+def _attended(x: Floats, mask: NDArray[np.int8]) -> Floats:
+    """Rows [N D] of attended tokens; a site without a token axis has one row a sequence."""
+    if x.ndim == 3:
+        return x[mask != 0]
+    return x.reshape(-1, x.shape[-1])
+
+
+def _see_peaks(sites: dict[str, Site], site: str, x: Floats, mask: NDArray[np.int8]) -> None:
+    if x.ndim == 4:  # scores: their range follows from those of q and k
+        return
+    rows = _attended(x, mask)
+    if not len(rows):
+        return
+    seen = sites.setdefault(site, Site(np.zeros(rows.shape[1])))
+    seen.channels = np.maximum(seen.channels, np.abs(rows).max(axis=0))
+    if site.endswith(".sum"):
+        centered = rows.astype(np.float64) - rows.mean(axis=1, keepdims=True)
+        seen.squares = max(seen.squares, float((centered * centered).sum(axis=1).max()))
+
+
+def _see_counts(sites: dict[str, Site], site: str, x: Floats, mask: NDArray[np.int8]) -> None:
+    if x.ndim == 4 or site not in sites or not sites[site].peak:
+        return
+    seen = sites[site]
+    bins = np.minimum(np.abs(_attended(x, mask)) * (BINS / seen.peak), BINS - 1).astype(np.int64)
+    seen.counts += np.bincount(bins.ravel(), minlength=BINS)

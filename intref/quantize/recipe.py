@@ -1,0 +1,126 @@
+"""Recipes: the quantization method as data, and `quantize`, which carries one out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from intref.errors import FormatError, Unsupported
+from intref.profiles import load_profile, read_toml
+
+if TYPE_CHECKING:
+    from intref.model import Model
+    from intref.quantize.graph import FloatModel
+    from intref.quantize.observe import Progress, Ranges
+
+RECIPES = Path(__file__).parent / "recipes"
+FORMS = ("symmetric", "ibert")
+OBSERVERS = ("minmax", "percentile", "mse")
+# table -> key -> what it must be: a tuple of choices, or (low, high) of a number.
+TABLES: dict[str, dict[str, Any]] = {
+    "weights": {"bits": (2, 8), "form": FORMS},
+    "activations": {"bits": (2, 8), "observer": OBSERVERS, "percentile": (50.0, 100.0)},
+    "wide": {
+        "observer": ("minmax",),
+        "headroom": (1.0, 16.0),
+        "embedding_bits": (8, 24),
+        "sum_bits": (8, 24),
+        "residual_bits": (8, 24),
+        "output_bits": (8, 24),
+    },
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Bit widths, observers and headroom; the profile says with which ops."""
+
+    name: str
+    profile: str
+    weight_bits: int
+    weight_form: str
+    activation_bits: int
+    observer: str
+    percentile: float
+    headroom: float
+    embedding_bits: int
+    sum_bits: int
+    residual_bits: int
+    output_bits: int
+
+    def clip(self, ranges: "Ranges", site: str) -> float:
+        """The range [-clip, clip] of an activation of few bits."""
+        return ranges.clip(site, self.observer, self.percentile, self.activation_bits)
+
+
+def names() -> list[str]:
+    """The recipes that come with intref."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by name, or from a TOML file by path; FormatError or Unsupported, one line, if it is not one."""
+    path = RECIPES / f"{name}.toml" if name in names() else Path(name)
+    if not path.is_file():
+        raise Unsupported(f"recipe {name!r}: there is no such file, and no recipe but {', '.join(names())}")
+    table = read_toml(path)
+    for key in ("name", "about", "profile"):
+        if not isinstance(table.get(key), str):
+            raise FormatError(f"{path}: {key} must be text, not {table.get(key)!r}")
+    if unknown := table.keys() - {"name", "about", "profile", *TABLES}:
+        raise FormatError(f"{path}: key {min(unknown)!r} is unknown")
+    weights, activations, wide = (_checked(path, key, table.get(key)) for key in TABLES)
+    return Recipe(
+        table["name"],
+        table["profile"],
+        *weights.values(),
+        *activations.values(),
+        **{key: value for key, value in wide.items() if key != "observer"},
+    )
+
+
+def _checked(path: Path, name: str, table: Any) -> dict[str, Any]:
+    keys = TABLES[name]
+    if not isinstance(table, dict) or table.keys() != keys.keys():
+        raise FormatError(f"{path}: table {name!r} must have the keys {', '.join(keys)}, not {table!r}")
+    for key, value in table.items():
+        allowed = keys[key]
+        if isinstance(allowed[0], str):
+            fits = value in allowed
+        else:
+            fits = type(value) in (int, type(allowed[0])) and allowed[0] <= value <= allowed[1]
+        if not fits:
+            raise FormatError(f"{path}: {name}.{key} must be in {allowed}, not {value!r}")
+    return {key: table[key] for key in keys}
+
+
+def quantize(
+    model: "FloatModel",
+    recipe: str = "w8a8-token",
+    profile: str | None = None,
+    calib: Iterable[Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    progress: "Progress | None" = None,
+) -> "Model":
+    """The integer model that a recipe makes of a float one, proved free of overflow.
+
+    recipe, profile: a name or the path of a TOML file; profile defaults to the recipe's. calib: batches of inputs
+    (input_ids [B, T], optionally attention_mask, token_type_ids); None: the model's own calibration set, or token ids
+    drawn from `seed`, and about["calibration"] says which. progress(what, done, total) is called as work goes on.
+    """
+    from intref.quantize.calibration import batches_for
+    from intref.quantize.lower import lower
+    from intref.quantize.observe import observe
+
+    plan, told = load_recipe(recipe), progress or _silent
+    dialect = load_profile(profile or plan.profile)
+    batches, source = batches_for(model, calib, seed)
+    ranges = observe(model, batches, plan.observer != "minmax", told)
+    about = {"calibration": source, "seed": seed, "checkpoint": model.path.name if model.path else ""}
+    return lower(model, ranges, plan, dialect, about, told)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    pass
+
+

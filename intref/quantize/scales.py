@@ -1,0 +1,115 @@
+"""From real ratios to integers: multipliers and shifts, weights, and I-BERT's constants. Offline float code."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from intref.errors import BoundError
+from intref.intmath import MAX_SHIFT
+
+Array = np.ndarray[Any, Any]
+TINY = np.float32(1e-8)  # the smallest range a site may have, so that no scale is 0
+F32 = np.float32
+
+
+def dyadic(ratio: Any, bits: int = 31, max_shift: int = MAX_SHIFT) -> tuple[Array, Array]:
+    """ratio ~ multiplier / 2**shift: (int32 multiplier of `bits` bits and either sign, int8 shift), both 1-D.
+
+    The mantissa is rounded half away from zero. One that rounds to 2**bits becomes 2**(bits - 1) at shift - 1; a ratio
+    that needs a shift above max_shift loses multiplier bits by half_up, finally all of them. BoundError if the ratio
+    is 2**bits or more, or not finite.
+    """
+    ratio = np.atleast_1d(np.asarray(ratio, np.float64))
+    if not np.all(np.isfinite(ratio)) or np.any(np.abs(ratio) >= 2.0**bits):
+        raise BoundError(f"a change of scale by {np.abs(ratio).max()} does not fit a {bits}-bit multiplier")
+    mantissa, exponent = np.frexp(np.abs(ratio))
+    multiplier = np.floor(mantissa * 2.0**bits + 0.5).astype(np.int64)
+    full = multiplier == 1 << bits
+    multiplier = np.where(full, 1 << bits - 1, multiplier)
+    shift = np.where(multiplier == 0, 0, bits - exponent - full).astype(np.int64)
+    lost = np.clip(shift - max_shift, 0, 62)
+    multiplier = np.where(lost > 0, (multiplier + (1 << lost >> 1)) >> lost, multiplier)
+    signed = multiplier * np.where(ratio < 0, -1, 1)
+    return signed.astype(np.int32), np.minimum(shift, max_shift).astype(np.int8)
+
+
+def rounded(x: Any, low: int, high: int) -> Array:
+    """x to the nearest integer, ties upward, clamped to [low, high]: int64."""
+    return np.clip(np.floor(np.asarray(x, np.float64) + 0.5), low, high).astype(np.int64)
+
+
+def symmetric_range(bits: int) -> int:
+    """n of the range [-n, n]."""
+    return (1 << bits - 1) - 1
+
+
+def weight_scale(weight: Array, bits: int, floor: float = 0.0) -> Array:
+    """The scale of each output row [N] of a weight [N K]: max |w| / n, fp32, 1 for a row of zeros, at least floor."""
+    peak = np.abs(weight).max(axis=-1).astype(F32)
+    return np.maximum(np.where(peak > 0, peak / F32(symmetric_range(bits)), F32(1)), F32(floor)).astype(F32)
+
+
+def quantized_weight(weight: Array, scale: Array, bits: int, form: str) -> Array:
+    """weight / scale as int8. ibert: RNE(fp32(fp32(1 / S) * w)) in [-n, n - 1]; symmetric: RNE(w / S) in [-n, n]."""
+    n = symmetric_range(bits)
+    if form == "ibert":
+        reciprocal = (F32(1) / np.asarray(scale, F32)).astype(F32)
+        return np.clip(np.rint((reciprocal * weight).astype(F32)), -n, n - 1).astype(np.int8)
+    return np.clip(np.rint(weight.astype(np.float64) / np.asarray(scale, np.float64)), -n, n).astype(np.int8)
+
+
+def ibert_bias(bias: Array, scale: Array) -> Array:
+    """RNE(fp32(fp32(1 / S) * bias)) in the 32-bit range of I-BERT: int32 [N], S the scale of the accumulator."""
+    n = float((1 << 31) - 1)
+    value = np.rint(((F32(1) / scale.astype(F32)).astype(F32) * bias.astype(F32)).astype(F32)).astype(np.float64)
+    return np.clip(value, -n, n - 1).astype(np.int64).astype(np.int32)
+
+
+def _scaled_floor(scale: Any, coefficient: float) -> Array:
+    """floor(fp32(fp32(1 / scale) * fp32(coefficient))): torch evaluates a scalar over a tensor in this order."""
+    return np.floor(((F32(1) / np.asarray(scale, F32)).astype(F32) * F32(coefficient)).astype(F32)).astype(np.int64)
+
+
+def softmax_constants(scale: float) -> dict[str, int]:
+    """Attributes of softmax_ibert for scores of this scale (fp32)."""
+    s = F32(scale)
+    ln2 = -int(_scaled_floor(s, -0.6931))
+    b = int(_scaled_floor(s, 0.96963238 / 0.35815147))
+    c = int(_scaled_floor(F32(s * s), 1 / 0.35815147))
+    multiplier, shift = dyadic(32767.0 / (max(c, 1) * 2.0**30))
+    return {"ln2": ln2, "b": b, "c": c, "multiplier": int(multiplier[0]), "shift": int(shift[0])}
+
+
+def gelu_constants(scale: Array) -> tuple[dict[str, Array], Array]:
+    """Inputs b, c, one [C] of gelu_ibert for an accumulator of this scale [C], and the scale of its output (float64)."""
+    s = scale.astype(F32)
+    k = (s / F32(1.4142)).astype(F32)
+    square = (k * k).astype(F32)
+    erf = ((square * F32(-0.2888)).astype(F32) * F32(2**14)).astype(F32)
+    constants = {"b": _scaled_floor(k, -1.769), "c": _scaled_floor(square, 1 / -0.2888), "one": _scaled_floor(erf, 1.0)}
+    return constants, (s * erf).astype(F32).astype(np.float64) / 2
+
+
+def exp2_table() -> Array:
+    """round(2**(30 - i / 256)), i = 0..256: int32 [257]."""
+    return np.rint(2.0 ** (30 - np.arange(257) / 256)).astype(np.int32)
+
+
+def gelu_entries() -> Array:
+    """round(v * Phi(-v) * 2**24), v = i / 64, i = 0..512: int32 [513]."""
+    from scipy.special import ndtr
+
+    v = np.arange(513) / 64
+    return np.rint(v * ndtr(-v) * 2.0**24).astype(np.int32)
+
+
+def tanh_entries(scale: float, dtype: str) -> tuple[Array, float]:
+    """Entries [256] of tanh for an int8 input of this scale, and the output's scale: 1 / the largest of dtype."""
+    top = int(np.iinfo(dtype).max)
+    return np.rint(np.tanh(np.arange(-128, 128) * scale) * top).astype(dtype), 1 / top
+
+
+def power_of_two(peak: float, bits: int) -> float:
+    """The smallest power of two s with peak <= s * (2**(bits - 1) - 1)."""
+    return 2.0 ** math.ceil(math.log2(max(peak, float(TINY)) / symmetric_range(bits)))

@@ -1,0 +1,28 @@
+"""Directed cases of every op, each with a why; what its mutants may survive; calls that it must refuse."""
+
+from collections.abc import Mapping
+from functools import cache
+
+from intref.vectors import activation, embedding, gemm, layout, norm, rescale, softmax, sums, token
+from intref.vectors.case import FLAGS, Broken, Case, SplitMix64
+
+__all__ = ["FLAGS", "MODULES", "Case", "SplitMix64", "cases", "equivalent", "refused"]
+
+FAMILIES = (embedding, layout, gemm, rescale, sums, token, softmax, norm, activation)
+MODULES = {op_name: family for family in FAMILIES for op_name in family.CASES}
+
+
+@cache
+def cases(op_name: str) -> tuple[Case, ...]:
+    """The directed cases of one op, in their frozen order."""
+    return tuple(MODULES[op_name].CASES[op_name]())
+
+
+def equivalent(op_name: str) -> Mapping[str, str]:
+    """Mutant -> why no call can tell it from the op."""
+    return MODULES[op_name].EQUIVALENT.get(op_name, {})
+
+
+def refused(op_name: str) -> Mapping[str, list[Broken]]:
+    """Label -> replacements, each of which makes the op's first case break that rule."""
+    return MODULES[op_name].REFUSED[op_name]

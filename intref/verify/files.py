@@ -1,0 +1,161 @@
+"""Devices that are files: a command that reads one and writes another, and outputs recorded earlier."""
+
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from intref.errors import FormatError
+from intref.modelfile import canonical
+from intref.tensorfile import read_integers, write_tensors
+from intref.verify.child import Child, DeviceError, status_text
+from intref.verify.devices import MODEL, Device, Request
+from intref.verify.pipe import parse_answer, program
+from intref.verify.protocol import NOT_SUPPORTED, PIPE_HEADER, Arrays
+
+CALL = "__call__"
+BAD_ARRAY = (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError)
+
+
+class CommandDevice(Device):
+    """A program run once per call, between two files of a directory that lives as long as the device."""
+
+    def __init__(self, spec: str, command: str, timeout: float, memory: int | None):
+        self.spec, self.timeout, self.memory = spec, timeout, memory
+        if "{in}" not in command or "{out}" not in command:
+            raise FormatError(f"dut {spec}: expected {{in}} and {{out}} in the command, found {command!r}")
+        self._words = program(spec, command)
+        self._folder = tempfile.TemporaryDirectory(prefix="intref-")
+
+    def call(self, request: Request) -> Arrays | None:
+        places = {mark: self._place(mark) for mark in ("{in}", "{out}")}
+        places["{out}"].unlink(missing_ok=True)
+        _write(places["{in}"], request)
+        words = [self._filled(word, places) for word in self._words]
+        child = Child(words, self.memory)
+        try:
+            status = child.wait(self.timeout)
+        finally:
+            death = child.death() if child.process.poll() is not None else None
+            child.close()
+        if status == NOT_SUPPORTED:
+            return None
+        if status != 0:
+            raise death or DeviceError("crashed", status_text(status))
+        if not places["{out}"].is_file():
+            raise DeviceError("malformed", "ended without an output file")
+        if places["{out}"].stat().st_size > request.limit + (1 << 20):
+            raise DeviceError("flooded", f"wrote {places['{out}'].stat().st_size} bytes, expected {request.limit}")
+        return read_arrays(places["{out}"], request.limit)
+
+    def _place(self, mark: str) -> Path:
+        npz = any(mark + ".npz" in word for word in self._words)
+        return Path(self._folder.name) / (mark.strip("{}") + (".npz" if npz else ".safetensors"))
+
+    def _filled(self, word: str, places: Mapping[str, Path]) -> str:
+        for mark, path in places.items():
+            word = word.replace(mark + path.suffix, str(path)).replace(mark, str(path))
+        return word
+
+    def close(self) -> None:
+        self._folder.cleanup()
+
+
+def _write(path: Path, request: Request) -> None:
+    call = canonical({"op": request.op, "attrs": request.attrs})
+    if path.suffix == ".npz":
+        np.savez(path, allow_pickle=False, **{**request.inputs, CALL: np.frombuffer(call.encode(), np.uint8)})
+    else:
+        write_tensors(path, request.inputs, {"intref": call})
+
+
+def read_arrays(path: Path, limit: int | None = None) -> Arrays:
+    """All arrays of an npz or safetensors file; DeviceError (malformed) if it is not one, or is beyond the limit."""
+    try:
+        if path.suffix != ".npz":
+            return read_integers(path)[0]
+        with zipfile.ZipFile(path) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if limit is not None and size > limit + (1 << 20):
+            raise DeviceError("flooded", f"wrote {size} bytes, expected {limit}")
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except (FormatError, *BAD_ARRAY) as error:
+        raise DeviceError("malformed", f"{path.name}: {str(error).splitlines()[0] if str(error) else 'unreadable'}") from None
+
+
+class RecordedDevice(Device):
+    """Outputs that a device wrote earlier. What was not recorded was not run."""
+
+    recorded = True
+
+    def __init__(self, spec: str, path: str):
+        self.spec = spec
+        self._names, self._load = _recording(spec, path)
+
+    def call(self, request: Request) -> Arrays | None:
+        keys = {port: self._key(request, port) for port in request.outputs}
+        if absent := [key for key in keys.values() if key not in self._names]:
+            if request.id in self._names and self._load(request.id) is None:
+                return None
+            raise DeviceError("not_run", f"nothing recorded under {absent[0]!r}")
+        outputs = {port: self._load(key) for port, key in keys.items()}
+        if request.op == MODEL:
+            outputs |= {tap: self._load(tap) for tap in request.attrs["taps"] if tap in self._names}
+        return {port: array for port, array in outputs.items() if array is not None}
+
+    def _key(self, request: Request, port: str) -> str:
+        """By tensor, where the request names it; else by CASE/OUTPUT, or by case alone if it has one output."""
+        choices = [request.names.get(port, ""), port if request.op == MODEL else "", f"{request.id}/{port}"]
+        if len(request.outputs) == 1:
+            choices.append(request.id)
+        return next((key for key in choices if key and key in self._names), choices[0] or f"{request.id}/{port}")
+
+
+Load = Callable[[str], np.ndarray | None]
+
+
+def _recording(spec: str, path: str) -> tuple[set[str], Load]:
+    """The recorded names, and how to get one; None for a recorded 'unsupported'."""
+    place = Path(path)
+    if path == "-" or (place.is_file() and place.suffix not in (".npz", ".safetensors")):
+        arrays: dict[str, Any] = _answers(spec, path)
+    elif place.is_dir():
+        files = {str(f.relative_to(place).with_suffix("").as_posix()): f for f in place.rglob("*.npy")}
+        return set(files), lambda name: _read_npy(files[name])
+    elif place.is_file():
+        try:
+            arrays = dict(read_arrays(place))
+        except DeviceError as error:
+            raise FormatError(f"dut {spec}: {error.detail}") from None
+    else:
+        raise FormatError(f"dut {spec}: expected a directory or a file {path}, found none")
+    return set(arrays), lambda name: arrays[name]
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(np.load(path, allow_pickle=False))
+    except BAD_ARRAY as error:
+        raise DeviceError("malformed", f"{path.name}: {str(error).splitlines()[0]}") from None
+
+
+def _answers(spec: str, path: str) -> dict[str, Any]:
+    """Answer lines as {"ID/output": array}, {"ID": None} where unsupported."""
+    try:
+        if path == "-":
+            lines = sys.stdin.read().split("\n")
+        else:
+            lines = Path(path).read_text("ascii").split("\n")
+        if lines[0].rstrip("\r") != PIPE_HEADER:
+            raise ValueError(f"first line {lines[0][:60]!r}, expected {PIPE_HEADER!r}")
+        found: dict[str, Any] = {}
+        for identity, outputs in (parse_answer(line.rstrip("\r")) for line in lines[1:] if line.strip()):
+            found.update({identity: None} if outputs is None else {f"{identity}/{n}": t for n, t in outputs.items()})
+        return found
+    except (OSError, ValueError) as error:
+        raise FormatError(f"dut {spec}: {error}") from None

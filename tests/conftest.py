@@ -1,0 +1,5 @@
+"""Tests leave nothing behind in the checkout."""
+
+import sys
+
+sys.dont_write_bytecode = True
