@@ -90,8 +90,10 @@ def slots(node: ast.AST) -> Iterator[tuple[Any, Any]]:
         places = [(value, i) for i in range(len(value))] if isinstance(value, list) else [(vars(node), field)]
         for holder, key in places:
             child = holder[key]
-            if isinstance(child, ast.AST) and not isinstance(child, ast.stmt) and child not in lemma_ends(node):
-                if isinstance(child, ast.expr) and field not in ("targets", "keys", "func"):
+            if isinstance(child, (ast.stmt, ast.expr_context)) or isinstance(getattr(child, "ctx", None), ast.Store):
+                continue
+            if isinstance(child, ast.AST) and child not in lemma_ends(node):
+                if isinstance(child, ast.expr) and field not in ("keys", "func"):
                     yield holder, key
                 yield from slots(child)
 

@@ -34,7 +34,7 @@ def values(draw: Draw, shape: tuple[int, ...], low: int, high: int, dtype: str) 
     if kind == "ends":
         corners = [v for v in (low, low + 1, -1, 0, 1, high - 1, high) if low <= v <= high]
         uniform = rng.choice(np.array(corners, np.int64), shape)
-    return uniform.astype(dtype)
+    return np.asarray(uniform, dtype)
 
 
 def laid_out(draw: Draw, x: np.ndarray) -> np.ndarray:

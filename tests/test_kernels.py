@@ -145,31 +145,26 @@ def test_threads_come_from_the_call_then_the_environment_then_the_machine(monkey
         kernels.set_threads(0)
 
 
-def child(*args: str, **environment: str) -> subprocess.Popen:
+def child(*args: str, **environment: str) -> str:
+    """What the child prints."""
     command = [sys.executable, "-B", str(CHILD), *args]
-    return subprocess.Popen(
-        command, env={**os.environ, **environment}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def printed(process: subprocess.Popen) -> str:
-    out, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return out.strip()
+    environment = {**os.environ, **environment}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
 
 
 def test_processes_agree_whatever_the_cpu_the_cache_and_a_fork(tmp_path):
     from kernel_child import outputs_digest
 
     cache = {"NUMBA_CACHE_DIR": str(tmp_path)}
-    cold = child("fast", "--ir", **cache)
-    plain_cpu = child("fast", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", **cache)
-    expected = outputs_digest("reference")
-    assert printed(cold) == expected
-    assert printed(plain_cpu) == expected
+    with ThreadPoolExecutor(2) as side_by_side:
+        cold = side_by_side.submit(child, "fast", "--ir", **cache)
+        plain_cpu = side_by_side.submit(child, "fast", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", **cache)
+    assert cold.result() == plain_cpu.result() == outputs_digest("reference")
     written = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")}
     assert written
-    assert printed(child("fast", "--forked", **cache)) == expected
+    assert child("fast", "--forked", **cache) == cold.result()
     assert {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")} == written  # the warm run compiled nothing
 
 

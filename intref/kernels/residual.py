@@ -38,4 +38,5 @@ def add_bias(x: np.ndarray, bias: np.ndarray, *, output: str, low: int, high: in
 
 
 def clamp(x: np.ndarray, *, low: int, high: int) -> dict[str, np.ndarray]:
-    return {"y": np.minimum(np.maximum(x, low, order="C"), high)}
+    y = np.empty(x.shape, x.dtype)
+    return {"y": np.clip(x, low, high, out=y)}

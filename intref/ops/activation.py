@@ -20,7 +20,7 @@ def gelu_ibert(x, b, c, one):
     Saturates   |x| to -b inside the polynomial.
     Overflow    none: |L| <= 2**35, |x * (L + one)| <= 2**62 (C6).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
-                C5 b, c and one have the same length, 1 or D; C6 max |x| * (max |c| + b**2 + 2**14 * |one|) <= 2**76.
+                C5 b, c and one have the same length, 1 or D; C6 max |x| * (max |c| + b**2 + 2**14 * (|one| + 1)) <= 2**76.
     Source      I-BERT (Kim et al. 2021), algorithm 1 and eq. 8, as the authors' code computes them.
     """
     sign = maximum(minimum(x, 1), -1)
@@ -98,7 +98,7 @@ def table(x, entries):
     Rounding    none: it is in the entries.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 256 entries.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 256 entries.
     Source      ours; TOSA TABLE and TFLite's 256-entry tables for int8.
     """
     return {"y": take(entries, x + 128)}

@@ -18,7 +18,7 @@ def linear(x, weight, bias):
     Rounding    none.
     Saturates   nothing.
     Overflow    a y beyond int32 is refused (BoundError): a model is proved free of it, a call is checked.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes. BoundError: y.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes. BoundError: y.
     Source      ours; ONNX MatMulInteger with zero points 0 and a bias.
     """
     return {"y": product(x, swap(weight, -1, -2)) + bias}
@@ -45,7 +45,7 @@ def matmul(a, b):
     Rounding    none.
     Saturates   nothing.
     Overflow    a y beyond int32 is refused (BoundError): a model is proved free of it, a call is checked.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes. BoundError: y.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes. BoundError: y.
     Source      ours; ONNX MatMulInteger with zero points 0.
     """
     return {"y": product(a, b)}

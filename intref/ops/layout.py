@@ -17,7 +17,7 @@ def split_heads(x, *, heads):
     Rounding    none.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 heads divides C.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 heads divides C.
     Source      Vaswani et al. 2017, section 3.2.2.
     """
     return {"y": swap(x.reshape((*x.shape[:-1], heads, x.shape[-1] // heads)), -2, -3)}
@@ -43,7 +43,7 @@ def merge_heads(x):
     Rounding    none.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Vaswani et al. 2017, section 3.2.2.
     """
     *lead, heads, rows, width = x.shape
@@ -66,7 +66,7 @@ def transpose(x):
     Rounding    none.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      ours.
     """
     return {"y": swap(x, -1, -2)}
@@ -86,7 +86,7 @@ def select_token(x, *, index):
     Rounding    none.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 index < T.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 index < T.
     Source      the pooler of BERT (Devlin et al. 2018) takes token 0.
     """
     return {"y": x[..., index, :]}

@@ -206,7 +206,7 @@ def add_bias(x, bias, *, output, low, high):
     Rounding    none.
     Saturates   y to [low, high].
     Overflow    none: |x + bias| <= 2**32.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 low <= high inside output's range.
     Source      ours.
     """

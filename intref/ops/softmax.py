@@ -10,7 +10,7 @@ def softmax_ibert(x, mask, *, ln2, b, c, multiplier, shift):
     """p[k] = exp(S * x[k]) / sum_k exp(S * x[k]) over keys k with mask 1, scale 2**-8, in integers.
 
     Inputs      x int32 [B H Q K], K <= 2**15, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
-    Attributes  ln2 in [1, 2**23]: -x0 = -floor(-0.6931 / S). b in [1, 2**25], c in [1, 2**32]: the polynomial.
+    Attributes  ln2 in [1, 2**16]: -x0 = -floor(-0.6931 / S). b in [1, 2**25], c in [1, 2**32]: the polynomial.
                 multiplier in [1, 2**31 - 1], shift in [0, 94]: 32767 / (c * 2**30).
     Output      p int16 [B H Q K], in [0, 256].
 
@@ -44,7 +44,7 @@ SOFTMAX_IBERT = Op(
     softmax_ibert,
     inputs={"x": Port("int32", "B H Q K"), "mask": Port("int8", "B K | B Q K", 0, 1)},
     attrs={
-        "ln2": Attr(1, 1 << 23),
+        "ln2": Attr(1, 1 << 16),
         "b": Attr(1, 1 << 25),
         "c": Attr(1, 1 << 32),
         "multiplier": Attr(1, (1 << 31) - 1),
@@ -90,7 +90,7 @@ def softmax_exp2(x, mask, multiplier, shift, table):
     ndim = len(x.shape)
     attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
     seen = where(attend, x, -(1 << 30))
-    d = where(attend, within(max_along(seen, -1) - seen, 0, 1 << 31), 0)
+    d = within(max_along(seen, -1) - seen, 0, 1 << 31)
     u = d * spread(multiplier, 1, ndim) >> spread(shift, 1, ndim)
     i, r = u >> 8 & 255, u & 255
     mantissa = within(take(table, i) * (256 - r) + take(table, i + 1) * r >> 8, 0, 1 << 30)

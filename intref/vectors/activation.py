@@ -8,7 +8,18 @@ import numpy as np
 from intref.ops.op import dtype_range
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
-EQUIVALENT: dict[str, dict[str, str]] = {}
+_OUTSIDE = "outside, g is replaced by 0; the cell need only lie in the table"
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "gelu_table": {
+        "0 -> 1 in cell = within(where(inside, a >> k, 0), 0, 511)": _OUTSIDE,
+        "0 -> -1 in cell = within(where(inside, a >> k, 0), 0, 511)": _OUTSIDE,
+    },
+    "table": {
+        "x + 128 -> x - 128 in return {'y': take(entries, x + 128)}": (
+            "NumPy counts an index below 0 from the end, which is the same entry of 256"
+        ),
+    },
+}
 M31 = (1 << 31) - 1
 SCALE_10 = (-2562, -7261451, -444)  # b, c and one for S = 2**-10, by the formulas of gelu_ibert's docstring
 

@@ -7,7 +7,11 @@ import numpy as np
 
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
-EQUIVALENT: dict[str, dict[str, str]] = {}
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "linear": {
+        "-1 -> 1 in return {'y': product(x, swap(weight, -1, -2)) + bias}": "weight has two axes: the last is axis 1",
+    },
+}
 ENDS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
 
 

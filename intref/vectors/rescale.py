@@ -106,6 +106,8 @@ def _tosa() -> Iterator[Case]:
     rule = "tosa_double"
     near = [k * 8 + d for k in ODD for d in (-2, -1, 0, 1)]  # a nudge of 1 in units of x moves k * 8 over its tie
     yield _case("tosa_double: only the nudge crosses the tie", "tie", near, 1 << 30, 34, rule, zero=(1, 0))
+    near = [k * 16 + d for k in ODD for d in (-3, -2, -1, 0, 1, 2)]
+    yield _case("tosa_double: a nudge of two units of x", "tie", near, 1 << 29, 34, rule)
     for shift in (31, 32, 33):
         yield _case(f"tosa_double: shift {shift}, where the nudge begins", "extreme tie", [-3, -2, -1, 0, 1, 2, 3],
                     M31, shift, rule)  # fmt: skip
@@ -170,7 +172,18 @@ def _axes() -> Iterator[Case]:
 
 
 CASES: dict[str, Generator] = {"rescale": rescale}
-EQUIVALENT: dict[str, dict[str, str]] = {"rescale": {}}
+_NUDGE = "nudge = where(shift > 31, where(centered >= 0, 1 << 30, -(1 << 30)), 0)"
+_ZERO = "they part at centered = 0 alone, where a nudge of either sign is rounded to 0"
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "rescale": {
+        "wrap_int32(centered) -> centered in doubled = wrap_int32(wrap_int32(centered) << maximum(31 - shift, 0))": (
+            "the low 32 bits of a left shift depend on the low 32 bits only; the inner wrap keeps int64 from overflowing"
+        ),
+        f"centered >= 0 -> centered > 0 in {_NUDGE}": _ZERO,
+        f"centered -> centered - 1 in {_NUDGE}": _ZERO,
+        f"0 -> 1 in {_NUDGE}": _ZERO,
+    },
+}
 _INT64: Broken = {"x": np.array([1]), "multiplier": np.array([1], np.int32), "shift": np.array([2], np.int8)}
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "rescale": {

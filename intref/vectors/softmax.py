@@ -8,7 +8,6 @@ import numpy as np
 
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
-EQUIVALENT: dict[str, dict[str, str]] = {}
 M31 = (1 << 31) - 1
 # S = 2**-3 and 2**-12 by the formulas of softmax_ibert's docstring; then the ends of the declared ranges.
 SCALE_3 = {"ln2": 6, "b": 21, "c": 178, "multiplier": 1544210777, "shift": 53}
@@ -59,7 +58,8 @@ def _ibert_masks() -> Iterator[Case]:
     yield _ibert("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int32), [[1, 0, 0], [1, 1, 0], [1, 1, 1]])
     yield _ibert("mask across heads", "mask axes", [[[1, 2, 3]], [[9, 9, 1]]], [[1, 1, 0]])
     yield _ibert("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int32), [[[1, 0], [1, 1]]])
-    yield _ibert("int32 minimum attended", "mask extreme", [[-(1 << 31), -(1 << 31)]], [[1, 0]])
+    yield _ibert("int32 minimum attended: e16 = 1, and 0 one below", "mask extreme", [[-(1 << 31), -(1 << 31)]], [[1, 0]],
+                 multiplier=3, shift=40)  # fmt: skip
 
 
 def _ibert_ties() -> Iterator[Case]:
@@ -134,9 +134,29 @@ def _exp2_masks() -> Iterator[Case]:
     yield _exp2("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2) << 14, [[0, 1], [1, 0]])
     yield _exp2("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int32), [[1, 0, 0], [1, 1, 0], [1, 1, 1]])
     yield _exp2("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int32), [[[1, 0], [1, 1]]])
-    yield _exp2("the minimum attended", "mask extreme", [[-(1 << 30), -(1 << 30), 0]], [[1, 1, 0]])
+    yield _exp2("the minimum attended", "mask extreme", [[-(1 << 30), -(1 << 30), 0]], [[1, 1, 0]], 1 << 20)
 
 
+_BELOW = "any fill at or below every x leaves the maximum alone; a masked key counts for nothing"
+_SHIFTED = "only differences of x count"
+_E = "e = where(attend, mantissa >> minimum(u >> 16, 31), 0)"
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "softmax_ibert": {
+        "1 -> 2 in seen = where(attend, x, -(1 << 31))": _BELOW,
+        "31 -> 32 in seen = where(attend, x, -(1 << 31))": _BELOW,
+        "x -> x + 1 in seen = where(attend, x, -(1 << 31))": _SHIFTED,
+    },
+    "softmax_exp2": {
+        "1 -> 2 in seen = where(attend, x, -(1 << 30))": _BELOW,
+        "30 -> 31 in seen = where(attend, x, -(1 << 30))": _BELOW,
+        "x -> x + 1 in seen = where(attend, x, -(1 << 30))": _SHIFTED,
+        f"minimum(u >> 16, 31) -> u >> 16 in {_E}": "NumPy gives 0 for a shift above 63, too; the 31 keeps it defined",
+        f"31 -> 32 in {_E}": "mantissa <= 2**30: 0 either way",
+        f"31 -> 30 in {_E}": "e <= 1 either way, and p = 0",
+        f"0 -> 1 in {_E}": "p = 0 of e = 1, too",
+        f"0 -> -1 in {_E}": "p = 0 of e = -1, too",
+    },
+}
 CASES: dict[str, Generator] = {"softmax_ibert": softmax_ibert, "softmax_exp2": softmax_exp2}
 _X, _LONG = np.zeros((1, 1, 1, 4), np.int32), np.zeros((1, 1, 1, (1 << 15) + 1), np.int32)
 _MASKS: dict[str, list[Broken]] = {

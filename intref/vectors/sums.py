@@ -84,6 +84,7 @@ def _clamp(why: str, flags: str, x: Any, low: int, high: int, dtype: str = "int8
 def clamp() -> Iterator[Case]:
     """Either side of each end, in every dtype."""
     yield _clamp("either side of each end", "clip", [[-9, -8, -7], [6, 7, 8]], -8, 7)
+    yield _clamp("no leading axis", "axes", -9, -8, 7)
     yield _clamp("low = high", "clip degenerate", [-1, 0, 1], 0, 0)
     yield _clamp("an even range above zero", "clip", [3, 4, 5, 8, 9, 10], 4, 9)
     for dtype in ("int8", "uint8", "int16", "int32", "int64"):

@@ -8,7 +8,13 @@ import numpy as np
 from intref.ops.op import INTS
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
-EQUIVALENT: dict[str, dict[str, str]] = {}
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "quantize_token": {
+        "peak -> peak - 1 in e = maximum(bitlen(peak) - 15, 0)": (
+            "they part at peaks of 2**15 and above that are powers of two: mantissa 2**14, and over gives the exponent"
+        ),
+    },
+}
 M31 = (1 << 31) - 1
 PEAKS = (
     *(1, 2, 3, 127, 128, 254, 255, (1 << 15) - 2, (1 << 15) - 1, 1 << 15, (1 << 15) + 1),

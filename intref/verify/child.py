@@ -30,45 +30,37 @@ class DeviceError(IntrefError):
 
 
 class Child:
-    """A process with a byte channel: its standard streams, or, with own_channel, two more descriptors in its argv.
+    """A process with three pipes: bytes to it, bytes back, and the noise it makes: read, counted, and dropped.
 
-    Everything else that it prints is read, counted and dropped, but for the last line. FormatError if it cannot start.
+    channel streams: its standard input and output. channel own: two more descriptors, numbered at the end of its
+    argv, beside standard output, which is noise. channel none: nothing goes to it, all that comes is noise.
+    FormatError if it cannot be started.
     """
 
-    def __init__(self, argv: Sequence[str], memory: int | None = None, own_channel: bool = False):
-        ours: list[int] = []
-        theirs: list[int] = []
-        if own_channel:
-            (child_in, out), (back, child_out) = os.pipe(), os.pipe()
-            ours, theirs = [out, back], [child_in, child_out]
+    def __init__(self, argv: Sequence[str], memory: int | None = None, channel: str = "streams"):
+        pipes = {"in": os.pipe(), "back": os.pipe(), "noise": os.pipe()}
+        theirs = [pipes["in"][0], pipes["back"][1], pipes["noise"][1]]
+        self._out, self._back, self._noise = pipes["in"][1], pipes["back"][0], pipes["noise"][0]
+        self._pipes = {self._out, self._back, self._noise}
+        self._open = set(self._pipes)
+        self._noise_count, self._last_line = 0, b""
+        streams = channel == "streams"
         try:
             self.process = subprocess.Popen(
-                [*argv, *map(str, theirs)],
-                stdin=subprocess.DEVNULL if own_channel else subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT if own_channel else subprocess.PIPE,
-                pass_fds=theirs,
+                [*argv, *(map(str, theirs[:2]) if channel == "own" else ())],
+                stdin=theirs[0] if streams else subprocess.DEVNULL,
+                stdout=theirs[1] if streams else theirs[2],
+                stderr=theirs[2],
+                pass_fds=theirs[:2] if channel == "own" else (),
                 start_new_session=True,
-                bufsize=0,
             )
-        except OSError as error:
-            for descriptor in ours:
-                os.close(descriptor)
-            raise FormatError(f"{argv[0]}: cannot be started: {error.strerror or error}") from error
+        except (OSError, ValueError) as error:
+            self._close_pipes()
+            raise FormatError(f"{argv[0]}: cannot be started: {getattr(error, 'strerror', None) or error}") from error
         finally:
             for descriptor in theirs:
                 os.close(descriptor)
-        self._ours = ours
-        self._noise_count, self._last_line = 0, b""
-        stdin, stdout, stderr = self.process.stdin, self.process.stdout, self.process.stderr
-        assert stdout is not None
-        if own_channel:
-            self._out, self._back, self._noise = ours[0], ours[1], stdout.fileno()
-        else:
-            assert stdin is not None and stderr is not None
-            self._out, self._back, self._noise = stdin.fileno(), stdout.fileno(), stderr.fileno()
-        self._open = {self._out, self._back, self._noise}
-        for descriptor in self._open:
+        for descriptor in self._pipes:
             os.set_blocking(descriptor, False)
         try:
             _limit_memory(self.process.pid, memory)
@@ -104,11 +96,8 @@ class Child:
         while self.process.poll() is None or self._ready(False, 0):
             if time.monotonic() > deadline:
                 raise DeviceError("hung", f"did not end within {timeout:g} s")
-            ready = self._ready(False, 0.005 if self._open == {self._out} else NAP / 10)
-            if self._noise in ready:
+            if self._noise in self._ready(False, NAP / 20):
                 self._listen()
-            if self._back in ready:
-                self._listen(self._back)
         return self.process.returncode
 
     def close(self) -> None:
@@ -116,13 +105,12 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        for stream in (self.process.stdin, self.process.stdout, self.process.stderr):
-            if stream is not None:
-                with suppress(OSError):
-                    stream.close()
-        for descriptor in self._ours:
+        self._close_pipes()
+
+    def _close_pipes(self) -> None:
+        for descriptor in self._pipes:
             os.close(descriptor)
-        self._ours, self._open = [], set()
+        self._pipes, self._open = set(), set()
 
     def death(self) -> DeviceError:
         """How the child ended, with its last words."""
@@ -159,11 +147,10 @@ class Child:
         if len(reply) > limit:
             raise DeviceError("flooded", f"answered with more than {limit} bytes")
 
-    def _listen(self, descriptor: int | None = None) -> None:
-        descriptor = self._noise if descriptor is None else descriptor
-        chunk = _some(descriptor)
+    def _listen(self) -> None:
+        chunk = _some(self._noise)
         if not chunk:
-            self._open.discard(descriptor)
+            self._open.discard(self._noise)
         self._noise_count += len(chunk)
         lines = [line for line in (self._last_line + chunk).split(b"\n") if line.strip()]
         self._last_line = lines[-1][-1000:] + (b"\n" if chunk.endswith(b"\n") else b"") if lines else b""

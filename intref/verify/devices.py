@@ -91,7 +91,7 @@ class HostedDevice(Device):
         code = "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from intref.verify.worker import main; main()"
         # The child finds what this process finds, the current directory included.
         path = json.dumps([os.getcwd(), *(p for p in sys.path if p)])
-        child = Child([sys.executable, "-c", code, path, self.kind, *self.target], self.memory, own_channel=True)
+        child = Child([sys.executable, "-c", code, path, self.kind, *self.target], self.memory, "own")
         try:
             header, _ = self._answer(child, b"", max(self.timeout, LOAD_TIMEOUT), 1 << 20)
         except DeviceError as error:

@@ -36,7 +36,7 @@ class CommandDevice(Device):
         places["{out}"].unlink(missing_ok=True)
         _write(places["{in}"], request)
         words = [self._filled(word, places) for word in self._words]
-        child = Child(words, self.memory)
+        child = Child(words, self.memory, "none")
         try:
             status = child.wait(self.timeout)
         finally:
@@ -68,7 +68,7 @@ class CommandDevice(Device):
 def _write(path: Path, request: Request) -> None:
     call = canonical({"op": request.op, "attrs": request.attrs})
     if path.suffix == ".npz":
-        np.savez(path, allow_pickle=False, **{**request.inputs, CALL: np.frombuffer(call.encode(), np.uint8)})
+        np.savez(path, **{**request.inputs, CALL: np.frombuffer(call.encode(), np.uint8)})
     else:
         write_tensors(path, request.inputs, {"intref": call})
 

@@ -79,7 +79,7 @@ def _python(module: str, name: str) -> Serve:
     function = getattr(_module_file(module) if module.endswith(".py") else importlib.import_module(module), name)
 
     def serve(header: dict[str, Any], tensors: Arrays) -> Answer:
-        made = function(header["op"], tensors, header["attrs"])
+        made = function(header["op"], dict(tensors), header["attrs"])
         if made is None:
             return {"status": "unsupported"}, {}
         if not isinstance(made, dict):

@@ -1,0 +1,192 @@
+"""Why a device's outputs differ: where first, on which exact values, and which changed rule gives all its outputs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from intref.errors import IntrefError
+from intref.intmath import split_fp32
+from intref.ops import OPS, Op
+from intref.verify.compare import Difference, compare, mismatches
+from intref.verify.variants import Rounding, observed, variants
+
+Arrays = Mapping[str, np.ndarray]
+Masks = Mapping[str, np.ndarray | None]
+DIGITS = 6
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """lines: for people. port: the first output that differs. rule: what reproduces every output, empty if nothing."""
+
+    lines: tuple[str, ...]
+    port: str
+    difference: Difference
+    rule: str = ""
+
+
+def explain(
+    op_name: str, inputs: Arrays, attrs: dict[str, Any], golden: Arrays, dut: Arrays, valid: Masks | None = None
+) -> Explanation:
+    """Explain a device's outputs, at least one of which differs from golden; attrs complete, inputs as the device had.
+
+    valid: port -> bool of the output's shape, None or absent where every element counts. Outputs absent from dut are
+    not looked at.
+    """
+    op, masks = OPS[op_name], {port: (valid or {}).get(port) for port in dut}
+    differences = {port: compare(dut[port], golden[port], masks[port]) for port in dut}
+    port = next(port for port, difference in differences.items() if difference.differing)
+    first, wrong = differences[port], mismatches(dut[port], golden[port], masks[port])
+    roundings, unclipped = _observed(op, inputs, attrs)
+    values = _exact(op, inputs, attrs, roundings, wrong) if port == next(iter(op.outputs)) else []
+    rule, verdict = _scored(op, inputs, attrs, dut, masks)
+    count = f"{f'output {port!r}: ' if len(op.outputs) > 1 else ''}{first.count}, {first.sizes}"
+    place = "  ".join([f"{first.place} ", *_intermediates(inputs, values, unclipped, golden[port], first)])
+    found = [*_ties(op, inputs, values, wrong), *_clipped(attrs, unclipped, wrong), *_pattern(inputs, dut[port], wrong)]
+    lines = (count, place.rstrip(), "; ".join([*found, verdict]))
+    return Explanation(lines, port, first, rule)
+
+
+def _observed(op: Op, inputs: Arrays, attrs: dict[str, Any]) -> tuple[list[Rounding], list[Any]]:
+    try:
+        return observed(op, inputs, attrs)
+    except IntrefError:  # inputs that a device made may lie outside of what the op is proved for
+        return [], []
+
+
+def _exact(
+    op: Op, inputs: Arrays, attrs: dict[str, Any], roundings: list[Rounding], wrong: np.ndarray
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(numerators, denominators), Python integers, of the values that were rounded last, where outputs are wrong."""
+    if op.name == "rescale":
+        roundings = [_rescale_value(inputs, attrs)]
+    last = roundings if op.name == "add" else roundings[-1:]
+    found = ((step, *_gathered(step, wrong)) for step in last)
+    return [_fraction(step, parts) for step, *parts in found if parts[0] is not None]
+
+
+def _rescale_value(inputs: Arrays, attrs: dict[str, Any]) -> Rounding:
+    """The value that rescale rounds, whatever its rule makes of it on the way."""
+    ndim, axis = inputs["x"].ndim, attrs["axis"]
+    m, s = (inputs[k].astype(np.int64) for k in ("multiplier", "shift"))
+    if attrs["rounding"] == "fp32_half_even":
+        sign, significand, exponent = split_fp32(m)
+        m, s = sign * significand, -exponent
+    laid = [1] * ndim
+    laid[axis] = -1
+    centered = inputs["x"].astype(np.int64) - attrs["input_zero_point"]
+    return Rounding((centered, m.reshape(laid)), s.reshape(laid), True, attrs["rounding"])
+
+
+def _gathered(step: Rounding, wrong: np.ndarray) -> list[Any]:
+    """Each part of a rounding at the wrong outputs, as Python integers; [None] if its shape is not the output's."""
+    parts = np.broadcast_arrays(*step.numerator, step.denominator)
+    if parts[0].size != wrong.size:
+        try:
+            parts = [np.broadcast_to(part, wrong.shape) for part in parts]
+        except ValueError:
+            return [None]
+    return [part.reshape(wrong.shape)[wrong].astype(object) for part in parts]
+
+
+def _fraction(step: Rounding, parts: list[Any]) -> tuple[np.ndarray, np.ndarray]:
+    numerator, denominator = parts[0], parts[-1]
+    for factor in parts[1:-1]:
+        numerator = numerator * factor
+    if step.shifted:
+        numerator, denominator = numerator << np.maximum(-denominator, 0), 1 << np.maximum(denominator, 0)
+    return numerator, denominator
+
+
+def _intermediates(
+    inputs: Arrays, values: list[Any], unclipped: list[Any], golden: np.ndarray, first: Difference
+) -> list[str]:
+    """The first mismatch's operands of its own shape, its exact scaled value, and the result before the clip."""
+    words = [
+        f"{'acc' if port == 'x' else port} {int(t[first.first])}" for port, t in inputs.items() if t.shape == golden.shape
+    ]
+    if values:
+        words.append("scaled " + " + ".join(decimal(int(num[0]), int(den[0])) for num, den in values))
+    if unclipped and np.shape(unclipped[-1]) == golden.shape:
+        words.append(f"unclipped {int(unclipped[-1][first.first])}")
+    return words
+
+
+def decimal(num: int, den: int) -> str:
+    """num / den, exact when it has few digits; else cut, with dots, after enough to be told from a tie."""
+    sign, (whole, rest) = "-" if num < 0 else "", divmod(abs(num), den)
+    digits = DIGITS
+    while (rest * 10**digits) % den and (rest * 10**digits // den) in (0, 5 * 10 ** (digits - 1)) and digits < 40:
+        digits += DIGITS
+    exact = not (rest * 10**digits) % den
+    return f"{sign}{whole}.{rest * 10**digits // den:0{digits}d}{'' if exact else '..'}"
+
+
+def _ties(op: Op, inputs: Arrays, values: list[Any], wrong: np.ndarray) -> list[str]:
+    """How many of the wrong outputs are exact ties, and on which side of zero."""
+    if not values:
+        return []
+    ties = np.zeros(len(values[0][0]), bool)
+    for num, den in values:
+        ties |= np.asarray(2 * (num % den) == den, bool)
+    if not ties.any():
+        return ["none on exact ties"]
+    if not ties.all():
+        return [f"{np.count_nonzero(ties)} of {ties.size} on exact ties"]
+    if len(values) > 1:
+        return ["all on exact ties of a term"]
+    signs = np.sign(values[0][0].astype(object))
+    side = next((s for s, sign in (("< 0", -1), ("> 0", 1)) if (signs == sign).all()), "of both signs")
+    name = "scaled"
+    if "x" in inputs and inputs["x"].shape == wrong.shape and (np.sign(inputs["x"][wrong]) == signs).all():
+        name = "acc"
+    return [f"all on exact ties with {name} {side}"]
+
+
+def _clipped(attrs: dict[str, Any], unclipped: list[Any], wrong: np.ndarray) -> list[str]:
+    if not unclipped or np.shape(unclipped[-1]) != wrong.shape or "low" not in attrs:
+        return []
+    value = np.asarray(unclipped[-1])[wrong]
+    for side, beyond in (("high", value > attrs["high"]), ("low", value < attrs["low"])):
+        if beyond.all():
+            return [f"all where the result is clipped to {side} = {attrs[side]}"]
+    return ["all where the result is clipped"] if ((value > attrs["high"]) | (value < attrs["low"])).all() else []
+
+
+def _pattern(inputs: Arrays, dut: np.ndarray, wrong: np.ndarray) -> list[str]:
+    """What a device that did not compute leaves behind, and differences that keep to one place."""
+    if dut.size > 1 and (dut == dut.flat[0]).all():
+        return [f"every output of the device is {int(dut.flat[0])}: it may not have run"]
+    for port, t in inputs.items():
+        if t.shape == dut.shape and t.dtype == dut.dtype and np.array_equal(t, dut):
+            return [f"the output is the input {port!r}, unchanged: it may not have run"]
+    places = np.argwhere(wrong)
+    if len(places) < 2:
+        return []
+    kept = [a for a in range(wrong.ndim) if wrong.shape[a] > 1 and (places[:, a] == places[0, a]).all()]
+    return [f"all at index {int(places[0, axis])} of axis {axis}" for axis in kept]
+
+
+def _scored(op: Op, inputs: Arrays, attrs: dict[str, Any], dut: Arrays, masks: Masks) -> tuple[str, str]:
+    """(what reproduces every output of the device, the sentence that says so), scored on all outputs, never on the
+    mismatches alone, where wrong rules would look right as well."""
+    total = sum(t.size if masks[p] is None else int(np.count_nonzero(masks[p])) for p, t in dut.items())
+    best, nearest, whole = -1, "", []
+    for words, made in variants(op, inputs, attrs):
+        equal = total - sum(int(np.count_nonzero(mismatches(dut[p], made[p], masks[p]))) for p in dut)
+        if equal == total:
+            whole.append(words)
+        if equal > best:
+            best, nearest = equal, words
+    if whole:
+        return whole[0], f"{' or '.join(whole[:4])} explains 100.000 % of {total} outputs"
+    close = f" (closest: {nearest}, {_percent(best, total)} %)" if nearest else ""
+    return "", f"no known rule reproduces it{close}"
+
+
+def _percent(part: int, whole: int) -> str:
+    """Rounded down, so that 100.000 means all."""
+    thousandths = 100_000 * part // max(whole, 1)
+    return f"{thousandths // 1000}.{thousandths % 1000:03d}"
