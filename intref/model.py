@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 SPEC_VERSION = "0.1"
 EXACT = 1 << 53  # JSON numbers are exact below this
+MAX_FIXED = 1 << 24  # elements in the fixed axes of an input: a header must not make us allocate more
 DTYPES = ("int8", "uint8", "int16", "int32", "int64")
 
 
@@ -60,7 +62,7 @@ class TensorInfo:
 def info(dtype: str, axes: tuple[int | str, ...], low: int, high: int) -> TensorInfo:
     """The tightest declaration of a tensor whose values lie in [low, high]."""
     signed = dtype != "uint8"
-    bits = max(1, (-low - 1 if low < 0 else 0).bit_length() + signed, high.bit_length() + signed)
+    bits = max(1, *(max(v, 0).bit_length() + signed for v in (-low - 1, high)))
     return TensorInfo(dtype, bits, signed, axes, *(v if abs(v) < EXACT else None for v in (low, high)))
 
 
@@ -90,20 +92,26 @@ class Model:
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 of the model file's bytes."""
+        """SHA-256 of all that the model file says: what tells two models apart."""
         from intref import modelfile
 
         return modelfile.file_hash(self)
 
     def validate(self, where: str = "model") -> None:
         """FormatError, naming where and the node or tensor, unless the graph is well formed."""
-        _check_nodes(self, where)
-        for name, value in self.constants.items():
-            _check_constant(where, name, value, self.tensors.get(name))
         for name, declared in self.tensors.items():
+            check_declared(where, name, declared)
             for axis in declared.axes:
                 if isinstance(axis, str) and axis not in self.dims:
                     raise FormatError(f"{where}: tensor {shown(name)}: axis {shown(axis)} is not among {[*self.dims]}")
+        _check_nodes(self, where)
+        for name, value in self.constants.items():
+            _check_constant(where, name, value, self.tensors[name])
+        for name, default in self.inputs.items():
+            _check_input(where, name, default, self.tensors[name])
+        for name in self.scales:
+            if name not in self.tensors:
+                raise FormatError(f"{where}: scale of tensor {shown(name)}, which is not declared")
 
     def proof(self) -> "Proof":
         """Bounds of every tensor and intermediate; BoundError unless the model is proved free of overflow."""
@@ -111,7 +119,9 @@ class Model:
 
         return prove(self)
 
-    def run(self, inputs: Mapping[str, Any], backend: str = "fast", trace: str | None = None, **options: Any) -> "Result":
+    def run(
+        self, inputs: Mapping[str, Any], backend: str = "fast", trace: str | None = None, **options: Any
+    ) -> "Result":
         """Run with integers only.
 
         inputs: name -> integer array [B, T] (input_ids; attention_mask and token_type_ids have defaults). backend: fast
@@ -131,7 +141,9 @@ class Model:
 
 def _check_nodes(model: Model, where: str) -> None:
     known = {*model.constants, *model.inputs}
-    for name in known:
+    if both := model.constants.keys() & model.inputs.keys():
+        raise FormatError(f"{where}: tensor {shown(min(both))} is both an input and a constant")
+    for name in sorted(known):
         if name not in model.tensors:
             raise FormatError(f"{where}: tensor {shown(name)} must be declared, it is not")
     for i, node in enumerate(model.nodes):
@@ -139,6 +151,8 @@ def _check_nodes(model: Model, where: str) -> None:
     for public, name in model.outputs.items():
         if name not in known:
             raise FormatError(f"{where}: output {shown(public)} names tensor {shown(name)}, which no node makes")
+    if not model.outputs:
+        raise FormatError(f"{where}: there must be at least one output")
     if extra := model.tensors.keys() - known:
         raise FormatError(f"{where}: tensor {shown(min(extra))} is declared, but no input, constant or node makes it")
 
@@ -147,7 +161,7 @@ def _check_node(model: Model, node: Node, at: str, known: set[str]) -> None:
     if node.op not in OPS:
         raise Unsupported(f"{at}: there is no such op, only {', '.join(OPS)}")
     op = OPS[node.op]
-    if node.version != op.version:
+    if type(node.version) is not int or node.version != op.version:
         raise Unsupported(f"{at}: version {shown(node.version)} is not supported, this release has {op.version}")
     for ports, declared, word in ((node.inputs, op.inputs, "inputs"), (node.outputs, op.outputs, "outputs")):
         if ports.keys() != declared.keys():
@@ -164,16 +178,25 @@ def _check_node(model: Model, node: Node, at: str, known: set[str]) -> None:
         attrs = op.complete(node.attrs)
     except SpecError as error:
         raise FormatError(f"{at}: {error}") from None
+    for key, value in attrs.items():
+        if key in node.attrs and type(value) is int and abs(value) >= EXACT:
+            raise FormatError(f"{at}: attribute {shown(key)} must be below 2**53 in magnitude, not {value}")
     dtypes = op.output_dtypes({p: model.tensors[t].dtype for p, t in node.inputs.items()}, attrs)
     for port, name in node.outputs.items():
         if dtypes[port] != model.tensors[name].dtype:
             raise FormatError(f"{at}: tensor {shown(name)} must be {dtypes[port]}, not {model.tensors[name].dtype}")
 
 
-def _check_constant(where: str, name: str, value: np.ndarray, declared: TensorInfo | None) -> None:
+def _check_input(where: str, name: str, default: int | None, declared: TensorInfo) -> None:
+    low, high = declared.range
+    if default is not None and not low <= default <= high:
+        raise FormatError(f"{where}: input {shown(name)}: default must lie in [{low}, {high}], not {default}")
+    if prod(axis for axis in declared.axes if isinstance(axis, int)) > MAX_FIXED:
+        raise FormatError(f"{where}: input {shown(name)} must have at most {MAX_FIXED} elements in its fixed axes")
+
+
+def _check_constant(where: str, name: str, value: np.ndarray, declared: TensorInfo) -> None:
     at = f"{where}: constant {shown(name)}"
-    if declared is None:
-        raise FormatError(f"{at} must be declared, it is not")
     if value.dtype.name != declared.dtype or value.shape != declared.axes:
         raise FormatError(
             f"{at} must be {declared.dtype} {list(declared.axes)}, not {value.dtype.name} {list(value.shape)}"
@@ -188,6 +211,7 @@ def check_declared(where: str, name: str, declared: TensorInfo) -> None:
     if declared.dtype not in DTYPES:
         raise FormatError(f"{where}: tensor {shown(name)}: dtype must be one of {DTYPES}, not {shown(declared.dtype)}")
     low, high = dtype_range(declared.dtype)
-    inside = low <= declared.range[0] <= declared.range[1] <= high
-    if not 1 <= declared.bits <= 64 or not inside or declared.signed != (low < 0):
+    holds = TensorInfo(declared.dtype, declared.bits, declared.signed, ()).range if 1 <= declared.bits <= 64 else (1, 0)
+    inside = max(low, holds[0]) <= declared.range[0] <= declared.range[1] <= min(high, holds[1])
+    if not inside or declared.signed != (low < 0):
         raise FormatError(f"{where}: tensor {shown(name)}: bits, signed, low and high do not fit {declared.dtype}")

@@ -13,6 +13,7 @@ from intref.model import EXACT, SCHEMA, SPEC_VERSION, Model, Node, TensorInfo, c
 from intref.tensorfile import open_tensors, parse_json, shown, write_tensors
 
 KEY = "intref"
+MAX_DIM = 1 << 20  # what a symbolic dimension may reach
 KEYS = ("about", "dims", "inputs", "nodes", "outputs", "scales", "schema", "spec", "states", "tensors")
 NODE_KEYS = ("attrs", "group", "inputs", "op", "outputs", "site", "version")
 TENSOR_KEYS = ("axes", "bits", "dtype", "high", "low", "signed")
@@ -45,10 +46,10 @@ def save(model: Model, path: str | os.PathLike[str]) -> None:
 
 
 def file_hash(model: Model) -> str:
-    """SHA-256, in hex, of the canonical header and of every constant: the identity of a model."""
+    """SHA-256, in hex, of the canonical header, then of every constant's little-endian bytes in the order of names."""
     whole = hashlib.sha256(canonical(header(model)).encode())
-    for name in sorted(model.constants):
-        whole.update(model.constants[name].tobytes())
+    for _, value in sorted(model.constants.items()):
+        whole.update(np.ascontiguousarray(value, value.dtype.newbyteorder("<")).tobytes())
     return whole.hexdigest()
 
 
@@ -80,8 +81,11 @@ def open_model(path: str | os.PathLike[str]) -> Model:
         raise FormatError(f"{where}: metadata must have the one key {KEY!r}, not {shown(sorted(file.metadata))}")
     table = parse_json(Path(path), file.metadata[KEY].encode(), "metadata 'intref'")
     _check_version(where, table)
+    if canonical(table) != file.metadata[KEY]:
+        raise FormatError(f"{where}: metadata 'intref' must be canonical JSON (sorted keys, no spaces, ASCII)")
     model = _parsed(where, table, {})
-    missing, extra = _declared_constants(model) - file.entries.keys(), file.entries.keys() - model.tensors.keys()
+    declared = _declared_constants(model)
+    missing, extra = declared - file.entries.keys(), file.entries.keys() - declared
     if missing or extra:
         state = f"missing tensor {shown(min(missing))}" if missing else f"unknown tensor {shown(min(extra))}"
         raise FormatError(f"{where}: {state}")
@@ -93,9 +97,11 @@ def open_model(path: str | os.PathLike[str]) -> Model:
 
 
 def _check_version(where: str, table: Any) -> None:
-    if table.get("schema") != SCHEMA:
+    if type(table.get("schema")) is not int or table["schema"] != SCHEMA:
         raise Unsupported(f"{where}: model schema {shown(table.get('schema'))} is not supported, only {SCHEMA}")
     _keys(where, "metadata 'intref'", table, KEYS)
+    if table["spec"] != SPEC_VERSION:
+        raise Unsupported(f"{where}: spec version {shown(table['spec'])} is not supported, only {SPEC_VERSION}")
 
 
 def _keys(where: str, place: str, table: Any, keys: tuple[str, ...]) -> None:
@@ -111,7 +117,10 @@ def _constant(where: str, name: str, stored: np.ndarray, declared: TensorInfo) -
     rows = (*declared.axes[:-1], (length + 1) // 2) if isinstance(length, int) else ()
     if stored.dtype != np.uint8 or stored.shape != rows:
         raise FormatError(f"{where}: packed tensor {shown(name)} must be U8 {list(rows)}, not {list(stored.shape)}")
-    return unpack_int4(stored, int(length))
+    x = unpack_int4(stored, int(length))
+    if not np.array_equal(pack_int4(x), stored):
+        raise FormatError(f"{where}: packed tensor {shown(name)} must have 0 in the last nibble of every row")
+    return x
 
 
 def _declared_constants(model: Model) -> set[str]:
@@ -119,19 +128,7 @@ def _declared_constants(model: Model) -> set[str]:
 
 
 def _parsed(where: str, table: dict[str, Any], constants: dict[str, np.ndarray]) -> Model:
-    for key, kind in (("nodes", list), ("states", list), *((k, dict) for k in KEYS if k not in ("nodes", "states", "schema", "spec"))):
-        if not isinstance(table[key], kind):
-            raise FormatError(f"{where}: {key} must be a {kind.__name__}, not {shown(table[key])}")
-    if table["states"]:
-        raise Unsupported(f"{where}: states are not supported by this release")
-    _check_strings(where, "outputs", table["outputs"])
-    for key in ("dims", "inputs"):
-        for name, value in table[key].items():
-            if not (_integer(value) and value >= (key == "dims")) and not (key == "inputs" and value is None):
-                raise FormatError(f"{where}: {key} {shown(name)} must be a natural number, not {shown(value)}")
-    for name, scale in table["scales"].items():
-        if not (isinstance(scale, list) and len(scale) == 2 and all(map(_integer, scale))):
-            raise FormatError(f"{where}: scale of {shown(name)} must be [mantissa, exponent], not {shown(scale)}")
+    _check_kinds(where, table)
     return Model(
         nodes=tuple(_node(where, i, n) for i, n in enumerate(table["nodes"])),
         tensors={name: _tensor(where, name, t) for name, t in table["tensors"].items()},
@@ -142,6 +139,34 @@ def _parsed(where: str, table: dict[str, Any], constants: dict[str, np.ndarray])
         scales={name: (m, e) for name, (m, e) in table["scales"].items()},
         about=table["about"],
     )
+
+
+def _check_kinds(where: str, table: dict[str, Any]) -> None:
+    for key in KEYS:
+        kind = list if key in ("nodes", "states") else dict
+        if key not in ("schema", "spec") and not isinstance(table[key], kind):
+            raise FormatError(f"{where}: {key} must be a {kind.__name__}, not {shown(table[key])}")
+    if table["states"]:
+        raise Unsupported(f"{where}: states are not supported by this release")
+    _check_strings(where, "outputs", table["outputs"])
+    for name, value in table["dims"].items():
+        if not _integer(value) or not 1 <= value <= MAX_DIM:
+            raise FormatError(f"{where}: dims {shown(name)} must be in 1..{MAX_DIM}, not {shown(value)}")
+    for name, value in table["inputs"].items():
+        if value is not None and not _integer(value):
+            raise FormatError(f"{where}: inputs {shown(name)} must be a default or null, not {shown(value)}")
+    for name, scale in table["scales"].items():
+        _check_scale(where, name, scale)
+    for name, value in table["about"].items():
+        if not isinstance(value, str) and not _integer(value):
+            raise FormatError(f"{where}: about {shown(name)} must be text or an integer, not {shown(value)}")
+
+
+def _check_scale(where: str, name: str, scale: Any) -> None:
+    fits = isinstance(scale, list) and len(scale) == 2 and all(map(_integer, scale))
+    if not fits or scale[0] <= 0 or scale[0] % 2 == 0 or not -1100 < scale[1] < 1024:
+        must = "[mantissa, exponent], the mantissa positive and odd, the exponent in -1099..1023"
+        raise FormatError(f"{where}: scale of {shown(name)} must be {must}, not {shown(scale)}")
 
 
 def _integer(value: object) -> bool:
@@ -159,6 +184,10 @@ def _node(where: str, index: int, table: Any) -> Node:
         _check_strings(where, f"node {index}: {key}", table[key])
     if not all(isinstance(table[k], str) for k in ("op", "site", "group")) or not isinstance(table["attrs"], dict):
         raise FormatError(f"{where}: node {index}: op, site and group must be text, attrs an object")
+    for key, value in table["attrs"].items():
+        if not isinstance(value, str) and not _integer(value):
+            must = "text or an integer below 2**53 in magnitude"
+            raise FormatError(f"{where}: node {index}: attribute {shown(key)} must be {must}, not {shown(value)}")
     return Node(**table)
 
 
@@ -170,6 +199,8 @@ def _tensor(where: str, name: str, table: Any) -> TensorInfo:
         raise FormatError(f"{where}: tensor {shown(name)}: low, high or axes are not what they must be")
     if type(table["bits"]) is not int or type(table["signed"]) is not bool:
         raise FormatError(f"{where}: tensor {shown(name)}: bits must be an integer and signed true or false")
+    if not isinstance(table["dtype"], str):
+        raise FormatError(f"{where}: tensor {shown(name)}: dtype must be text, not {shown(table['dtype'])}")
     declared = TensorInfo(**{**table, "axes": tuple(axes)})
     check_declared(where, name, declared)
     return declared

@@ -1,6 +1,7 @@
 """Bounds over a whole graph, with the actual constants and the largest sizes: what is not proved is refused."""
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,9 @@ from intref.ops import OPS
 from intref.ops.op import Op, dtype_range
 
 INT64 = 63  # bits of a magnitude that int64 holds
+MAX_ELEMENTS = 1 << 28  # of one tensor at the largest sizes: what a header may make us allocate
+
+Axes = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
@@ -28,7 +32,7 @@ class Prover:
     def __init__(self, dims: dict[str, int]):
         self.dims = dims
         self.intervals: dict[str, Interval] = {}
-        self.axes: dict[str, tuple[int | str, ...]] = {}
+        self.axes: dict[str, Axes] = {}
         self.widest: list[tuple[int, str]] = []
 
     def constant(self, name: str, value: np.ndarray) -> None:
@@ -42,21 +46,42 @@ class Prover:
         self.intervals[name] = Interval(np.full(shape, low), np.full(shape, high), declared.dtype)
         self.axes[name] = declared.axes
 
-    def node(self, node: Node, axes: dict[str, tuple[int | str, ...]]) -> dict[str, TensorInfo]:
+    def node(self, node: Node, axes: dict[str, Axes]) -> dict[str, TensorInfo]:
         """Declarations of the node's outputs, their axes by port given; BoundError names node, tensor and numbers."""
         op = OPS[node.op]
         at = f"node {node.site or node.op} (op {node.op})"
         largest = self._outputs(op, node, at, expand=True)
+        bound = self._bound_axes(op, node, at)
+        for port, value in largest.items():
+            self._check_axes(op, port, node, axes[port], bound, value, at)
         results = {port: value.hull(_symbolic(axes[port], value)) for port, value in largest.items()}
         if any(isinstance(a, str) for name in node.inputs.values() for a in self.axes[name]) and op.reduces:
             for port, value in self._outputs(op, node, at, expand=False).items():
                 results[port] = _union(results[port], value)
-        return {port: self._declare(node.outputs[port], value, axes[port], at) for port, value in results.items()}
+        return {port: self._declare(node.outputs[port], value, axes[port]) for port, value in results.items()}
 
-    def _declare(self, name: str, value: Interval, axes: tuple[int | str, ...], at: str) -> TensorInfo:
-        shape = tuple(1 if isinstance(a, str) else a for a in axes)
-        if value.shape != shape:
-            raise BoundError(f"{at}: tensor {name!r} has axes {list(axes)}, but the op makes {list(value.shape)}")
+    def _bound_axes(self, op: Op, node: Node, at: str) -> dict[str, int | str]:
+        """The op's names of axes -> what they are here; BoundError if one is two things, such as T and 1."""
+        bound: dict[str, int | str] = {}
+        for port, name in node.inputs.items():
+            for named, axis in zip(op.inputs[port].form(len(self.axes[name])) or [], self.axes[name]):
+                if bound.setdefault(named, axis) != axis:
+                    raise BoundError(f"{at}: tensor {name!r} has {axis} where another input has {bound[named]}")
+        return bound
+
+    def _check_axes(
+        self, op: Op, port: str, node: Node, axes: Axes, bound: dict[str, int | str], value: Interval, at: str
+    ) -> None:
+        """A symbol taken for a size, or for another symbol, would leave sums over it unproved: axes are inferred."""
+        names = op.outputs[port].form(len(value.shape)) or []
+        new = {n for n in names if n != "1" and n not in bound}  # made by the op: fixed, if what it is made of is
+        lost = [a for n, a in bound.items() if n not in names and n not in op.reduces and isinstance(a, str)]
+        made = [1 if n == "1" else bound.get(n, size) for n, size in zip(names, value.shape)]
+        if list(axes) != made or (new and lost):
+            name = node.outputs[port]
+            raise BoundError(f"{at}: tensor {name!r} is declared with axes {list(axes)}, but the op makes {made}")
+
+    def _declare(self, name: str, value: Interval, axes: Axes) -> TensorInfo:
         self.intervals[name], self.axes[name] = value, axes
         return info(value.dtype, axes, value.min(), value.max())
 
@@ -74,12 +99,15 @@ class Prover:
         return {port: _narrowed(values[port].value, dtypes[port], at, node.outputs[port]) for port in op.outputs}
 
     def _input(self, op: Op, port: str, name: str, expand: bool) -> Interval:
+        """The interval of an input, symbolic axes that the op reduces at their largest size if expand."""
         value, axes = self.intervals[name], self.axes[name]
         form = op.inputs[port].form(len(axes)) or []
         shape = [
             self.dims[a] if expand and isinstance(a, str) and named in op.reduces else size
             for a, named, size in zip(axes, form, value.shape)
         ]
+        if prod(shape) > MAX_ELEMENTS:
+            raise BoundError(f"tensor {name!r} is too large to be proved at its largest size {shape}")
         return value if tuple(shape) == value.shape or not form else value.broadcast(shape)
 
 
@@ -107,7 +135,7 @@ def _check_declared(node: Node, name: str, proved: Interval, declared: TensorInf
         )
 
 
-def _symbolic(axes: tuple[int | str, ...], value: Interval) -> tuple[int, ...]:
+def _symbolic(axes: Axes, value: Interval) -> tuple[int, ...]:
     return tuple(i for i, a in enumerate(axes[: value.ndim]) if isinstance(a, str))
 
 
@@ -125,7 +153,9 @@ def _narrowed(value: Any, dtype: str, at: str, name: str) -> Interval:
 
 def _widest(log: list[Tracer], at: str, node: Node) -> tuple[int, str]:
     """(bits, text) of the widest intermediate, sign not counted; BoundError if int64 does not hold it."""
-    bits, text = max(((max(-1 - int(t.value.min()), int(t.value.max())).bit_length(), t.text) for t in log), key=lambda w: w[0])
+    peaks = ((max(-1 - int(t.value.min()), int(t.value.max())), t.text) for t in log)
+    peak, text = max(peaks, key=lambda found: found[0])
+    bits = peak.bit_length()
     if bits > INT64:
         raise BoundError(f"{at} is not proved free of overflow: intermediate {text} may need {bits + 1} bits, int64 has 64")
     return bits, text

@@ -84,7 +84,9 @@ class Result:
         """An output or traced tensor in real units, for people: float64, integer * mantissa * 2**exponent."""
         from intref.display import dequantized
 
-        values = self.outputs[name] if name in self.outputs else self.trace[name]
+        values = self.outputs.get(name, self.trace.get(name))
+        if values is None:
+            raise SpecError(f"tensor {name!r} is neither an output ({', '.join(self.outputs)}) nor traced")
         scale = self.model.scales.get(self.model.outputs.get(name, name))
         if scale is None:
             raise SpecError(f"tensor {name!r} has no single scale")
@@ -131,7 +133,7 @@ def prepare(model: Model, inputs: Mapping[str, Any]) -> Arrays:
     """The model's inputs, complete and in their declared dtypes; SpecError names the input, expected and found."""
     if unknown := inputs.keys() - model.inputs.keys():
         raise SpecError(f"model: input {min(unknown)!r} is unknown, inputs are {', '.join(model.inputs)}")
-    arrays = {name: np.asarray(value) for name, value in inputs.items()}
+    arrays = {name: _array(name, value) for name, value in inputs.items()}
     for name, default in model.inputs.items():
         if name not in arrays and default is None:
             raise SpecError(f"model: input {name!r} must be given")
@@ -144,8 +146,22 @@ def prepare(model: Model, inputs: Mapping[str, Any]) -> Arrays:
         if name in arrays:
             full[name] = np.ascontiguousarray(arrays[name], declared.dtype)
         else:
-            full[name] = np.full([sizes[a] if isinstance(a, str) else a for a in declared.axes], default, declared.dtype)
+            full[name] = np.full(_shape(name, declared.axes, sizes), default, declared.dtype)
     return full
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    try:
+        return np.asarray(value)
+    except (TypeError, ValueError, OverflowError):
+        raise SpecError(f"model: input {name!r} must be an array of integers, not {type(value).__name__}") from None
+
+
+def _shape(name: str, axes: tuple[int | str, ...], sizes: dict[str, int]) -> list[int]:
+    for axis in axes:
+        if isinstance(axis, str) and axis not in sizes:
+            raise SpecError(f"model: input {name!r} must be given, no other input says how large {axis} is")
+    return [sizes[axis] if isinstance(axis, str) else axis for axis in axes]
 
 
 def _check_input(model: Model, name: str, value: np.ndarray) -> None:
@@ -165,10 +181,13 @@ def _check_input(model: Model, name: str, value: np.ndarray) -> None:
 def _sizes(model: Model, arrays: Arrays) -> dict[str, int]:
     sizes: dict[str, int] = {}
     for name, value in arrays.items():
-        for axis, size in zip(model.tensors[name].axes, value.shape):
-            limit = model.dims[axis] if isinstance(axis, str) else axis
-            if size > limit:
-                raise SpecError(f"model: input {name!r} must have {axis} <= {limit}, not {size}")
-            if isinstance(axis, str) and sizes.setdefault(axis, size) != size:
+        axes = model.tensors[name].axes
+        for axis, size in zip(axes, value.shape):
+            if isinstance(axis, int):
+                if size != axis:
+                    raise SpecError(f"model: input {name!r} must have axes {list(axes)}, not {list(value.shape)}")
+            elif size > model.dims[axis]:
+                raise SpecError(f"model: input {name!r} must have {axis} <= {model.dims[axis]}, not {size}")
+            elif sizes.setdefault(axis, size) != size:
                 raise SpecError(f"model: input {name!r} must have {axis} = {sizes[axis]}, not {size}")
     return sizes

@@ -8,18 +8,16 @@ import hashlib
 import os
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-
-sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parent)]
-
-from strategies import calls
+from numba.core.dispatcher import Dispatcher
 
 import intref
 from intref.errors import BoundError
+from intref.kernels import set_threads
+from strategies import calls
 
 FLOAT = re.compile(r"\b(half|bfloat|float|double|fp128)\b")
 
@@ -45,8 +43,6 @@ def outputs_digest(backend: str) -> str:
 
 def float_code() -> list[str]:
     """Compiled kernels whose code names a float type."""
-    from numba.core.dispatcher import Dispatcher
-
     modules = [m for name, m in sys.modules.items() if name.startswith("intref.kernels.")]
     functions = {f for m in modules for f in vars(m).values() if isinstance(f, Dispatcher)}
     assert len(functions) > 20
@@ -54,8 +50,6 @@ def float_code() -> list[str]:
 
 
 def use_pool() -> None:
-    from intref.kernels import set_threads
-
     set_threads(2)
     x = np.ones((256, 256), np.int8)
     intref.call("linear", {"x": x, "weight": x, "bias": np.zeros(256, np.int32)}, {}, "fast")

@@ -41,9 +41,9 @@ Mutant = tuple[str, Callable[..., Any]]
 
 
 def mutants(body: Callable[..., Any], texts: set[str]) -> Iterator[Mutant]:
-    """(what changed, mutated function) for every replacement of every expression; texts: the arguments that are strings.
+    """(what changed, mutated function) for every replacement of every expression. Lemmas are off: a device has none.
 
-    Lemmas are off: a device has none.
+    texts: the arguments that are strings, which no arithmetic changes.
     """
     tree = ast.parse(textwrap.dedent(inspect.getsource(body)))
     function = tree.body[0]

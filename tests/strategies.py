@@ -20,6 +20,9 @@ Attrs = dict[str, Any]
 Draw = Callable[[st.SearchStrategy[Any]], Any]
 
 SIZE = st.one_of(st.integers(1, 9), st.integers(1, 9), st.integers(60, 135))
+FEW = st.integers(1, 3)
+DEPTH = st.one_of(SIZE, st.integers(500, 1100))  # past the longest int32 accumulation of int16 operands
+PRODUCTS = ("linear", "matmul")
 CHANNELS = {"add": "AREOS", "gelu_ibert": "C"}  # axes of length 1 or D
 EXACT = {"L"}  # axes that have the size of their limit
 
@@ -58,7 +61,9 @@ def laid_out(draw: Draw, x: np.ndarray) -> np.ndarray:
 
 
 def _attribute(draw: Draw, attr: Attr) -> Any:
-    return draw(st.sampled_from(attr.choices) if attr.choices else st.integers(attr.low, attr.high))
+    if attr.choices:
+        return draw(st.sampled_from(attr.choices))
+    return draw(st.one_of(st.sampled_from([attr.low, attr.high]), st.integers(attr.low, attr.high)))
 
 
 def _shape(draw: Draw, op: Op, port: Port, sizes: dict[str, int]) -> tuple[int, ...]:
@@ -71,17 +76,18 @@ def _shape(draw: Draw, op: Op, port: Port, sizes: dict[str, int]) -> tuple[int, 
         elif axis in CHANNELS.get(op.name, ""):
             shape.append(draw(st.sampled_from([1, sizes["D"]])))
         else:
-            shape.append(1 if axis == "1" else _size(draw, sizes, axis, axis not in "BH"))
+            size = DEPTH if op.name in PRODUCTS and axis == "K" else FEW if axis in "BH" else SIZE
+            shape.append(1 if axis == "1" else _size(draw, sizes, axis, size))
     return tuple(shape)
 
 
 def _leading(draw: Draw, port: Port, sizes: dict[str, int], i: int) -> int:
-    return _size(draw, sizes, f".{i}", port.axes == "..." and i >= sizes["lead"] - 2)
+    return _size(draw, sizes, f".{i}", SIZE if port.axes == "..." and i >= sizes["lead"] - 2 else FEW)
 
 
-def _size(draw: Draw, sizes: dict[str, int], axis: str, large: bool) -> int:
+def _size(draw: Draw, sizes: dict[str, int], axis: str, size: st.SearchStrategy[int]) -> int:
     if axis not in sizes:
-        sizes[axis] = draw(SIZE if large else st.integers(1, 3))
+        sizes[axis] = draw(size)
     return sizes[axis]
 
 
@@ -91,11 +97,11 @@ def _tensor(draw: Draw, op: Op, port: Port, sizes: dict[str, int]) -> np.ndarray
 
 
 @st.composite
-def calls(draw: Draw, name: str) -> tuple[Tensors, Attrs]:
-    """A legal call of the op."""
+def calls(draw: Draw, name: str, **fixed: Any) -> tuple[Tensors, Attrs]:
+    """A legal call of the op, some attributes fixed."""
     op = OPS[name]
     sizes = {"lead": draw(st.integers(0, 3 if any(p.axes == "..." for p in op.inputs.values()) else 2))}
-    attrs = {k: _attribute(draw, a) for k, a in op.attrs.items() if k not in ("low", "high")}
+    attrs = {k: _attribute(draw, a) for k, a in op.attrs.items() if k not in ("low", "high")} | fixed
     tensors = {k: _tensor(draw, op, p, sizes) for k, p in op.inputs.items()}
     if "output" in attrs and draw(st.booleans()):
         _clip(draw, tensors, attrs, attrs["output"])
@@ -164,7 +170,8 @@ def _gelu_ibert(draw: Draw, tensors: Tensors, attrs: Attrs) -> None:
 def _shift_of(draw: Draw, peak: int, multiplier: int, low: int, high: int) -> int:
     """A shift in [low, high] that brings peak * |multiplier| below 2**62."""
     least = max((peak * abs(multiplier)).bit_length() - 62, low)
-    return draw(st.sampled_from([s for s in (least, 31, 62, 63, high) if least <= s <= high]))
+    near = [s for s in (least, *range(30, 37), 62, 63, high) if least <= s <= high]
+    return draw(st.one_of(st.sampled_from(near), st.integers(least, high)))
 
 
 def _peak(x: np.ndarray, zero: int) -> int:
@@ -208,7 +215,7 @@ def _finite(pattern: int, peak: int) -> int:
     if pattern >> 23 & 255 == 255:
         pattern &= ~(1 << 30)
     while True:
-        sign, significand, exponent = (int(v) for v in split_fp32(pattern))
+        _, significand, exponent = (int(v) for v in split_fp32(pattern))
         if peak * significand * Fraction(2) ** exponent < 1 << 62:
             return pattern
         pattern -= 1 << 23

@@ -76,7 +76,7 @@ def _npz(folder: Path, group: str, tensors: Arrays) -> list[dict[str, Any]]:
 def _mem(folder: Path, group: str, tensors: Arrays) -> list[dict[str, Any]]:
     folder.joinpath(group).mkdir()
     rows = []
-    for name, identifier in _identifiers(tensors).items():
+    for name, identifier in identifiers(tensors).items():
         tensor, file = tensors[name], f"{group}/{identifier}.mem"
         # Big-endian bytes of an element are its digits from the most significant on.
         digits = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder(">")).tobytes().hex()
@@ -90,7 +90,7 @@ def _mem(folder: Path, group: str, tensors: Arrays) -> list[dict[str, Any]]:
 def _c(folder: Path, group: str, tensors: Arrays) -> list[dict[str, Any]]:
     text = ["#pragma once\n#include <stdint.h>\n"]
     rows = []
-    for name, identifier in _identifiers(tensors).items():
+    for name, identifier in identifiers(tensors).items():
         symbol, tensor = f"{group}_{identifier}", tensors[name]
         text.append(_c_array(symbol, tensor))
         rows.append({**_row(name, group, f"{group}.h", tensor), "symbol": symbol})
@@ -116,7 +116,7 @@ def _c_number(value: int) -> str:
     return f"INT64_C({value})" if value > -(1 << 63) else "INT64_MIN"
 
 
-def _identifiers(names: Iterable[str]) -> dict[str, str]:
+def identifiers(names: Iterable[str]) -> dict[str, str]:
     """A C identifier and file name for each tensor: unlike names stay unlike, also where case does not count."""
     table: dict[str, str] = {}
     taken: set[str] = set()

@@ -110,6 +110,12 @@ def seal_hash(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical({k: v for k, v in manifest.items() if k != "self"}).encode()).hexdigest()
 
 
+def file_hash(path: Path) -> str:
+    """SHA-256, in hex, of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def row(name: str, tensor: np.ndarray) -> dict[str, Any]:
     """What the manifest says of one tensor."""
     return {"sha256": tensor_hash(name, tensor), "dtype": tensor.dtype.name, "shape": list(tensor.shape)}

@@ -1,12 +1,11 @@
 """A golden package is believed only when every byte of it is what its manifest sealed."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from intref.atomic import StrPath, os_error
-from intref.digest import combined, tensor_hash
+from intref.digest import combined, digest
 from intref.errors import FormatError, SpecError, Unsupported
 from intref.golden.package import (
     FILES,
@@ -19,6 +18,7 @@ from intref.golden.package import (
     OpCase,
     Package,
     case_digest,
+    file_hash,
     row,
     seal,
     seal_hash,
@@ -28,7 +28,7 @@ from intref.model import Model
 from intref.modelfile import open_model
 from intref.ops import OPS
 from intref.ops.op import Op
-from intref.run import traced
+from intref.run import prepare, traced
 from intref.tensorfile import TensorFile, open_tensors, parse_json, read_integers, shown
 
 TEXT, NUMBER, TABLE, LIST, NONE = str, int, dict, list, type(None)
@@ -108,6 +108,9 @@ def _check_rows(path: Path, table: dict[str, Any]) -> None:
             _fields(path, f"{key} {shown(name)}", entry, fields)
     for i, entry in enumerate(table.get("cases", ())):
         _fields(path, f"case {i}", entry, CASE)
+        for key in (*entry["inputs"].values(), *entry["outputs"].values()):
+            if not isinstance(key, str):
+                raise _wrong(path, f"case {i}", "ports with names of tensors", shown(key))
 
 
 def _fields(path: Path, place: str, table: Any, fields: Mapping[str, Any]) -> None:
@@ -126,8 +129,7 @@ def _wrong(path: Path, place: str, expected: object, found: object) -> FormatErr
 
 def _check_file(path: Path, manifest: dict[str, Any]) -> None:
     try:
-        with open(path, "rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = file_hash(path)
     except OSError as error:
         raise os_error(path, "read", error) from error
     if found != manifest["files"][path.name]:
@@ -153,15 +155,13 @@ def _culprit(file: TensorFile, manifest: dict[str, Any]) -> str:
 
 def _check_model(where: Path, package: Package, model: Model) -> None:
     """Everything the manifest says that can be said again from the model and the tensors."""
-    manifest, available = package.manifest, package.available
-    stored = {
-        **{n: (INPUTS, t) for n, t in package.inputs.items()},
-        **{n: (TENSORS, t) for n, t in package.tensors.items()},
-    }
-    _same(where, "tensors", {n: {**row(n, t), "file": file} for n, (file, t) in stored.items()}, manifest["tensors"])
+    manifest, trace = package.manifest, _traced(where, package, model)
+    files = {INPUTS: package.inputs, TENSORS: package.tensors}
+    stored = {n: {**row(n, t), "file": file} for file, table in files.items() for n, t in table.items()}
+    _same(where, "tensors", stored, manifest["tensors"])
     _same(where, "constants", {n: row(n, t) for n, t in model.constants.items()}, manifest["constants"])
-    wanted = {*traced(model, manifest["trace"]), *model.outputs.values()}
-    _same_names(where, "stored tensors", wanted | {*model.inputs}, stored.keys() | (wanted & model.constants.keys()))
+    wanted = {*model.inputs, *trace, *model.outputs.values()} - model.constants.keys()
+    _same_names(where, "stored tensors", wanted, stored)
     for name in stored:
         _check_shape(where, package, model, name)
     said = {
@@ -169,13 +169,23 @@ def _check_model(where: Path, package: Package, model: Model) -> None:
         "inputs": sorted(model.inputs),
         "outputs": model.outputs,
         "ops": {node.op: node.version for node in model.nodes},
-        "digest": combined({public: tensor_hash(public, available[name]) for public, name in model.outputs.items()}),
-        "trace_digest": combined({n: manifest["tensors"][n]["sha256"] for n in traced(model, manifest["trace"])}),
+        "digest": digest({public: package.available[name] for public, name in model.outputs.items()}),
+        "trace_digest": combined({n: manifest["tensors"][n]["sha256"] for n in trace}),
         "valid": valid_entry(model, stored),
     }
     for key, value in said.items():
         if manifest[key] != value:
             raise _wrong(where, key, shown(value), shown(manifest[key]))
+
+
+def _traced(where: Path, package: Package, model: Model) -> list[str]:
+    """The traced names, for inputs that the model takes and a pattern that means something."""
+    _same_names(where.with_name(INPUTS), "inputs", model.inputs, package.inputs)
+    try:
+        prepare(model, package.inputs)
+        return traced(model, package.manifest["trace"])
+    except SpecError as error:
+        raise FormatError(f"{where}: {error}") from None
 
 
 def _same(where: Path, place: str, found: Mapping[str, Any], rows: Mapping[str, Any]) -> None:
@@ -227,7 +237,7 @@ def _case(where: Path, op: Op, entry: dict[str, Any], inputs: Arrays, tensors: A
 
 def _by_port(where: Path, place: str, keys: Mapping[str, Any], table: Arrays) -> Arrays:
     for key in keys.values():
-        if not isinstance(key, str) or key not in table:
+        if key not in table:
             raise _wrong(where, place, "a tensor of the package", shown(key))
     return {port: table[key] for port, key in keys.items()}
 

@@ -1,6 +1,5 @@
 """Golden packages are written whole or not at all, and the same content gives the same bytes."""
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from intref.golden.package import (
     Arrays,
     attended,
     case_digest,
+    file_hash,
     masked_axes,
     plain,
     row,
@@ -154,8 +154,7 @@ def _finish(folder: Path, manifest: dict[str, Any], inputs: Arrays, tensors: Arr
     write_tensors(folder / INPUTS, inputs, {})
     write_tensors(folder / TENSORS, tensors, {})
     write_atomically(folder / SPEC, spec_text(manifest["ops"]).encode())
-    names = FILES[manifest["kind"]]
-    files = {name: hashlib.sha256(folder.joinpath(name).read_bytes()).hexdigest() for name in names}
+    files = {name: file_hash(folder / name) for name in FILES[manifest["kind"]]}
     write_atomically(folder / MANIFEST, seal({**manifest, "files": files}))
 
 

@@ -1,4 +1,4 @@
-"""Arrays as the compiled functions take them: C order, aligned, writable in name, of few dtypes, so that few are compiled."""
+"""Arrays as the compiled functions take them: C order, aligned, writable, of few dtypes, so few are compiled."""
 
 from typing import Any
 

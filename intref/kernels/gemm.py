@@ -1,5 +1,8 @@
 """Twins of ops/gemm.py: integer products in blocks of k that an int32 accumulator holds, summed in int64."""
 
+# numba infers the types of the compiled functions.
+# mypy: allow-untyped-defs, no-check-untyped-defs
+
 import numpy as np
 
 from intref.kernels.arrays import plain

@@ -1,5 +1,8 @@
 """Scalar twins of intref.intmath."""
 
+# numba infers the types of the compiled functions.
+# mypy: allow-untyped-defs, no-check-untyped-defs
+
 import numpy as np
 
 from intref.kernels.jit import jit

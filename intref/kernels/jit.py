@@ -5,6 +5,9 @@ sources, below NUMBA_CACHE_DIR or ~/.cache/intref. numba.config is put back: the
 Where that directory cannot be written, functions are compiled anew in every process.
 """
 
+# numba is typed in part.
+# mypy: allow-untyped-calls
+
 import hashlib
 import os
 from collections.abc import Callable
@@ -24,6 +27,8 @@ def _cache_directory() -> str:
 
 
 def _writable(directory: str) -> bool:
+    if directory.startswith("~"):  # there is no home
+        return False
     try:
         os.makedirs(directory, exist_ok=True)
     except OSError:
@@ -31,13 +36,19 @@ def _writable(directory: str) -> bool:
     return os.access(directory, os.W_OK | os.X_OK)
 
 
-class _Cache(FunctionCache):  # type: ignore[misc]
-    """A cache that a full or vanished disk does not turn into an error."""
+class _Cache(FunctionCache):
+    """A cache that a full disk or a damaged file does not turn into an error: the function is compiled instead."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:  # whatever unpickling a damaged file raises
+            return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except OSError:
+        except Exception:
             self.disable()
 
 
@@ -46,12 +57,13 @@ ENABLED = _writable(DIRECTORY)
 
 
 def jit(fn: Callable[..., Any]) -> Any:
-    """fn compiled on first use for each combination of argument types; releases the GIL; // and % do not check for 0."""
-    dispatcher = numba.njit(nogil=True, error_model="numpy")(fn)
+    """fn, compiled on first use for each combination of argument types; releases the GIL; // does not check for 0."""
+    dispatcher: Any = numba.njit(nogil=True, error_model="numpy")(fn)
+    config: Any = numba.config
     if ENABLED:
-        before, numba.config.CACHE_DIR = numba.config.CACHE_DIR, DIRECTORY
+        before, config.CACHE_DIR = config.CACHE_DIR, DIRECTORY
         try:
             dispatcher._cache = _Cache(fn)
         finally:
-            numba.config.CACHE_DIR = before
+            config.CACHE_DIR = before
     return dispatcher

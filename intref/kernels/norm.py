@@ -1,5 +1,8 @@
 """Twins of ops/norm.py."""
 
+# numba infers the types of the compiled functions.
+# mypy: allow-untyped-defs, no-check-untyped-defs
+
 import numpy as np
 
 from intref.kernels.arrays import plain, rows

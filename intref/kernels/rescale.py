@@ -1,5 +1,8 @@
 """Twins of the multiplier-and-shift ops in ops/rescale.py."""
 
+# numba infers the types of the compiled functions.
+# mypy: allow-untyped-defs, no-check-untyped-defs
+
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -7,7 +10,6 @@ import numpy as np
 
 from intref.kernels.arrays import along, plain, rows
 from intref.kernels.intmath import (
-    RULES,
     Terms,
     mul_shift,
     mul_shift_narrow,
@@ -35,15 +37,23 @@ def rescale(
     compiled, terms, working = _plan(x.dtype, along(multiplier, size), along(shift, size), rounding, input_zero_point)
     y = np.empty(moved.shape, output)
     for x_rows, y_rows, columns in _pieces(plain(moved), y, terms):
-
-        def task(start: int, stop: int) -> None:
-            part = plain(x_rows[start:stop], working)
-            out = y_rows[start:stop] if working == "int32" else np.empty(part.shape, np.int64)
-            compiled(part, columns, input_zero_point, output_zero_point, low, high, out)
-            y_rows[start:stop] = out
-
+        task = _task(compiled, working, x_rows, y_rows, (columns, input_zero_point, output_zero_point, low, high))
         over_rows(task, len(x_rows), x_rows.size)
     return {"y": y if shared else plain(np.moveaxis(y, -1, axis))}
+
+
+def _task(
+    compiled: Callable[..., Any], working: str, x: np.ndarray, y: np.ndarray, settings: tuple[Any, ...]
+) -> Callable[[int, int], None]:
+    """Rows start..stop: those in int32 straight into y, the rarer ones in int64 through an int64 result."""
+
+    def task(start: int, stop: int) -> None:
+        part = plain(x[start:stop], working)
+        out = y[start:stop] if working == "int32" else np.empty(part.shape, np.int64)
+        compiled(part, *settings, out)
+        y[start:stop] = out
+
+    return task
 
 
 def _pieces(x: np.ndarray, y: np.ndarray, terms: Terms) -> Iterator[tuple[np.ndarray, np.ndarray, Terms]]:

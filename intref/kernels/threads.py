@@ -48,10 +48,10 @@ def _pool(workers: int) -> ThreadPoolExecutor:
 def over_rows(task: Callable[[int, int], Result], rows: int, steps: int) -> list[Result]:
     """task(start, stop) over blocks that cover range(rows), at once; steps estimates the work of all rows together."""
     threads = get_threads()
-    blocks = max(min(threads, rows, steps // GRAIN), 1)
-    if blocks == 1:
-        return [task(0, rows)]
-    edges = [rows * i // blocks for i in range(blocks + 1)]
+    count = max(min(threads, rows, steps // GRAIN), 1)
+    first, *others = [(rows * i // count, rows * (i + 1) // count) for i in range(count)]
+    if not others:
+        return [task(*first)]
     pool = _pool(threads - 1)
-    others = [pool.submit(task, start, stop) for start, stop in zip(edges[1:-1], edges[2:])]
-    return [task(edges[0], edges[1]), *(other.result() for other in others)]
+    waiting = [pool.submit(task, *block) for block in others]
+    return [task(*first), *(result.result() for result in waiting)]

@@ -20,7 +20,8 @@ def gelu_ibert(x, b, c, one):
     Saturates   |x| to -b inside the polynomial.
     Overflow    none: |L| <= 2**35, |x * (L + one)| <= 2**62 (C6).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
-                C5 b, c and one have the same length, 1 or D; C6 max |x| * (max |c| + b**2 + 2**14 * (|one| + 1)) <= 2**76.
+                C5 b, c and one have the same length, 1 or D;
+                C6 max |x| * (max |c| + max b**2 + 2**14 * (max |one| + 1)) <= 2**76.
     Source      I-BERT (Kim et al. 2021), algorithm 1 and eq. 8, as the authors' code computes them.
     """
     sign = maximum(minimum(x, 1), -1)

@@ -50,9 +50,7 @@ def merge_heads(x):
     return {"y": swap(x, -2, -3).reshape((*lead, rows, heads * width))}
 
 
-MERGE_HEADS = Op(
-    merge_heads, inputs={"x": Port(ANY, "... H T D")}, attrs={}, outputs={"y": Port("=x", "... T C")}
-)
+MERGE_HEADS = Op(merge_heads, inputs={"x": Port(ANY, "... H T D")}, attrs={}, outputs={"y": Port("=x", "... T C")})
 
 
 def transpose(x):

@@ -5,7 +5,6 @@ from intref.intmath import (
     divide,
     isqrt,
     maximum,
-    minimum,
     saturate,
     shift_half_up,
     square,

@@ -288,4 +288,3 @@ RESCALE_QUOTIENT = Op(
     outputs={"y": Port("output", "... H Q D")},
     constraints={"C5": CLIP_FITS},
 )
-

@@ -41,7 +41,7 @@ QUANTIZE_TOKEN = Op(
 
 
 def rescale_token(x, mantissa, exponent, multiplier, shift, bias, *, output, low, high):
-    """y = clamp(half_up(x * scale * multiplier[n] / 2**(shift[n] + 8) + bias[n] / 2**8)), scale = mantissa * 2**exponent.
+    """y = clamp(half_up(x * scale * multiplier[n] / 2**(shift[n] + 8) + bias[n] / 2**8)), scale the token's.
 
     Inputs      x int32 [... N]; mantissa int16 [... 1] >= 1, exponent int8 [... 1] in [0, 9]: the token's scale;
                 multiplier int32 [N] in [0, 2**16 - 1]; shift int8 [N]; bias int64 [N], |bias| <= 2**40: with 8

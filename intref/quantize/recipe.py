@@ -81,6 +81,8 @@ def load_recipe(name: str) -> Recipe:
 
 def _checked(path: Path, name: str, table: Any) -> dict[str, Any]:
     keys = TABLES[name]
+    if isinstance(table, dict) and name == "activations" and table.get("observer") != "percentile":
+        table = {"percentile": 100.0, **table}  # read by that observer only
     if not isinstance(table, dict) or table.keys() != keys.keys():
         raise FormatError(f"{path}: table {name!r} must have the keys {', '.join(keys)}, not {table!r}")
     for key, value in table.items():
@@ -91,7 +93,7 @@ def _checked(path: Path, name: str, table: Any) -> dict[str, Any]:
             fits = type(value) in (int, type(allowed[0])) and allowed[0] <= value <= allowed[1]
         if not fits:
             raise FormatError(f"{path}: {name}.{key} must be in {allowed}, not {value!r}")
-    return {key: table[key] for key in keys}
+    return {key: table[key] for key in keys}  # in the order of Recipe's fields
 
 
 def quantize(

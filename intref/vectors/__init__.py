@@ -2,14 +2,15 @@
 
 from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from intref.vectors import activation, embedding, gemm, layout, norm, rescale, softmax, sums, token
 from intref.vectors.case import FLAGS, Broken, Case, SplitMix64
 
 __all__ = ["FLAGS", "MODULES", "Case", "SplitMix64", "cases", "equivalent", "refused"]
 
-FAMILIES = (embedding, layout, gemm, rescale, sums, token, softmax, norm, activation)
-MODULES = {op_name: family for family in FAMILIES for op_name in family.CASES}
+FAMILIES: tuple[Any, ...] = (embedding, layout, gemm, rescale, sums, token, softmax, norm, activation)
+MODULES: dict[str, Any] = {op_name: family for family in FAMILIES for op_name in family.CASES}
 
 
 @cache
@@ -20,9 +21,11 @@ def cases(op_name: str) -> tuple[Case, ...]:
 
 def equivalent(op_name: str) -> Mapping[str, str]:
     """Mutant -> why no call can tell it from the op."""
-    return MODULES[op_name].EQUIVALENT.get(op_name, {})
+    known: Mapping[str, Mapping[str, str]] = MODULES[op_name].EQUIVALENT
+    return known.get(op_name, {})
 
 
 def refused(op_name: str) -> Mapping[str, list[Broken]]:
     """Label -> replacements, each of which makes the op's first case break that rule."""
-    return MODULES[op_name].REFUSED[op_name]
+    known: Mapping[str, Mapping[str, list[Broken]]] = MODULES[op_name].REFUSED
+    return known[op_name]

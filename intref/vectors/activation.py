@@ -25,7 +25,7 @@ SCALE_10 = (-2562, -7261451, -444)  # b, c and one for S = 2**-10, by the formul
 
 
 def _ibert(why: str, flags: str, x: Any, b: Any = SCALE_10[0], c: Any = SCALE_10[1], one: Any = SCALE_10[2]) -> Case:
-    tensors = {"x": np.array(x, np.int32)}
+    tensors: dict[str, np.ndarray] = {"x": np.array(x, np.int32)}
     for name, value in (("b", b), ("c", c), ("one", one)):
         tensors[name] = np.array(value, np.int64).reshape(-1)
     return Case(why, tensors, {}, (*flags.split(),))
@@ -42,8 +42,12 @@ def gelu_ibert() -> Iterator[Case]:
     yield _ibert("b = 0: no polynomial", "degenerate", [5, -5, 0], 0, 1 << 14, 3)
     yield _ibert("b = -1: the square is 0 from 1 on", "degenerate", [0, 1, -1, 2, -2], -1, 1 << 14, 0)
     yield _ibert("the largest x", "extreme wide", [M31, -M31], c=-(1 << 30), one=1 << 16)
-    yield _ibert("the largest product, 2**62", "extreme wide", [1 << 26, -(1 << 26)], b=-(1 << 24), c=1 << 44, one=1 << 30)
-    yield _ibert("the ends of c and one", "extreme wide", [1 << 28, -(1 << 28)], [0, -1], [-(1 << 44), 1 << 44], [-(1 << 30)] * 2)
+    yield _ibert(
+        "the largest product, 2**62", "extreme wide", [1 << 26, -(1 << 26)], b=-(1 << 24), c=1 << 44, one=1 << 30
+    )
+    yield _ibert(
+        "the ends of c and one", "extreme wide", [1 << 28, -(1 << 28)], [0, -1], [-(1 << 44), 1 << 44], [-(1 << 30)] * 2
+    )
     rows = [[[100, 100, 100], [-100, -100, -100]]]
     yield _ibert("constants per channel", "axes", rows, [-50, -200, -101], [-9000, 5000, -70000], [-1, 3, -4])
     yield _ibert("one element", "degenerate", [77], [-200], [-40000], [-2])
@@ -68,7 +72,9 @@ def gelu_table() -> Iterator[Case]:
     yield _table("no leading axis", "axes degenerate", 100, 16)
     stream = SplitMix64(51)
     uneven = stream.integers(0, 1 << 22, 513, "int32")
-    yield _table("every cell with its last remainder, an uneven table", "tie", [(i << 10) + 1023 for i in range(512)], 16, uneven)
+    yield _table(
+        "every cell with its last remainder, an uneven table", "tie", [(i << 10) + 1023 for i in range(512)], 16, uneven
+    )
     yield _table("every remainder of two cells, an uneven table", "tie", [*range(-2049, 2050)], 16, uneven)
     odd = [(k << 17) + d for k in (1, 2, 3, 30, 31) for d in (-1, 0, 1)]
     odd = [v for v in odd if v <= 1 << 22] + [0] * 500
@@ -101,7 +107,13 @@ def table() -> Iterator[Case]:
     yield _lookup("no leading axis", "degenerate", -128, every)
     for dtype in ("int8", "int16", "int32"):
         low, high = dtype_range(dtype)
-        yield _lookup(f"extremes of {dtype}", "dtype extreme", [[-128, 127], [0, -1]], [low, *[7] * 127, high, *[3] * 126, high], dtype)
+        yield _lookup(
+            f"extremes of {dtype}",
+            "dtype extreme",
+            [[-128, 127], [0, -1]],
+            [low, *[7] * 127, high, *[3] * 126, high],
+            dtype,
+        )
     stream = SplitMix64(52)
     for dtype in ("int16", "int32"):
         entries = stream.integers(-30000, 30000, 256, dtype)

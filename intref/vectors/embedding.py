@@ -74,10 +74,15 @@ def mean_pool() -> Iterator[Case]:
     yield _pool("unequal lengths", "mask axes", [[[3], [9], [27]]] * 4, [[1, 0, 0], [1, 1, 0], [1, 1, 1], [0, 0, 1]])
     for dtype in ("int8", "int16", "int32"):
         low, high = dtype_range(dtype)
-        yield _pool(f"extremes of {dtype}", "dtype extreme", [[low, high, low]] * 3 + [[low, high, high]], [1] * 4, dtype)
+        yield _pool(
+            f"extremes of {dtype}", "dtype extreme", [[low, high, low]] * 3 + [[low, high, high]], [1] * 4, dtype
+        )
     yield _pool("the sum of a long row leaves int32", "wide", np.full((1024, 2), (1 << 31) - 1), [1] * 1024)
     stream = SplitMix64(12)
-    x, mask = stream.integers(-(1 << 31), (1 << 31) - 1, (2, 2, 7, 3), "int32"), stream.integers(0, 1, (2, 2, 7), "int8")
+    x, mask = (
+        stream.integers(-(1 << 31), (1 << 31) - 1, (2, 2, 7, 3), "int32"),
+        stream.integers(0, 1, (2, 2, 7), "int8"),
+    )
     yield _pool("random, two leading axes", "random axes", x, mask)
 
 

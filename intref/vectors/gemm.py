@@ -27,14 +27,20 @@ def linear() -> Iterator[Case]:
     yield _linear("no leading axis", "axes", [3, -4], [[5, 6], [7, 8], [9, 10]], [0, 1, -1])
     yield _linear("a zero row gives the bias", "degenerate", [[0, 0]], [[127, -128]], [-(1 << 31)])
     for dtype, (low, high) in ENDS.items():
-        x = [[low, low, low, low], [high, high, high, high]]
-        yield _linear(f"extremes of {dtype}", "dtype extreme", x, [[-128] * 4, [127] * 4], [-1, 1], dtype)
+        ends = [[low, low, low, low], [high, high, high, high]]
+        yield _linear(f"extremes of {dtype}", "dtype extreme", ends, [[-128] * 4, [127] * 4], [-1, 1], dtype)
     full = np.full((1, 1024), -(1 << 15))
     yield _linear("the lowest accumulator, -2**31", "extreme wide", full, np.full((1, 1024), 64), [0], "int16")
     yield _linear("the highest, 2**31 - 1", "extreme wide", full, np.full((1, 1024), -64), [-1], "int16")
     yield _linear("odd accumulators above 2**24", "wide", np.full((1, 1041), 127), np.full((2, 1041), 127), [0, 1])
-    yield _linear("pairs of products that saturate 16 bits", "wide", [[255, 255, 255, 255]], [[127] * 4, [-128] * 4],
-                  [0, 0], "uint8")  # fmt: skip
+    yield _linear(
+        "pairs of products that saturate 16 bits",
+        "wide",
+        [[255, 255, 255, 255]],
+        [[127] * 4, [-128] * 4],
+        [0, 0],
+        "uint8",
+    )
     stream = SplitMix64(20)
     for dtype, shape in (("int8", (2, 3, 67)), ("uint8", (2, 2, 1, 33)), ("int16", (5, 16))):
         x = stream.integers(*ENDS[dtype], shape, dtype)
@@ -70,9 +76,17 @@ def matmul() -> Iterator[Case]:
 CASES: dict[str, Generator] = {"linear": linear, "matmul": matmul}
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "linear": {
-        "C1": [{"x": np.zeros((1, 3), np.int32)}, {"weight": np.zeros((2, 3), np.int16)}, {"bias": np.zeros(2, np.int8)}],
-        "C2": [{"x": np.zeros((1, 4), np.int8)}, {"bias": np.zeros(1, np.int32)}, {"weight": np.zeros(3, np.int8)},
-               {"x": np.zeros((1, (1 << 20) + 1), np.int8)}],  # fmt: skip
+        "C1": [
+            {"x": np.zeros((1, 3), np.int32)},
+            {"weight": np.zeros((2, 3), np.int16)},
+            {"bias": np.zeros(2, np.int8)},
+        ],
+        "C2": [
+            {"x": np.zeros((1, 4), np.int8)},
+            {"bias": np.zeros(1, np.int32)},
+            {"weight": np.zeros(3, np.int8)},
+            {"x": np.zeros((1, (1 << 20) + 1), np.int8)},
+        ],
         "C4": [{"axis": 0}],
         "BoundError": [{"bias": np.array([(1 << 31) - 320, 0], np.int32)}],
     },

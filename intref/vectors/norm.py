@@ -43,11 +43,15 @@ def layernorm_ibert() -> Iterator[Case]:
         yield _ibert(f"sum of squares {why}", "square", [row, [-v for v in row]])
     yield _ibert("no variance: the bias", "degenerate", [[7, 7, 7], [0, 0, 0]], [5, -6, 0])
     yield _ibert("D = 1, no leading axis", "degenerate axes", [-5], 9)
-    yield _ibert("terms below 2**shift: no variance, though not constant", "degenerate", [[*[0] * 6, 3], [*[0] * 6, 1]], 4, 2)
-    yield _ibert("the shift rounds negative terms down", "tie", [[1, -1], [3, -3], [4, -4], [5, -5], [1000, -1001]], 0, 2)
+    yield _ibert(
+        "terms below 2**shift: no variance, though not constant", "degenerate", [[*[0] * 6, 3], [*[0] * 6, 1]], 4, 2
+    )
+    yield _ibert(
+        "the shift rounds negative terms down", "tie", [[1, -1], [3, -3], [4, -4], [5, -5], [1000, -1001]], 0, 2
+    )
     for shift in (1, 15, 16):
-        x = [[1 << 16, 1 - (1 << 16)], [(1 << 17) - 1, -(1 << 17)], [3 << 20, -(3 << 20)]]
-        yield _ibert(f"shift {shift}", "extreme", x, 0, shift)
+        rows = [[1 << 16, 1 - (1 << 16)], [(1 << 17) - 1, -(1 << 17)], [3 << 20, -(3 << 20)]]
+        yield _ibert(f"shift {shift}", "extreme", rows, 0, shift)
     yield _ibert("one outlier", "extreme", [[1 << 25, *[0] * 63], [-(1 << 25), *[1] * 63]], range(64))
     for shift in (0, 16):
         x = np.tile(np.array([1 << 23, -(1 << 23)], np.int32), (1, 1 << 13))
@@ -59,15 +63,25 @@ def layernorm_ibert() -> Iterator[Case]:
     yield _ibert("a bias per element, two leading axes", "axes", [[[1, 2, 4], [8, -16, 32]]], [100, -200, 300])
     stream = SplitMix64(40)
     for width in (2, 3, 64):
-        x, bias = stream.integers(-(1 << 20), 1 << 20, (2, 2, width), "int32"), stream.integers(-(1 << 40), 1 << 40, width, "int64")
+        x, bias = (
+            stream.integers(-(1 << 20), 1 << 20, (2, 2, width), "int32"),
+            stream.integers(-(1 << 40), 1 << 40, width, "int64"),
+        )
         yield _ibert(f"random, D = {width}", "random", x, bias, 3)
         yield _ibert(f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int32"))
 
 
 def _fixed(
-    why: str, flags: str, x: Any, gain: Any = 1 << 20, bias: Any = 0, eps: int = 0, shift: int = 20,
-    low: int = -(1 << 31), high: int = M31,
-) -> Case:  # fmt: skip
+    why: str,
+    flags: str,
+    x: Any,
+    gain: Any = 1 << 20,
+    bias: Any = 0,
+    eps: int = 0,
+    shift: int = 20,
+    low: int = -(1 << 31),
+    high: int = M31,
+) -> Case:
     x = np.array(x, np.int32)
     tensors = {"x": x}
     for name, value, dtype in (("gain", gain, "int32"), ("bias", bias, "int64")):
@@ -89,8 +103,14 @@ def layernorm_fixed() -> Iterator[Case]:
     yield _fixed("ties of y, by the bias", "tie", [[0] * len(ties)], 0, ties, shift=8)
     clip = [256 * goal + d for goal in (-128, 127) for d in (-385, -129, -128, 127, 128, 384)]
     yield _fixed("either side of each clip", "clip", [[0] * len(clip)], 0, clip, shift=8, low=-128, high=127)
-    yield _fixed("no clip within int32, both ways beyond", "clip extreme", [[0] * 4], 0, [1 << 60, -(1 << 60), 1 << 31, -(1 << 31)],
-                 shift=1)  # fmt: skip
+    yield _fixed(
+        "no clip within int32, both ways beyond",
+        "clip extreme",
+        [[0] * 4],
+        0,
+        [1 << 60, -(1 << 60), 1 << 31, -(1 << 31)],
+        shift=1,
+    )
     yield _fixed("no variance: the bias", "degenerate", [[7, 7, 7], [0, 0, 0]], 99, [5 << 20, -(6 << 20), 0])
     yield _fixed("D = 1, no leading axis", "degenerate axes", [-5], 99, 9 << 20)
     for v in (1, 2, 3, 4, 7, 8, 255, 256):
@@ -100,17 +120,40 @@ def layernorm_fixed() -> Iterator[Case]:
     x = np.tile(np.array([(1 << 23) - 1, 1 - (1 << 23)], np.int32), (1, 1 << 13))
     yield _fixed("alternating extremes, D = 2**14", "extreme wide", x, M31, 0, 5, 31)
     yield _fixed("all at one end", "extreme degenerate", [[1 << 23] * 5, [-(1 << 23)] * 5], M31, 1, 1, 31)
-    yield _fixed("the largest z, gain and bias", "extreme wide", [[1 << 23, *[0] * 63]], [M31, *[-(1 << 31)] * 63], 1 << 60, 0, 60)
-    yield _fixed("the same, negative", "extreme wide", [[1 << 23, *[0] * 63]], [-(1 << 31), *[M31] * 63], -(1 << 60), 0, 60)
+    yield _fixed(
+        "the largest z, gain and bias",
+        "extreme wide",
+        [[1 << 23, *[0] * 63]],
+        [M31, *[-(1 << 31)] * 63],
+        1 << 60,
+        0,
+        60,
+    )
+    yield _fixed(
+        "the same, negative", "extreme wide", [[1 << 23, *[0] * 63]], [-(1 << 31), *[M31] * 63], -(1 << 60), 0, 60
+    )
     yield _fixed("shift 1", "extreme", [[5, -5, 1]], [1, -1, 2], [3, -3, 1], 1, 1)
     yield _fixed("gain 0", "degenerate", [[5, -9, 1]], [0, 0, 1 << 20], [3 << 20, -(4 << 20), 0])
-    yield _fixed("constants per element, two leading axes", "axes", [[[1, 2, 4], [8, -16, 32]]], [100, -2000, 30000],
-                 [10, -20, 30], 7)  # fmt: skip
+    yield _fixed(
+        "constants per element, two leading axes",
+        "axes",
+        [[[1, 2, 4], [8, -16, 32]]],
+        [100, -2000, 30000],
+        [10, -20, 30],
+        7,
+    )
     stream = SplitMix64(41)
     for width in (2, 3, 64):
-        x, gain = stream.integers(-(1 << 23), 1 << 23, (2, 2, width), "int32"), stream.integers(-(1 << 31), M31, width, "int32")
-        yield _fixed(f"random, D = {width}", "random", x, gain, stream.integers(-(1 << 40), 1 << 40, width, "int64"), 12345, 38)
-        yield _fixed(f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int32"), 3, 0, 1, 30)
+        x, gain = (
+            stream.integers(-(1 << 23), 1 << 23, (2, 2, width), "int32"),
+            stream.integers(-(1 << 31), M31, width, "int32"),
+        )
+        yield _fixed(
+            f"random, D = {width}", "random", x, gain, stream.integers(-(1 << 40), 1 << 40, width, "int64"), 12345, 38
+        )
+        yield _fixed(
+            f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int32"), 3, 0, 1, 30
+        )
 
 
 CASES: dict[str, Generator] = {"layernorm_ibert": layernorm_ibert, "layernorm_fixed": layernorm_fixed}
@@ -132,11 +175,22 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     "layernorm_fixed": {
         **_TENSORS,
         "C3": [{"x": _PAIR - (1 << 23) - 1}, {"bias": np.full(2, (1 << 60) + 1)}],
-        "C4": [{"shift": 0}, {"shift": 61}, {"eps": -1}, {"eps": (1 << 60) + 1}, {"low": -(1 << 31) - 1}, {"high": 1 << 31}],
+        "C4": [
+            {"shift": 0},
+            {"shift": 61},
+            {"eps": -1},
+            {"eps": (1 << 60) + 1},
+            {"low": -(1 << 31) - 1},
+            {"high": 1 << 31},
+        ],
         "C5": [
-            {"x": np.full((1, 1 << 14), -(1 << 23), np.int32), "gain": np.zeros(1 << 14, np.int32),
-             "bias": np.zeros(1 << 14, np.int64), "eps": 1 << 60},
+            {
+                "x": np.full((1, 1 << 14), -(1 << 23), np.int32),
+                "gain": np.zeros(1 << 14, np.int32),
+                "bias": np.zeros(1 << 14, np.int64),
+                "eps": 1 << 60,
+            },
         ],
         "C6": [{"low": 1, "high": 0}],
     },
-}  # fmt: skip
+}

@@ -28,12 +28,14 @@ def softmax_ibert() -> Iterator[Case]:
     yield _ibert("all equal", "degenerate", [[5, 5, 5, 5]])
     yield _ibert("one key: its probability is 255", "degenerate", [[-9]])
     yield _ibert("one dominant", "extreme", [[0, 100, -100, 3]])
-    yield _ibert("every remainder of ln2, then the cut", "tie extreme", [[*range(0, -14, -1), -178, -179, -180, -181, -999]])
+    yield _ibert(
+        "every remainder of ln2, then the cut", "tie extreme", [[*range(0, -14, -1), -178, -179, -180, -181, -999]]
+    )
     yield _ibert("each halving", "extreme", [[-6 * k for k in range(33)]])
     for scale in (SCALE_3, SCALE_12):
         ln2 = scale["ln2"]
-        x = [[0, 1 - ln2, -ln2, -1 - ln2, -15 * ln2, -16 * ln2, 1 - 17 * ln2], [0, -1, -2, -3, -4, -5, -7]]
-        yield _ibert(f"either side of a halving, ln2 = {ln2}", "tie", x, **scale)
+        steps = [[0, 1 - ln2, -ln2, -1 - ln2, -15 * ln2, -16 * ln2, 1 - 17 * ln2], [0, -1, -2, -3, -4, -5, -7]]
+        yield _ibert(f"either side of a halving, ln2 = {ln2}", "tie", steps, **scale)
     yield from _ibert_masks()
     yield from _ibert_ties()
     yield _ibert("int32 extremes", "extreme wide", [[M31, -(1 << 31), 0]], **SCALE_12)
@@ -53,17 +55,32 @@ def softmax_ibert() -> Iterator[Case]:
 
 def _ibert_masks() -> Iterator[Case]:
     yield _ibert("mask: the maximum is not attended", "mask", [[9, 90, 8, 7]], [[1, 0, 1, 1]])
-    yield _ibert("mask per query, one row without a key", "mask degenerate", [[1, 2, 3], [4, 5, 6]], [[[0, 0, 0], [1, 0, 1]]])
+    yield _ibert(
+        "mask per query, one row without a key", "mask degenerate", [[1, 2, 3], [4, 5, 6]], [[[0, 0, 0], [1, 0, 1]]]
+    )
     yield _ibert("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2), [[0, 1], [1, 0]])
-    yield _ibert("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int32), [[1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    yield _ibert(
+        "mask per batch, unequal lengths",
+        "mask axes",
+        np.zeros((3, 1, 2, 3), np.int32),
+        [[1, 0, 0], [1, 1, 0], [1, 1, 1]],
+    )
     yield _ibert("mask across heads", "mask axes", [[[1, 2, 3]], [[9, 9, 1]]], [[1, 1, 0]])
     yield _ibert("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int32), [[[1, 0], [1, 1]]])
-    yield _ibert("int32 minimum attended: e16 = 1, and 0 one below", "mask extreme", [[-(1 << 31), -(1 << 31)]], [[1, 0]],
-                 multiplier=3, shift=40)  # fmt: skip
+    yield _ibert(
+        "int32 minimum attended: e16 = 1, and 0 one below",
+        "mask extreme",
+        [[-(1 << 31), -(1 << 31)]],
+        [[1, 0]],
+        multiplier=3,
+        shift=40,
+    )
 
 
 def _ibert_ties() -> Iterator[Case]:
-    yield _ibert("p = 256: a single e16 that is a power of two", "extreme", [[0, -999]], multiplier=2, shift=62, c=1 << 31)
+    yield _ibert(
+        "p = 256: a single e16 that is a power of two", "extreme", [[0, -999]], multiplier=2, shift=62, c=1 << 31
+    )
     yield _ibert("e16 saturates", "clip", [[0, -1, -6, -12, -90]], multiplier=M31, shift=50)
     yield _ibert("one key, e16 saturates: 255 and not 256", "clip", [[4]], multiplier=M31, shift=50)
     yield _ibert("only the maximum saturates; its value shows in the other p", "clip", [[0, -5]], multiplier=1768655224)
@@ -83,7 +100,9 @@ def exp2_table() -> list[int]:
 TABLE = exp2_table()
 
 
-def _exp2(why: str, flags: str, x: Any, mask: Any = None, multiplier: Any = 1, shift: Any = 0, table: Any = None) -> Case:
+def _exp2(
+    why: str, flags: str, x: Any, mask: Any = None, multiplier: Any = 1, shift: Any = 0, table: Any = None
+) -> Case:
     """multiplier 1 and shift 0 make u = d; x of two axes is [Q K]."""
     x = np.array(x, np.int32)
     x = x.reshape((1,) * (4 - x.ndim) + x.shape)
@@ -105,13 +124,20 @@ def softmax_exp2() -> Iterator[Case]:
     steep = [0, 1 << 30] * 128 + [0]  # 255 of 256 steps of r show in p
     yield _exp2("every r of the first two cells", "tie", [[-r for r in range(512)]], table=steep)
     rising = [i << 22 for i in range(257)]
-    yield _exp2("an index past the cut wraps around the table", "extreme", [[-(i << 8) for i in range(0, 600, 37)]], table=rising)
+    yield _exp2(
+        "an index past the cut wraps around the table",
+        "extreme",
+        [[-(i << 8) for i in range(0, 600, 37)]],
+        table=rising,
+    )
     for n in (30, 31, 32):
         yield _exp2(f"p of a constant table after {n} halvings", "extreme", [[0, -n << 16]], table=[1 << 30] * 257)
     for k in (1, 2, 128, 255):
         least = -(-((2 * k - 1) << 29) // 255)  # the least e with p = k
         cells = [least, least - 1, least, *[least] * 254]
-        yield _exp2(f"e either side of the tie below p = {k}", "tie", [[0, -1, -255, -256, -257, -511, -512]], table=cells)
+        yield _exp2(
+            f"e either side of the tie below p = {k}", "tie", [[0, -1, -255, -256, -257, -511, -512]], table=cells
+        )
     yield from _exp2_masks()
     heads = [[[0, -300, -40000]], [[0, -300, -40000]], [[0, -300, -40000]]]
     yield _exp2("a multiplier and a shift per head", "axes", heads, multiplier=[1, 100, M31], shift=[0, 3, 40])
@@ -130,9 +156,16 @@ def softmax_exp2() -> Iterator[Case]:
 def _exp2_masks() -> Iterator[Case]:
     far = 1 << 18
     yield _exp2("mask: the maximum is not attended", "mask", [[9, far, 8, 7]], [[1, 0, 1, 1]])
-    yield _exp2("mask per query, one row without a key", "mask degenerate", [[0, far, 9], [far, 5, 0]], [[[0] * 3, [1, 0, 1]]])
+    yield _exp2(
+        "mask per query, one row without a key", "mask degenerate", [[0, far, 9], [far, 5, 0]], [[[0] * 3, [1, 0, 1]]]
+    )
     yield _exp2("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2) << 14, [[0, 1], [1, 0]])
-    yield _exp2("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int32), [[1, 0, 0], [1, 1, 0], [1, 1, 1]])
+    yield _exp2(
+        "mask per batch, unequal lengths",
+        "mask axes",
+        np.zeros((3, 1, 2, 3), np.int32),
+        [[1, 0, 0], [1, 1, 0], [1, 1, 1]],
+    )
     yield _exp2("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int32), [[[1, 0], [1, 1]]])
     yield _exp2("the minimum attended", "mask extreme", [[-(1 << 30), -(1 << 30), 0]], [[1, 1, 0]], 1 << 20)
 
@@ -161,10 +194,15 @@ CASES: dict[str, Generator] = {"softmax_ibert": softmax_ibert, "softmax_exp2": s
 _X, _LONG = np.zeros((1, 1, 1, 4), np.int32), np.zeros((1, 1, 1, (1 << 15) + 1), np.int32)
 _MASKS: dict[str, list[Broken]] = {
     "C1": [{"mask": np.ones((1, 4), bool)}, {"x": _X.astype(np.int64)}],
-    "C2": [{"x": _LONG, "mask": np.ones((1, (1 << 15) + 1), np.int8)}, {"mask": np.ones((1, 5), np.int8)},
-           {"mask": np.ones((2, 4), np.int8)}, {"mask": np.ones((1, 2, 4), np.int8)}, {"x": _X[0]}],
+    "C2": [
+        {"x": _LONG, "mask": np.ones((1, (1 << 15) + 1), np.int8)},
+        {"mask": np.ones((1, 5), np.int8)},
+        {"mask": np.ones((2, 4), np.int8)},
+        {"mask": np.ones((1, 2, 4), np.int8)},
+        {"x": _X[0]},
+    ],
     "C3": [{"mask": np.full((1, 4), 2, np.int8)}, {"mask": np.full((1, 4), -1, np.int8)}],
-}  # fmt: skip
+}
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "softmax_ibert": {
         **_MASKS,

@@ -7,15 +7,24 @@ import numpy as np
 
 from intref.ops.op import INTS, dtype_range
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
-from intref.vectors.rescale import EXACT, M31, ODD, ties
+from intref.vectors.operands import M31, ODD, ties
+from intref.vectors.rescale import EXACT
 
 EQUIVALENT: dict[str, dict[str, str]] = {}
 
 
 def _add(
-    why: str, flags: str, a: Any, b: Any, by_a: tuple[Any, Any], by_b: tuple[Any, Any], rounding: str = "half_even",
-    dtypes: tuple[str, str] = ("int32", "int32"), output: str = "int8", **attrs: int,
-) -> Case:  # fmt: skip
+    why: str,
+    flags: str,
+    a: Any,
+    b: Any,
+    by_a: tuple[Any, Any],
+    by_b: tuple[Any, Any],
+    rounding: str = "half_even",
+    dtypes: tuple[str, str] = ("int32", "int32"),
+    output: str = "int8",
+    **attrs: int,
+) -> Case:
     tensors = {"a": np.array(a, dtypes[0]), "b": np.array(b, dtypes[1])}
     for name, (multiplier, shift) in (("a", by_a), ("b", by_b)):
         tensors[f"{name}_multiplier"] = np.array(multiplier, np.int32).reshape(-1)
@@ -37,15 +46,36 @@ def add() -> Iterator[Case]:
     yield _add("two terms beyond the clip that cancel", "clip", [1000, -1000], [-999, 999], one, one)
     yield _add("a range of the site's own", "clip", [-9, -8, 7, 8], [0] * 4, one, one, low=-8, high=7)
     ends = [M31, -M31]
-    yield _add("the largest sum, nearly 2**63", "extreme wide", ends, ends, (-(1 << 31), 0), (-(1 << 31), 0),
-               output="int64")  # fmt: skip
+    yield _add(
+        "the largest sum, nearly 2**63", "extreme wide", ends, ends, (-(1 << 31), 0), (-(1 << 31), 0), output="int64"
+    )
     yield _add("terms of int64 that cancel", "wide", ends, ends, (M31, 0), (-(1 << 31), 0), output="int64")
-    yield _add("int8 and int16 to int16", "dtype extreme", [-128, 127], [1 << 14, -(1 << 15)], (3, 1), (1, 0), "floor",
-               ("int8", "int16"), "int16")  # fmt: skip
-    yield _add("int16 and int8 to int32", "dtype extreme", [-(1 << 15), 1], [127, -128], (M31, 20), (1, 0), "ceil",
-               ("int16", "int8"), "int32")  # fmt: skip
+    yield _add(
+        "int8 and int16 to int16",
+        "dtype extreme",
+        [-128, 127],
+        [1 << 14, -(1 << 15)],
+        (3, 1),
+        (1, 0),
+        "floor",
+        ("int8", "int16"),
+        "int16",
+    )
+    yield _add(
+        "int16 and int8 to int32",
+        "dtype extreme",
+        [-(1 << 15), 1],
+        [127, -128],
+        (M31, 20),
+        (1, 0),
+        "ceil",
+        ("int16", "int8"),
+        "int32",
+    )
     rows = [[[10, 20, 30], [-40, 50, -60]]]
-    yield _add("each of the four constants per channel", "axes", rows, rows, ([1, 2, 3], [0, 1, 2]), ([3, 1, -2], [2, 1, 0]))
+    yield _add(
+        "each of the four constants per channel", "axes", rows, rows, ([1, 2, 3], [0, 1, 2]), ([3, 1, -2], [2, 1, 0])
+    )
     yield _add("multipliers per channel, shifts alone", "axes", rows, rows, ([1, 2, 3], 1), ([-1, 5, 7], 2))
     yield _add("shifts per channel, multipliers alone", "axes", rows, rows, (3, [1, 2, 3]), (5, [3, 2, 1]))
     yield _add("one element", "degenerate", [5], [-7], (3, 1), (3, 1))
@@ -67,9 +97,17 @@ def add_bias() -> Iterator[Case]:
     for dtype in ("int8", "int16", "int32"):
         low, high = dtype_range(dtype)
         for output in INTS:
-            yield _bias(f"ends of {dtype} to {output}", "dtype extreme clip", [low, low, high, high],
-                        [-(1 << 31), M31, -(1 << 31), M31], dtype, output)  # fmt: skip
-    yield _bias("either side of each clip", "clip", [-128, -128, -128, 127, 127, 127], [-1, 0, 1, -1, 0, 1], output="int8")
+            yield _bias(
+                f"ends of {dtype} to {output}",
+                "dtype extreme clip",
+                [low, low, high, high],
+                [-(1 << 31), M31, -(1 << 31), M31],
+                dtype,
+                output,
+            )
+    yield _bias(
+        "either side of each clip", "clip", [-128, -128, -128, 127, 127, 127], [-1, 0, 1, -1, 0, 1], output="int8"
+    )
     yield _bias("a range of the site's own", "clip", [-8, -8, 7, 7], [-1, 0, 0, 1], output="int8", low=-8, high=7)
     yield _bias("one element, two leading axes", "degenerate axes", [[[3]]], [-5])
     stream = SplitMix64(7)
@@ -94,10 +132,12 @@ def clamp() -> Iterator[Case]:
         yield _clamp(f"ends of {dtype}, one cut", "dtype clip", [low, high], low + 1, high - 1, dtype)
 
 
-def _quotient(why: str, flags: str, x: Any, total: Any, multiplier: Any, shift: Any, output: str = "int8", **attrs: int) -> Case:
-    tensors = {
+def _quotient(
+    why: str, flags: str, x: Any, total: Any, multiplier: Any, shift: Any, output: str = "int8", **attrs: int
+) -> Case:
+    tensors: dict[str, np.ndarray] = {
         "x": np.array(x, np.int32),
-        "total": np.array(total, np.int32)[..., None],
+        "total": np.expand_dims(np.array(total, np.int32), -1),
         "multiplier": np.array(multiplier, np.int32).reshape(-1),
         "shift": np.array(shift, np.int8).reshape(-1),
     }
@@ -109,8 +149,9 @@ def rescale_quotient() -> Iterator[Case]:
     near = [k * 3 + d for k in ODD for d in (-1, 0, 1)]
     yield _quotient("ties of the divisor 6", "tie", [[near]], [[3]], 1, 1)
     yield _quotient("ties of the divisor 2", "tie", [[[*range(-9, 10)]]], [[1]], 1, 1)
-    yield _quotient("ties of the divisor 2**38", "tie", [[[(k << 14) + d for k in ODD for d in (-1, 0, 1)]]],
-                    [[1]], 1 << 23, 38)  # fmt: skip
+    yield _quotient(
+        "ties of the divisor 2**38", "tie", [[[(k << 14) + d for k in ODD for d in (-1, 0, 1)]]], [[1]], 1 << 23, 38
+    )
     yield _quotient("a row without a key is divided by 1", "degenerate mask", [[[0, 0], [40, -40]]], [[0, 1]], 3, 1)
     yield _quotient("a total of 1 and of 2", "degenerate", [[[9, -9], [9, -9]]], [[1, 2]], 1, 1)
     clip = [[[-129, -128, -127, 126, 127, 128]]]
@@ -130,11 +171,19 @@ def rescale_quotient() -> Iterator[Case]:
 
 
 CASES: dict[str, Generator] = {"add": add, "add_bias": add_bias, "clamp": clamp, "rescale_quotient": rescale_quotient}
-_CLIP: list[Broken] = [{"low": 1, "high": 0}, {"output": "int8", "high": 128}, {"output": "int16", "low": -(1 << 15) - 1}]
+_CLIP: list[Broken] = [
+    {"low": 1, "high": 0},
+    {"output": "int8", "high": 128},
+    {"output": "int16", "low": -(1 << 15) - 1},
+]
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "add": {
         "C1": [{"a": np.zeros(24, np.int64)}, {"b": np.zeros(24, np.uint8)}, {"a_shift": np.zeros(1, np.int32)}],
-        "C2": [{"b": np.zeros(3, np.int32)}, {"b_shift": np.zeros((1, 1), np.int8)}, {"a": np.zeros((1, 24), np.int32)}],
+        "C2": [
+            {"b": np.zeros(3, np.int32)},
+            {"b_shift": np.zeros((1, 1), np.int8)},
+            {"a": np.zeros((1, 24), np.int32)},
+        ],
         "C3": [{"a": np.full(24, -(1 << 31), np.int32)}, {"b_shift": np.array([95], np.int8)}],
         "C4": [{"rounding": "gemmlowp_double"}, {"output": "uint8"}],
         "C5": [{"a_shift": np.zeros(2, np.int8)}, {"b_multiplier": np.ones(23, np.int32)}],

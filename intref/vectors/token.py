@@ -44,7 +44,9 @@ def quantize_token() -> Iterator[Case]:
     rows = [[peak, -peak, 0, 1, -1] for peak in PEAKS]
     yield _tokens("peaks at every step of mantissa and exponent", "extreme clip", rows)
     yield _tokens("the peak is negative", "extreme", [[1 - peak, -peak] for peak in PEAKS])
-    yield _tokens("ties at the largest even and odd scales", "tie", [[p, *_near_tie(p)] for p in PEAKS if _scale(p) % 127])
+    yield _tokens(
+        "ties at the largest even and odd scales", "tie", [[p, *_near_tie(p)] for p in PEAKS if _scale(p) % 127]
+    )
     yield _tokens("scale 254: x is twice the result", "tie", [[254, *range(-9, 10)]])
     yield _tokens("a zero row, a row of ones", "degenerate", [[0, 0], [1, -1]])
     yield _tokens("one element", "degenerate", [[-8], [5], [0]])
@@ -57,9 +59,19 @@ def quantize_token() -> Iterator[Case]:
 
 
 def _scaled(
-    why: str, flags: str, x: Any, mantissa: Any = 1, exponent: Any = 0, multiplier: Any = 1, shift: Any = 0, bias: Any = 0,
-    output: str = "int32", residual: Any = None, by: tuple[int, int] = (1, 0), **attrs: int,
-) -> Case:  # fmt: skip
+    why: str,
+    flags: str,
+    x: Any,
+    mantissa: Any = 1,
+    exponent: Any = 0,
+    multiplier: Any = 1,
+    shift: Any = 0,
+    bias: Any = 0,
+    output: str = "int32",
+    residual: Any = None,
+    by: tuple[int, int] = (1, 0),
+    **attrs: int,
+) -> Case:
     """Constants of one value are repeated to the size of x's last axis, scales to its rows."""
     x = np.array(x, np.int32)
     rows, width = (*x.shape[:-1], 1), x.shape[-1:]
@@ -80,31 +92,72 @@ def _both(residual: Any = None) -> Iterator[Case]:
     """What rescale_token and rescale_token_residual share."""
     near = [128 * k + d for k in (-5, -3, -1, 1, 3, 5) for d in (-1, 0, 1)]
     yield _scaled("ties", "tie", [near], residual=residual)
-    yield _scaled("a product just below and on a tie", "tie", [[-257, -256, -255, 255, 256, 257]], shift=1, residual=residual)
+    yield _scaled(
+        "a product just below and on a tie", "tie", [[-257, -256, -255, 255, 256, 257]], shift=1, residual=residual
+    )
     yield _scaled("ties of the bias", "tie", [[0] * len(near)], bias=near, residual=residual)
     clip = [[256 * goal + d for goal in (-128, 127) for d in (-385, -129, -128, 127, 128, 384)]]
     yield _scaled("either side of each clip", "clip", clip, output="int8", residual=residual)
     yield _scaled("a clip of the site's own", "clip", clip, output="int8", low=-127, high=126, residual=residual)
     ends = [[M31, -(1 << 31), -1, 1, 0]]
     for output in INTS:
-        yield _scaled(f"the largest product, to {output}", "extreme wide dtype", ends, (1 << 15) - 1, 0,
-                      (1 << 16) - 1, 15, output=output, residual=residual)  # fmt: skip
+        yield _scaled(
+            f"the largest product, to {output}",
+            "extreme wide dtype",
+            ends,
+            (1 << 15) - 1,
+            0,
+            (1 << 16) - 1,
+            15,
+            output=output,
+            residual=residual,
+        )
     for shift, exponent in ((0, 0), (9, 9), (62, 0), (71, 9)):
-        yield _scaled(f"shift {shift}, exponent {exponent}", "extreme", ends, (1 << 15) - 1, exponent, (1 << 16) - 1, shift,
-                      output="int64", residual=residual)  # fmt: skip
-    yield _scaled("bias at its ends", "extreme wide", [[0, 0, 7, -7]], bias=[1 << 40, -(1 << 40)] * 2, output="int64",
-                  residual=residual)  # fmt: skip
-    yield _scaled("multiplier 0: the rounded bias", "degenerate", [[9, -9]], multiplier=0, bias=[384, -384], residual=residual)
+        yield _scaled(
+            f"shift {shift}, exponent {exponent}",
+            "extreme",
+            ends,
+            (1 << 15) - 1,
+            exponent,
+            (1 << 16) - 1,
+            shift,
+            output="int64",
+            residual=residual,
+        )
+    yield _scaled(
+        "bias at its ends",
+        "extreme wide",
+        [[0, 0, 7, -7]],
+        bias=[1 << 40, -(1 << 40)] * 2,
+        output="int64",
+        residual=residual,
+    )
+    yield _scaled(
+        "multiplier 0: the rounded bias", "degenerate", [[9, -9]], multiplier=0, bias=[384, -384], residual=residual
+    )
     rows = [[[1000, -2000, 3000], [1000, -2000, 3000]]]
-    yield _scaled("a scale per token, constants per channel", "axes", rows, [[[5], [700]]], [[[0], [3]]], [3, 50, 700],
-                  [4, 5, 6], [100, -200, 300], residual=residual)  # fmt: skip
+    yield _scaled(
+        "a scale per token, constants per channel",
+        "axes",
+        rows,
+        [[[5], [700]]],
+        [[[0], [3]]],
+        [3, 50, 700],
+        [4, 5, 6],
+        [100, -200, 300],
+        residual=residual,
+    )
     yield _scaled("no leading axis, one channel", "degenerate axes", [77777], 3, 1, 5, 2, 9, residual=residual)
     stream = SplitMix64(31)
-    x = stream.integers(-(1 << 31), M31, (2, 3, 8), "int32")
-    mantissa, exponent = stream.integers(1, (1 << 15) - 1, (2, 3, 1), "int16"), stream.integers(0, 9, (2, 3, 1), "int8")
-    multiplier, shift = stream.integers(1 << 15, (1 << 16) - 1, 8, "int32"), stream.integers(40, 50, 8, "int8")
-    bias = stream.integers(-(1 << 20), 1 << 20, 8, "int64")
-    yield _scaled("random", "random axes", x, mantissa, exponent, multiplier, shift, bias, residual=residual)
+    drawn = (
+        stream.integers(-(1 << 31), M31, (2, 3, 8), "int32"),
+        stream.integers(1, (1 << 15) - 1, (2, 3, 1), "int16"),
+        stream.integers(0, 9, (2, 3, 1), "int8"),
+        stream.integers(1 << 15, (1 << 16) - 1, 8, "int32"),
+        stream.integers(40, 50, 8, "int8"),
+        stream.integers(-(1 << 20), 1 << 20, 8, "int64"),
+    )
+    yield _scaled("random", "random axes", *drawn, residual=residual)
 
 
 def rescale_token() -> Iterator[Case]:
@@ -117,14 +170,30 @@ def rescale_token_residual() -> Iterator[Case]:
     yield from _both(0)
     near = [128 * k + d for k in (-3, -1, 1, 3) for d in (-1, 0, 1)]
     yield _scaled("ties of the residual", "tie", [[0] * 12], residual=[near])
-    yield _scaled("the residual is rounded down at its guard bits", "tie", [[128] * 4], residual=[[-3, -1, 1, 3]], by=(1, 1))
-    yield _scaled("both terms are rounded down apart", "tie", [[255, 257, -255, -257]], shift=1, residual=[[1, 1, -1, -1]],
-                  by=(1, 1))  # fmt: skip
+    yield _scaled(
+        "the residual is rounded down at its guard bits", "tie", [[128] * 4], residual=[[-3, -1, 1, 3]], by=(1, 1)
+    )
+    yield _scaled(
+        "both terms are rounded down apart",
+        "tie",
+        [[255, 257, -255, -257]],
+        shift=1,
+        residual=[[1, 1, -1, -1]],
+        by=(1, 1),
+    )
     for shift in (0, 31, 62):
-        yield _scaled(f"the largest residual over 2**{shift}", "extreme wide", [[0, 0, 1]], output="int64",
-                      residual=[[1 << 23, -(1 << 23), -1]], by=(M31, shift))  # fmt: skip
+        yield _scaled(
+            f"the largest residual over 2**{shift}",
+            "extreme wide",
+            [[0, 0, 1]],
+            output="int64",
+            residual=[[1 << 23, -(1 << 23), -1]],
+            by=(M31, shift),
+        )
     yield _scaled("a residual without weight", "degenerate", [[500, -500]], residual=[[999, -999]], by=(0, 0))
-    yield _scaled("a residual per element", "axes", [[[0, 0], [0, 0]]], residual=[[[256, 512], [1024, 2048]]], by=(3, 1))
+    yield _scaled(
+        "a residual per element", "axes", [[[0, 0], [0, 0]]], residual=[[[256, 512], [1024, 2048]]], by=(3, 1)
+    )
     stream = SplitMix64(32)
     x = stream.integers(-(1 << 24), 1 << 24, (2, 3, 8), "int32")
     residual = stream.integers(-(1 << 23), 1 << 23, (2, 3, 8), "int32")
@@ -137,7 +206,11 @@ CASES: dict[str, Generator] = {
     "rescale_token_residual": rescale_token_residual,
 }
 _SCALED: dict[str, list[Broken]] = {
-    "C1": [{"x": np.zeros((1, 18), np.int64)}, {"mantissa": np.ones((1, 1), np.int32)}, {"bias": np.zeros(18, np.int32)}],
+    "C1": [
+        {"x": np.zeros((1, 18), np.int64)},
+        {"mantissa": np.ones((1, 1), np.int32)},
+        {"bias": np.zeros(18, np.int32)},
+    ],
     "C2": [
         {"mantissa": np.ones((1, 18), np.int16)},
         {"multiplier": np.ones(1, np.int32)},

@@ -85,7 +85,8 @@ class Child:
                 self._listen()
             if self._back in ready:
                 self._read(reply, limit)
-            if not ready and self.process.poll() is not None or self._back not in self._open and not enough(reply):
+            ended = not ready and self.process.poll() is not None
+            if ended or (self._back not in self._open and not enough(reply)):
                 raise self.death()
         return reply
 

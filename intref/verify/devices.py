@@ -6,6 +6,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -25,20 +26,27 @@ KINDS = "py:module:function, so:library, pipe:program, cmd:'program {in} {out}' 
 
 @dataclass(frozen=True)
 class Request:
-    """One call. attrs: complete. outputs: port -> (dtype, shape) expected. names: port -> tensor of the model."""
+    """One call. attrs: complete. outputs: name -> (dtype, shape) expected."""
 
     id: str
     op: str
     inputs: Arrays
     attrs: dict[str, Any]
     outputs: dict[str, tuple[str, tuple[int, ...]]]
-    names: dict[str, str] = field(default_factory=dict)
+    optional: dict[str, tuple[str, tuple[int, ...]]] = field(default_factory=dict)  # may be answered as well
+
+    def __post_init__(self) -> None:
+        # A library knows tensors by their place, and files keep names in another order than the op does.
+        if op := OPS.get(self.op):
+            for field_name, order in (("inputs", op.inputs), ("attrs", op.attrs), ("outputs", op.outputs)):
+                given = getattr(self, field_name)
+                object.__setattr__(self, field_name, {name: given[name] for name in order if name in given})
 
     @property
     def limit(self) -> int:
         """Bytes of an answer that no right device exceeds."""
-        sizes = (np.dtype(dtype).itemsize * int(np.prod(shape, dtype=object)) for dtype, shape in self.outputs.values())
-        return 4 * sum(sizes) + (1 << 16)
+        expected = (*self.outputs.values(), *self.optional.values())
+        return 4 * sum(np.dtype(dtype).itemsize * prod(shape) for dtype, shape in expected) + (1 << 16)
 
 
 class Device(ABC):
@@ -88,7 +96,9 @@ class HostedDevice(Device):
         self._child: Child | None = self._start()
 
     def _start(self) -> Child:
-        code = "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from intref.verify.worker import main; main()"
+        code = (
+            "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from intref.verify.worker import main; main()"
+        )
         # The child finds what this process finds, the current directory included.
         path = json.dumps([os.getcwd(), *(p for p in sys.path if p)])
         child = Child([sys.executable, "-c", code, path, self.kind, *self.target], self.memory, "own")
@@ -129,6 +139,8 @@ class HostedDevice(Device):
             self.close()
             raise
         if status["status"] in ("crashed", "malformed"):
+            if self.kind == "so":  # what wrote out of bounds once may have hit anything
+                self.close()
             raise DeviceError(status["status"], status["detail"])
         return outputs if status["status"] == "ok" else None
 
@@ -165,12 +177,9 @@ def _existing(spec: str, path: str) -> str:
     return os.path.abspath(path)
 
 
-def checked(request: Request, outputs: Mapping[str, np.ndarray], optional: Mapping[str, Any] | None = None) -> Arrays:
-    """The outputs, exactly those asked for, in their dtypes and shapes; DeviceError (malformed) otherwise.
-
-    optional: name -> (dtype, shape) of outputs that may be there as well.
-    """
-    known = {**(optional or {}), **request.outputs}
+def checked(request: Request, outputs: Mapping[str, np.ndarray]) -> Arrays:
+    """The outputs, those asked for in their dtypes and shapes; DeviceError (malformed) otherwise."""
+    known = {**request.optional, **request.outputs}
     missing, extra = request.outputs.keys() - outputs.keys(), outputs.keys() - known.keys()
     if missing or extra:
         found = [str(name)[:60] for name in [*outputs][:8]]

@@ -1,6 +1,6 @@
 """Why a device's outputs differ: where first, on which exact values, and which changed rule gives all its outputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from intref.errors import IntrefError
 from intref.intmath import split_fp32
-from intref.ops import OPS, Op
+from intref.ops import OPS
+from intref.ops.op import Op
 from intref.verify.compare import Difference, compare, mismatches
 from intref.verify.variants import Rounding, observed, variants
 
@@ -41,12 +42,22 @@ def explain(
     first, wrong = differences[port], mismatches(dut[port], golden[port], masks[port])
     roundings, unclipped = _observed(op, inputs, attrs)
     values = _exact(op, inputs, attrs, roundings, wrong) if port == next(iter(op.outputs)) else []
-    rule, verdict = _scored(op, inputs, attrs, dut, masks)
+    rule, verdict = _scored(op, inputs, attrs, golden, dut, masks)
     count = f"{f'output {port!r}: ' if len(op.outputs) > 1 else ''}{first.count}, {first.sizes}"
     place = "  ".join([f"{first.place} ", *_intermediates(inputs, values, unclipped, golden[port], first)])
     found = [*_ties(op, inputs, values, wrong), *_clipped(attrs, unclipped, wrong), *_pattern(inputs, dut[port], wrong)]
     lines = (count, place.rstrip(), "; ".join([*found, verdict]))
     return Explanation(lines, port, first, rule)
+
+
+def outline(
+    op_name: str, inputs: Arrays, attrs: dict[str, Any], golden: Arrays, dut: Arrays, valid: Masks | None = None
+) -> Explanation:
+    """`explain` without reasons, for outputs whose inputs were already wrong: counts and the first mismatch."""
+    differences = {port: compare(dut[port], golden[port], (valid or {}).get(port)) for port in dut}
+    port = next(port for port, difference in differences.items() if difference.differing)
+    first = differences[port]
+    return Explanation((f"{first.count}, {first.sizes}", first.place), port, first)
 
 
 def _observed(op: Op, inputs: Arrays, attrs: dict[str, Any]) -> tuple[list[Rounding], list[Any]]:
@@ -82,7 +93,7 @@ def _rescale_value(inputs: Arrays, attrs: dict[str, Any]) -> Rounding:
 
 def _gathered(step: Rounding, wrong: np.ndarray) -> list[Any]:
     """Each part of a rounding at the wrong outputs, as Python integers; [None] if its shape is not the output's."""
-    parts = np.broadcast_arrays(*step.numerator, step.denominator)
+    parts: Sequence[np.ndarray] = np.broadcast_arrays(*step.numerator, step.denominator)
     if parts[0].size != wrong.size:
         try:
             parts = [np.broadcast_to(part, wrong.shape) for part in parts]
@@ -105,7 +116,9 @@ def _intermediates(
 ) -> list[str]:
     """The first mismatch's operands of its own shape, its exact scaled value, and the result before the clip."""
     words = [
-        f"{'acc' if port == 'x' else port} {int(t[first.first])}" for port, t in inputs.items() if t.shape == golden.shape
+        f"{'acc' if port == 'x' else port} {int(t[first.first])}"
+        for port, t in inputs.items()
+        if t.shape == golden.shape
     ]
     if values:
         words.append("scaled " + " + ".join(decimal(int(num[0]), int(den[0])) for num, den in values))
@@ -169,11 +182,14 @@ def _pattern(inputs: Arrays, dut: np.ndarray, wrong: np.ndarray) -> list[str]:
     return [f"all at index {int(places[0, axis])} of axis {axis}" for axis in kept]
 
 
-def _scored(op: Op, inputs: Arrays, attrs: dict[str, Any], dut: Arrays, masks: Masks) -> tuple[str, str]:
+def _scored(
+    op: Op, inputs: Arrays, attrs: dict[str, Any], golden: Arrays, dut: Arrays, masks: Masks
+) -> tuple[str, str]:
     """(what reproduces every output of the device, the sentence that says so), scored on all outputs, never on the
     mismatches alone, where wrong rules would look right as well."""
-    total = sum(t.size if masks[p] is None else int(np.count_nonzero(masks[p])) for p, t in dut.items())
-    best, nearest, whole = -1, "", []
+    counts = [compare(dut[p], golden[p], masks[p]) for p in dut]
+    total = sum(d.compared for d in counts)
+    best, nearest, whole = total - sum(d.differing for d in counts), "", []
     for words, made in variants(op, inputs, attrs):
         equal = total - sum(int(np.count_nonzero(mismatches(dut[p], made[p], masks[p]))) for p in dut)
         if equal == total:

@@ -68,7 +68,8 @@ class CommandDevice(Device):
 def _write(path: Path, request: Request) -> None:
     call = canonical({"op": request.op, "attrs": request.attrs})
     if path.suffix == ".npz":
-        np.savez(path, **{**request.inputs, CALL: np.frombuffer(call.encode(), np.uint8)})
+        arrays: dict[str, Any] = {**request.inputs, CALL: np.frombuffer(call.encode(), np.uint8)}
+        np.savez(path, **arrays)
     else:
         write_tensors(path, request.inputs, {"intref": call})
 
@@ -85,7 +86,9 @@ def read_arrays(path: Path, limit: int | None = None) -> Arrays:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (FormatError, *BAD_ARRAY) as error:
-        raise DeviceError("malformed", f"{path.name}: {str(error).splitlines()[0] if str(error) else 'unreadable'}") from None
+        raise DeviceError(
+            "malformed", f"{path.name}: {str(error).splitlines()[0] if str(error) else 'unreadable'}"
+        ) from None
 
 
 class RecordedDevice(Device):
@@ -98,22 +101,19 @@ class RecordedDevice(Device):
         self._names, self._load = _recording(spec, path)
 
     def call(self, request: Request) -> Arrays | None:
+        if request.op == MODEL:
+            found = {tap: self._load(tap) for tap in request.attrs["taps"] if tap in self._names}
+            return {tap: array for tap, array in found.items() if array is not None}
         keys = {port: self._key(request, port) for port in request.outputs}
         if absent := [key for key in keys.values() if key not in self._names]:
-            if request.id in self._names and self._load(request.id) is None:
-                return None
-            raise DeviceError("not_run", f"nothing recorded under {absent[0]!r}")
+            raise DeviceError("not_run", f"nothing was recorded for {absent[0]!r}")
         outputs = {port: self._load(key) for port, key in keys.items()}
-        if request.op == MODEL:
-            outputs |= {tap: self._load(tap) for tap in request.attrs["taps"] if tap in self._names}
-        return {port: array for port, array in outputs.items() if array is not None}
+        return {port: array for port, array in outputs.items() if array is not None} or None
 
     def _key(self, request: Request, port: str) -> str:
-        """By tensor, where the request names it; else by CASE/OUTPUT, or by case alone if it has one output."""
-        choices = [request.names.get(port, ""), port if request.op == MODEL else "", f"{request.id}/{port}"]
-        if len(request.outputs) == 1:
-            choices.append(request.id)
-        return next((key for key in choices if key and key in self._names), choices[0] or f"{request.id}/{port}")
+        """CASE/OUTPUT, or the case alone if it has one output."""
+        whole = f"{request.id}/{port}"
+        return request.id if len(request.outputs) == 1 and whole not in self._names else whole
 
 
 Load = Callable[[str], np.ndarray | None]

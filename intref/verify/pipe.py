@@ -1,4 +1,4 @@
-"""Devices that are programs reading and writing lines of text; the format is in `protocol.DEVICES`."""
+"""Devices that are programs reading and writing lines of text; the format is in `golden/devices.md`."""
 
 import shlex
 import shutil

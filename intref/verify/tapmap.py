@@ -1,12 +1,12 @@
 """What a device calls our tensors, and how it lays them out.
 
-    [tensors."L0.ffn.up.y"]         # our tensor, or public output
-    name = "ffn_up"                 # the device's name for it; default: ours
-    transpose = [0, 2, 1]           # our axis i is the device's axis transpose[i]
-    packing = "int4"                # uint8, two elements to a byte along the device's last axis, even one low
+[tensors."L0.ffn.up.y"]         # our tensor, or public output
+name = "ffn_up"                 # the device's name for it; default: ours
+transpose = [0, 2, 1]           # our axis i is the device's axis transpose[i]
+packing = "int4"                # uint8, two elements to a byte along the device's last axis, even one low
 
-    [groups]
-    ffn = ["L0.ffn.up", "L0.gelu"]  # nodes that the device fuses: judged only at what leaves the group
+[groups]
+ffn = ["L0.ffn.up", "L0.gelu"]  # nodes that the device fuses: judged only at what leaves the group
 """
 
 import tomllib

@@ -13,9 +13,19 @@ import numpy as np
 
 from intref import intmath
 from intref.errors import BoundError, SpecError
-from intref.intmath import ROUNDS_UP, absolute, bitlen, div_half_up, divide, max_along, maximum, saturate, spread, within
-from intref.ops import Op
-from intref.ops.op import dtype_range
+from intref.intmath import (
+    ROUNDS_UP,
+    absolute,
+    bitlen,
+    div_half_up,
+    divide,
+    max_along,
+    maximum,
+    saturate,
+    spread,
+    within,
+)
+from intref.ops.op import Op, dtype_range
 
 Arrays = dict[str, np.ndarray]
 # Without these a call means something: the constant stands for "left out".

@@ -156,7 +156,7 @@ def _library(path: str) -> Serve:
 
 def _call(function: Any, header: dict[str, Any], inputs: Arrays, prefill: int) -> tuple[int, Arrays]:
     """The return code, and each output's whole buffer, guards included."""
-    buffers = {name: _buffer(*row, prefill) for name, row in header["outputs"].items()}
+    buffers = {name: _buffer(dtype, shape, prefill) for name, (dtype, shape) in header["outputs"].items()}
     ins = (_Tensor * max(len(inputs), 1))(*(_tensor(t.ctypes.data, t.dtype.name, t.shape) for t in inputs.values()))
     outs = (_Tensor * max(len(buffers), 1))(
         *(_tensor(b.ctypes.data + GUARD, *header["outputs"][n]) for n, b in buffers.items())

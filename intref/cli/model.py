@@ -1,0 +1,153 @@
+"""intref inspect, quantize, run, audit: commands on checkpoints and model files."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from intref.cli import options
+from intref.cli.output import check_place, nearest, print_facts, print_json, print_table, print_text, progress
+from intref.errors import Unsupported
+
+if TYPE_CHECKING:
+    from intref.run import Observer
+
+
+@click.command()
+@click.argument("path")
+@options.as_json
+def inspect(path: str, as_json: bool) -> None:
+    """Say what PATH is: a float checkpoint directory, a model file, or a golden package (whose hashes it checks)."""
+    from intref.cli.inspection import described, tables
+
+    found = described(path)
+    if as_json:
+        print_json(found)
+        return
+    for i, (title, columns, rows) in enumerate(tables(found)):
+        print_text(f"{chr(10) * bool(i)}{title}")
+        print_table(columns, rows)
+
+
+@click.command()
+@click.argument("checkpoint")
+@click.option("-o", "--output", required=True, metavar="FILE", help="The model file to write.")
+@click.option("--recipe", default="w8a8-token", show_default=True, help="Name or TOML file: see intref recipe list.")
+@click.option("--profile", help="Name or TOML file; default: the recipe's.")
+@click.option("--calib", metavar="FILE", help="Token ids (.safetensors, .npz, .jsonl) or text (.txt) to calibrate with.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the token ids drawn where there is no --calib.")
+@click.option("--head", help="Keep this head only: pooler, classifier or sentence.")
+@options.as_json
+def quantize(
+    checkpoint: str,
+    output: str,
+    recipe: str,
+    profile: str | None,
+    calib: str | None,
+    seed: int,
+    head: str | None,
+    as_json: bool,
+) -> None:
+    """Make the integer model of a float CHECKPOINT directory. Same bytes every time on one machine, no more."""
+    from pathlib import Path
+
+    from intref.quantize import load
+    from intref.quantize.calibration import read_batches
+
+    _check_names(recipe, profile)
+    check_place(output)
+    float_model = load(checkpoint, head)
+    batches = read_batches(calib, Path(checkpoint) / "tokenizer.json") if calib else None
+    with progress() as told:
+        model = float_model.quantize(recipe, profile, batches, seed, told)
+    model.save(output)
+    source = f"{calib}: {model.about['calibration']}" if calib else str(model.about["calibration"])
+    facts = {
+        "model": output,
+        "hash": model.hash,
+        "recipe": model.about["recipe"],
+        "profile": model.about["profile"],
+        "calibration": source,
+        "nodes": len(model.nodes),
+        "outputs": ", ".join(model.outputs),
+        "proved": "every intermediate fits int64, every tensor its declared range",
+    }
+    if as_json:
+        print_json(facts)
+        return
+    print_facts(facts.items())
+
+
+def _check_names(recipe: str, profile: str | None) -> None:
+    """A mistyped name costs no calibration."""
+    from pathlib import Path
+
+    from intref import profiles
+    from intref.quantize import recipe as recipes
+
+    for word, name, known in (("recipe", recipe, recipes.names()), ("profile", profile, profiles.names())):
+        if name is not None and name not in known and not Path(name).exists():
+            raise Unsupported(nearest(word, name, known))
+
+
+@click.command()
+@click.argument("path", metavar="MODEL")
+@options.inputs
+@options.backend
+@click.option("--trace", metavar="PATTERN", help="Tensors to keep, such as 'L0.*,logits', or all.")
+@click.option("-o", "--output", metavar="FILE", help="Write outputs and trace to this safetensors file.")
+@click.option("--float", "as_float", is_flag=True, help="Show values in real units.")
+@options.as_json
+def run(
+    path: str, backend: str, trace: str | None, output: str | None, as_float: bool, as_json: bool, **given: Any
+) -> None:
+    """Run a MODEL file on one batch: outputs, digests, and the label of each row."""
+    from intref.cli.inputs import read_inputs
+    from intref.cli.running import described, saved, tables
+    from intref.modelfile import open_model
+
+    check_place(output)
+    model = open_model(path)
+    inputs = read_inputs(model, **given)
+    with progress() as told:
+        result = model.run(inputs, backend, trace, observers=[_node_counter(told, len(model.nodes))])
+    if output is not None:
+        saved(result, output)
+    found = described(result, backend, as_float)
+    if as_json:
+        print_json(found)
+        return
+    for i, (columns, rows) in enumerate(tables(found)):
+        print_text("") if i else None
+        print_table(columns, rows)
+
+
+def _node_counter(told: Any, total: int) -> "Observer":
+    done = [0]
+
+    def count(*_: Any) -> None:
+        done[0] += 1
+        told("run", done[0], total)
+
+    return count
+
+
+@click.command()
+@click.argument("path", metavar="MODEL")
+@options.as_json
+def audit(path: str, as_json: bool) -> int:
+    """Show that no float exists below the lowering: in the source, in the compiled kernels, in the MODEL's tensors."""
+    from intref.audit import audit as audited
+    from intref.modelfile import open_model
+
+    model = open_model(path)
+    with progress() as told:
+        found = audited(model, told)
+    if as_json:
+        click.echo(found.json())
+    else:
+        for title, columns, rows in found.tables():
+            print_text(title)
+            print_table(columns, rows)
+            print_text("")
+        print_text(found.text())
+    return 0 if found.ok else 1

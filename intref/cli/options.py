@@ -1,0 +1,27 @@
+"""Options that several commands share."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+as_json = click.option("--json", "as_json", is_flag=True, help="Canonical JSON on standard output.")
+backend = click.option(
+    "--backend", type=click.Choice(["fast", "reference"]), default="fast", show_default=True, help="The same bits."
+)
+
+_INPUTS = (
+    click.option("--ids", multiple=True, metavar="1,2,3", help="Token ids of one sequence; may be repeated."),
+    click.option("--inputs", metavar="FILE", help="Arrays: .safetensors, .npz. A sequence a line: .jsonl, .txt."),
+    click.option("--text", multiple=True, help="One sequence as text; may be repeated. Needs --tokenizer."),
+    click.option("--tokenizer", metavar="FILE", help="The tokenizer.json to encode text with."),
+)
+
+
+def inputs(command: Command) -> Command:
+    """--ids, --inputs, --text and --tokenizer: see `intref.cli.inputs.read_inputs`."""
+    for option in reversed(_INPUTS):
+        command = option(command)
+    return command
