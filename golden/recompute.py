@@ -166,6 +166,13 @@ def layernorm_fixed(x, gain, bias, a):
     return clamp(divided(times(z, gain) + bias, 1 << a["shift"], "half_up"), a["low"], a["high"])
 
 
+def l2_normalize(x, a):
+    v = np.maximum((x**2).sum(-1, keepdims=True), 1)
+    k = (62 - bits(v)) // 2
+    product = times(x * power(k), (1 << 61) // isqrt(v * power(2 * k)))
+    return divided(product, 1 << 61 - a["fraction"], "half_up")
+
+
 def gelu_ibert(x, b, c, one, a):
     poly = np.sign(x) * ((np.minimum(np.abs(x), -b) + b) ** 2 + c) // (1 << 14)
     return times(x, poly + one)
@@ -212,6 +219,7 @@ OPS = {
     "softmax_exp2": ("x mask multiplier shift table", "p total", softmax_exp2),
     "layernorm_ibert": ("x bias", "y", layernorm_ibert),
     "layernorm_fixed": ("x gain bias", "y", layernorm_fixed),
+    "l2_normalize": ("x", "y", l2_normalize),
     "gelu_ibert": ("x b c one", "y", gelu_ibert),
     "gelu_table": ("x table", "y", gelu_table),
     "table": ("x entries", "y", lambda x, entries, a: entries[x + 128]),

@@ -90,7 +90,7 @@ INTEGER_NAMES = {
     *("uint8", "uint16", "uint32", "uint64", "asarray", "ascontiguousarray", "array", "empty", "zeros", "full", "ones"),
     *("zeros_like", "ones_like", "full_like", "empty_like", "arange", "tile", "repeat", "frombuffer", "from_dlpack"),
     *("broadcast", "broadcast_to", "broadcast_arrays", "broadcast_shapes", "moveaxis", "swapaxes", "transpose", "lib"),
-    *("shape", "stack", "concatenate", "ndindex", "unravel_index", "require", "frompyfunc", "where", "take", "load"),
+    *("shape", "stack", "concatenate", "expand_dims", "ravel", "ndindex", "unravel_index", "require", "frompyfunc", "where", "take", "load"),
     *("savez", "add", "subtract", "multiply", "matmul", "negative", "floor_divide", "left_shift", "right_shift"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "maximum", "minimum", "clip", "square", "abs", "absolute", "sign"),
     *("greater", "greater_equal", "less", "less_equal", "equal", "any", "all", "array_equal", "argmax", "argmin"),

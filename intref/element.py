@@ -13,8 +13,8 @@ from intref.errors import FormatError, SpecError, Unsupported
 from intref.golden import Package
 from intref.golden.package import Arrays
 from intref.numbertypes import Tracer
-from intref.ops import OPS, Op
-from intref.ops.op import Port
+from intref.ops import OPS
+from intref.ops.op import Op, Port
 from intref.verify import node_ids
 
 # Axes of an output along which no op lets elements meet, unless it says so (`reduces`): one index is computed alone.
@@ -125,7 +125,7 @@ def element(call: Call, index: tuple[int, ...]) -> Element:
     dtype = op.output_dtypes({p: t.dtype.name for p, t in tensors.items()}, attrs)[call.port]
     golden = int(call.outputs[call.port][index]) if call.port in call.outputs else None
     value = int(np.asarray(result.value)[local])
-    return Element(call, index, tuple(inputs), tuple(steps), _products(log, local, result), dtype, value, golden)
+    return Element(call, index, tuple(inputs), tuple(steps), _products(log), dtype, value, golden)
 
 
 def _check_index(call: Call, index: tuple[int, ...], shape: tuple[int, ...]) -> None:
@@ -143,7 +143,8 @@ def _along(op: Op, call: Call, index: tuple[int, ...]) -> dict[str, int]:
 def _cut(op: Op, call: Call, index: tuple[int, ...], cut: Mapping[str, int]) -> tuple[Arrays, tuple[int, ...]]:
     """The inputs, each cut to what the element depends on, and the element's index in the smaller output."""
     tensors = {}
-    for port, tensor in call.inputs.items():
+    for port in op.inputs:
+        tensor = call.inputs[port]
         form = _form(op.inputs[port], tensor)
         keep = [slice(cut[a], cut[a] + 1) if a in cut and n > 1 else slice(None) for a, n in zip(form, tensor.shape)]
         if "axis" in op.attrs and tensor.ndim == 1 and op.inputs[port].axes != "..." and len(tensor) > 1:
@@ -165,9 +166,7 @@ def _doubtful(op: Op, call: Call, tensors: Arrays, cut: Mapping[str, int]) -> se
     return {n for a, n in sizes if a not in out} & {n for a, n in sizes if a in out} - {1}
 
 
-def _operand(
-    op: Op, call: Call, port: str, traced: Tracer, tensor: np.ndarray, local: tuple[int, ...]
-) -> Step:
+def _operand(op: Op, call: Call, port: str, traced: Tracer, tensor: np.ndarray, local: tuple[int, ...]) -> Step:
     """An input: its element if each of its axes is one of the output's, else its row."""
     form, out = _form(op.inputs[port], tensor), op.outputs[call.port].form(len(local)) or []
     name, dtype = f"%{traced.number}", tensor.dtype.name
@@ -183,23 +182,21 @@ def _row(name: str, text: str, dtype: str, values: np.ndarray) -> Step:
 
 
 def _step(traced: Tracer, local: tuple[int, ...], result: Tracer, doubtful: set[int]) -> Step:
-    values, shape = np.asarray(traced.value), traced.shape
-    name = f"%{traced.number}"
-    fits = len(shape) <= len(local) and all(n in (1, m) for n, m in zip(shape[::-1], result.shape[::-1]))
-    if fits and (traced is result or not {*shape} & doubtful):
-        return Step(name, traced.text, "", int(traced.at(local)))
-    return _row(name, traced.text, "", values)
+    name, seen = f"%{traced.number}", traced.at(local, result.shape)
+    if seen is not None and (traced is result or not {*traced.shape} & doubtful):
+        return Step(name, traced.text, "", int(seen))
+    return _row(name, traced.text, "", np.asarray(traced.value))
 
 
-def _products(log: list[Tracer], local: tuple[int, ...], result: Tracer) -> tuple[tuple[int, int, int, int, int], ...]:
+def _products(log: list[Tracer]) -> tuple[tuple[int, int, int, int, int], ...]:
     """The products of the one matrix product in the log, if there is one: its rows are cut to a single one."""
     made = [t for t in log if t.text.startswith("matmul(")]
     if not made:
         return ()
-    a, b = (log[int(word)].value for word in made[0].text.removeprefix("matmul(%").removesuffix(")").split(", %"))
-    terms = [int(x) for x in np.ravel(a)], [int(x) for x in np.ravel(b)]
+    numbers = made[0].text.removeprefix("matmul(%").removesuffix(")").split(", %")
+    a, b = (np.ravel(np.asarray(log[int(number)].value)).tolist() for number in numbers)
     rows, total = [], 0
-    for k, (x, y) in enumerate(zip(*terms)):
+    for k, (x, y) in enumerate(zip(a, b)):
         total += x * y
         rows.append((k, x, y, x * y, total))
     return tuple(rows)

@@ -133,7 +133,7 @@ def scale_fp32(x, pattern):
     ps, pe = _significand24(xs * significand)
     exponent = exponent + xe + pe
     drop = minimum(maximum(-exponent, 0), 62)  # ps < 2**25, so 26 dropped bits already leave 0
-    whole = ps << minimum(maximum(exponent, 0), 38)
+    whole = ps << minimum(maximum(exponent, 0), 39)  # 2**62 is 2**23 << 39
     return _round(whole >> drop, whole & (1 << drop) - 1, 1 << drop, "half_even") * sign * np.where(x < 0, -1, 1)
 
 

@@ -1,7 +1,7 @@
 """The integer graph: nodes, constants, and what is declared of every tensor. Schema 1 of the model file."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
@@ -211,7 +211,9 @@ def check_declared(where: str, name: str, declared: TensorInfo) -> None:
     if declared.dtype not in DTYPES:
         raise FormatError(f"{where}: tensor {shown(name)}: dtype must be one of {DTYPES}, not {shown(declared.dtype)}")
     low, high = dtype_range(declared.dtype)
-    holds = TensorInfo(declared.dtype, declared.bits, declared.signed, ()).range if 1 <= declared.bits <= 64 else (1, 0)
-    inside = max(low, holds[0]) <= declared.range[0] <= declared.range[1] <= min(high, holds[1])
-    if not inside or declared.signed != (low < 0):
+    fits = 1 <= declared.bits <= high.bit_length() + (low < 0) and declared.signed == (low < 0)
+    if fits:
+        least, most = replace(declared, low=None, high=None).range
+        fits = least <= declared.range[0] <= declared.range[1] <= most
+    if not fits:
         raise FormatError(f"{where}: tensor {shown(name)}: bits, signed, low and high do not fit {declared.dtype}")

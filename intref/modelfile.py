@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.errors import FormatError, Unsupported
+from intref.errors import BoundError, FormatError, Unsupported
 from intref.model import EXACT, SCHEMA, SPEC_VERSION, Model, Node, TensorInfo, check_declared
 from intref.tensorfile import open_tensors, parse_json, shown, write_tensors
 
@@ -92,7 +92,10 @@ def open_model(path: str | os.PathLike[str]) -> Model:
     for name in file.entries:
         model.constants[name] = _constant(where, name, file.integers(name), model.tensors[name])
     model.validate(where)
-    model.proof()
+    try:
+        model.proof()
+    except BoundError as error:
+        raise BoundError(f"{where}: {error}") from None
     return model
 
 

@@ -155,7 +155,7 @@ def _fits(ufunc, method, args) -> bool:
     peaks = [_peak(a) for a in args]
     if method in ("reduce", "accumulate"):
         return ufunc is np.maximum or peaks[0] * max(args[0].shape) < _SAFE
-    if ufunc in (np.add, np.subtract):
+    if ufunc in (np.add, np.subtract, np.negative, np.absolute):
         return sum(peaks) < _SAFE
     if ufunc in (np.multiply, np.square, np.matmul):
         terms = args[0].shape[-1] if ufunc is np.matmul else 1
@@ -230,10 +230,12 @@ class Tracer(NDArrayOperatorsMixin):
         value = getattr(ufunc, method)(*map(_plain, args), **kwargs)
         return self._next(value, f"{word}({', '.join(map(_name, args))})")
 
-    def at(self, index):
-        """The value that element `index` of the output sees (axes of size 1 are shared)."""
-        own = index[len(index) - len(self.shape) :] if len(self.shape) <= len(index) else index
-        return self.value[tuple(i if n > 1 else 0 for i, n in zip(own, self.shape))]
+    def at(self, index, shape):
+        """What element `index` of an output of this shape sees; None where the axes differ (axes of size 1 are shared)."""
+        lead = len(shape) - len(self.shape)
+        if lead < 0 or any(n not in (1, m) for n, m in zip(self.shape, shape[lead:])):
+            return None
+        return self.value[tuple(i if n > 1 else 0 for i, n in zip(index[lead:], self.shape))]
 
 
 _WORDS = {id(u): f"mul_shift[{rule}]" for rule, u in intmath.MUL_SHIFT.items()}

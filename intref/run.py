@@ -55,11 +55,16 @@ def _kernels(backend: str) -> dict[str, Callable[..., Arrays]]:
 
 def step(
     name: str, tensors: Mapping[str, np.ndarray], attrs: Mapping[str, Any], index: tuple[int, ...]
-) -> list[tuple[str, int]]:
-    """What produces output element `index`: every intermediate as (text, value), in the body's order."""
+) -> list[tuple[str, int | None]]:
+    """What produces output element `index`: every intermediate as (text, value), in the body's order.
+
+    The value is None for a tensor laid out otherwise than the output (before a transpose, a sum or a look-up).
+    """
     op, full = checked(name, tensors, attrs)
-    _, log = op.trace({k: t.astype(np.int64) for k, t in tensors.items()}, full)
-    return [(f"%{t.number} = {t.text}", int(t.at(index))) for t in log]
+    outputs, log = op.trace({k: t.astype(np.int64) for k, t in tensors.items()}, full)
+    shape = next(iter(outputs.values())).shape
+    seen = ((t, t.at(index, shape)) for t in log)
+    return [(f"%{t.number} = {t.text}", None if value is None else int(value)) for t, value in seen]
 
 
 @dataclass(frozen=True)

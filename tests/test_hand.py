@@ -167,6 +167,11 @@ def test_layernorm_fixed():
     assert y("layernorm_fixed", {**attrs, "high": 2}, x=([[3, 1]], "int32"), **constants) == [[2, -1]]
 
 
+def test_l2_normalize():
+    # v = 25, k = 28, sigma = 5 * 2**28, f = floor(2**33 / 5) = (2**33 - 2) / 5; 3 * 2**28 * f / 2**57 = 9.59... -> 10.
+    assert y("l2_normalize", {"fraction": 4}, x=([[3, -4], [0, 0]], "int8")) == [[10, -13], [0, 0]]
+
+
 def test_gelu_ibert():
     # (min(3, 10) - 10)**2 = 49, + c = 5 * 2**14: L = 5 or -5, + one = 7 or -3, times 3 or -3.
     constants = {"b": ([-10], "int64"), "c": ([(5 << 14) - 49], "int64"), "one": ([2], "int64")}

@@ -32,7 +32,9 @@ def case(x, rounding="half_even", multiplier=1, shift=2, **attrs):
 
 def write_rescale(path):
     """Three cases of rescale: of 4, 32 and 6 elements, ties of both signs and parities in the second."""
-    return write_op_golden("rescale", path, [case([0, 4, 8, -8]), case(np.arange(-64, 64, 4) + 2), case([[9, 1, -7]] * 2)])
+    return write_op_golden(
+        "rescale", path, [case([0, 4, 8, -8]), case(np.arange(-64, 64, 4) + 2), case([[9, 1, -7]] * 2)]
+    )
 
 
 def write_tiny(path, trace="all"):
@@ -65,5 +67,6 @@ def compiled(source, target, **macros):
 def leftovers():
     """Open descriptors and child processes of this process."""
     gc.collect()
-    children = subprocess.run(["ps", "--ppid", str(os.getpid()), "-o", "args="], capture_output=True, text=True).stdout
+    asked = ["ps", "--ppid", str(os.getpid()), "-o", "args="]
+    children = subprocess.run(asked, check=False, capture_output=True, text=True).stdout
     return len(os.listdir("/proc/self/fd")), [line for line in children.splitlines() if not line.startswith("ps ")]

@@ -2,24 +2,32 @@
 
     python tools/make_golden.py            write golden/SPEC.md and golden/ops/
     python tools/make_golden.py --check    exit 1, naming each file that would change, appear or vanish
+    python tools/make_golden.py --models   quantize golden/models/ again and write their packages
 
-Packages of models (golden/models/) are not made here, for a model comes from training and calibration; but each is run
-again from its own model and inputs, integers alone, and must come out byte for byte.
+The integer models are committed, inside their packages, because another machine's floats may calibrate to other
+integers. --check starts from those integers: each package is run again from its own model and inputs, and must come
+out byte for byte.
 """
 
+import json
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import click
+import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
+import intref  # noqa: E402
 from intref.atomic import write_atomically  # noqa: E402
 from intref.golden import read_golden, spec_text, write_golden, write_op_golden  # noqa: E402
 from intref.ops import OPS  # noqa: E402
+
+PACKAGED = ("w8a8-token", "ibert")  # the recipes whose integer models are committed
+SENTENCES = 2  # of sentences.json, in a package: a short one and a longer one, padded
 
 
 def make(golden: Path) -> None:
@@ -28,6 +36,19 @@ def make(golden: Path) -> None:
     for name in OPS:
         write_op_golden(name, golden / "ops" / name)
     write_atomically(golden / "SPEC.md", spec_text().encode())
+
+
+def quantize_models(golden: Path) -> None:
+    """A package for every recipe of PACKAGED beside every float model: its calibration set, its first sentences."""
+    for config in sorted(golden.joinpath("models").glob("*/config.json")):
+        folder = config.parent
+        sentences = json.loads(folder.joinpath("sentences.json").read_text(encoding="utf-8"))[:SENTENCES]
+        longest = max(len(s["input_ids"]) for s in sentences)
+        ids = np.array([s["input_ids"] + [0] * (longest - len(s["input_ids"])) for s in sentences])
+        mask = np.array([[1] * len(s["input_ids"]) + [0] * (longest - len(s["input_ids"])) for s in sentences])
+        for recipe in PACKAGED:
+            model = intref.load(folder).quantize(recipe)
+            write_golden(model, {"input_ids": ids, "attention_mask": mask}, folder / recipe)
 
 
 def rerun_models(golden: Path, out: Path, backend: str) -> None:
@@ -59,11 +80,14 @@ def differences(old: Path, new: Path) -> Iterator[str]:
 
 @click.command(help=__doc__)
 @click.option("--check", is_flag=True, help="Compare only.")
+@click.option("--models", is_flag=True, help="Quantize the float models again, too.")
 @click.option("--golden", type=click.Path(path_type=Path), default=ROOT / "golden", show_default="golden/")
 @click.option("--backend", type=click.Choice(["reference", "fast"]), default="fast", help="To run models again with.")
-def main(check: bool, golden: Path, backend: str) -> None:
+def main(check: bool, models: bool, golden: Path, backend: str) -> None:
     if not check:
         make(golden)
+        if models:
+            quantize_models(golden)
         return
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder)

@@ -9,7 +9,7 @@ from intref.cli.output import nearest, print_json, print_table, print_text
 from intref.errors import Unsupported
 
 
-@click.command()
+@click.command(short_help="List the ops, or specify one.")
 @click.argument("name", required=False)
 @options.as_json
 def ops(name: str | None, as_json: bool) -> None:
@@ -38,7 +38,9 @@ def _list_ops(as_json: bool) -> None:
     if as_json:
         print_json([_described(name) for name in OPS])
         return
-    rows = [(op.name, op.version, ", ".join(op.inputs), ", ".join(op.outputs), ", ".join(op.attrs)) for op in OPS.values()]
+    rows = [
+        (op.name, op.version, ", ".join(op.inputs), ", ".join(op.outputs), ", ".join(op.attrs)) for op in OPS.values()
+    ]
     print_table(("op", "version>", "inputs", "outputs", "attributes"), rows)
 
 
@@ -60,7 +62,7 @@ def _bits(low: int, high: int) -> int:
     return max((-1 - low if low < 0 else low).bit_length(), (-1 - high if high < 0 else high).bit_length()) + 1
 
 
-@click.group()
+@click.group(short_help="List and show the dialects.")
 def profile() -> None:
     """The dialects: which op, with which attributes, stands at each site."""
 
@@ -100,7 +102,7 @@ def profile_show(name: str, as_json: bool) -> None:
     print_table(("site", "op", "attributes"), rows)
 
 
-@click.group()
+@click.group(short_help="List and show the methods.")
 def recipe() -> None:
     """The methods that make an integer model of a float one."""
 

@@ -89,5 +89,7 @@ def _batch(model: Model, rows: list[list[int]]) -> dict[str, Any]:
     if min(map(len, rows)) == longest:
         return {**batch}
     if MASK not in model.inputs:
-        raise FormatError(f"input_ids: expected rows of one length, as the model has no {MASK}, found {longest} and less")
+        raise FormatError(
+            f"input_ids: expected rows of one length, as the model has no {MASK}, found {longest} and less"
+        )
     return {**batch, MASK: np.asarray([[1] * len(row) + [0] * (longest - len(row)) for row in rows], np.int8)}

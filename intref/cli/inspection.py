@@ -55,7 +55,7 @@ def _of_model(model: Model) -> dict[str, Any]:
         "nodes": len(model.nodes),
         "ops": dict(sorted(Counter(node.op for node in model.nodes).items())),
         "constants": _by_bits((model.tensors[n], v.size) for n, v in model.constants.items()),
-        "activations": _by_bits((model.tensors[n], 0) for n in made),
+        "activations": {bits: row["tensors"] for bits, row in _by_bits((model.tensors[n], 0) for n in made).items()},
         "inputs": {n: _declared(model.tensors[n]) | {"default": fill} for n, fill in model.inputs.items()},
         "outputs": {public: _declared(model.tensors[n]) | {"tensor": n} for public, n in model.outputs.items()},
         "dims": model.dims,

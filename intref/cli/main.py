@@ -107,4 +107,4 @@ def _close_stdout() -> None:
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, ValueError, AttributeError):
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - held until the process ends
+        sys.stdout = open(os.devnull, "w")

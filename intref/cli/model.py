@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from intref.run import Observer
 
 
-@click.command()
+@click.command(short_help="Say what a file or directory holds.")
 @click.argument("path")
 @options.as_json
 def inspect(path: str, as_json: bool) -> None:
@@ -28,13 +28,17 @@ def inspect(path: str, as_json: bool) -> None:
         print_table(columns, rows)
 
 
-@click.command()
+@click.command(short_help="Make the integer model of a checkpoint.")
 @click.argument("checkpoint")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The model file to write.")
 @click.option("--recipe", default="w8a8-token", show_default=True, help="Name or TOML file: see intref recipe list.")
 @click.option("--profile", help="Name or TOML file; default: the recipe's.")
-@click.option("--calib", metavar="FILE", help="Token ids (.safetensors, .npz, .jsonl) or text (.txt) to calibrate with.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the token ids drawn where there is no --calib.")
+@click.option(
+    "--calib", metavar="FILE", help="Token ids (.safetensors, .npz, .jsonl) or text (.txt) to calibrate with."
+)
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Of the token ids drawn where there is no --calib."
+)
 @click.option("--head", help="Keep this head only: pooler, classifier or sentence.")
 @options.as_json
 def quantize(
@@ -89,7 +93,7 @@ def _check_names(recipe: str, profile: str | None) -> None:
             raise Unsupported(nearest(word, name, known))
 
 
-@click.command()
+@click.command(short_help="Run a model on one batch.")
 @click.argument("path", metavar="MODEL")
 @options.inputs
 @options.backend
@@ -131,7 +135,7 @@ def _node_counter(told: Any, total: int) -> "Observer":
     return count
 
 
-@click.command()
+@click.command(short_help="Show that a model holds no float.")
 @click.argument("path", metavar="MODEL")
 @options.as_json
 def audit(path: str, as_json: bool) -> int:

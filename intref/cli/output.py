@@ -81,7 +81,9 @@ def _console() -> "Console":
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    return Console(force_terminal=terminal, width=None if terminal else 4096, markup=False, emoji=False, highlight=False)
+    return Console(
+        force_terminal=terminal, width=None if terminal else 4096, markup=False, emoji=False, highlight=False
+    )
 
 
 @contextmanager

@@ -152,7 +152,8 @@ def clamp(t: Arrays, low: int, high: int, output: str = "") -> Any:
     return np.clip(t["x"] + t.get("bias", 0), low, high)
 
 
-OPS: dict[str, Callable[..., Any]] = {
+Run = Callable[..., Any]
+OPS: dict[str, Run] = {
     "embedding": lambda t: t["table"][t["ids"]],
     "positions": positions,
     "mean_pool": mean_pool,
@@ -186,10 +187,10 @@ DTYPES = {
 def device(op: str, inputs: Arrays, attrs: dict[str, Any], token_rounding: RoundShift) -> Arrays | None:
     """One op; None for those that this accelerator does not have."""
     token = partial(rescale_token, round_shift=token_rounding)
-    run = {**OPS, "rescale_token": token, "rescale_token_residual": token}.get(op)
-    if run is None:
+    ops: dict[str, Run] = {**OPS, "rescale_token": token, "rescale_token_residual": token}
+    if op not in ops:
         return None
-    made = run({name: t.astype(np.int64) for name, t in inputs.items()}, **attrs)
+    made = ops[op]({name: t.astype(np.int64) for name, t in inputs.items()}, **attrs)
     if made is None:
         return None
     outputs = made if isinstance(made, dict) else {next(iter(DTYPES.get(op, {"y": ""}))): made}

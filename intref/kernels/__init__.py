@@ -31,6 +31,7 @@ KERNELS = {
         softmax.softmax_exp2,
         norm.layernorm_ibert,
         norm.layernorm_fixed,
+        norm.l2_normalize,
         activation.gelu_ibert,
         activation.gelu_table,
         activation.table,

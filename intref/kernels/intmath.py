@@ -140,6 +140,6 @@ def scale_fp32(x, sign, significand, exponent):
     p_exponent = max(bitlen(product) - 24, 0)
     product = half_even_shift(product, p_exponent)
     exponent += x_exponent + p_exponent
-    whole = product << min(max(exponent, 0), 38)
+    whole = product << min(max(exponent, 0), 39)
     rounded = half_even_shift(whole, min(max(-exponent, 0), 62)) * sign
     return -rounded if x < 0 else rounded

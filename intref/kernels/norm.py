@@ -65,3 +65,24 @@ def _fixed(x, gain, bias, eps, shift, low, high, y):
         for i in range(width):
             z = shift_half_up(((x[t, i] - mean) << k) * f, 31)
             y[t, i] = min(max(shift_half_up(z * gain[i] + bias[i], shift), low), high)
+
+
+def l2_normalize(x: np.ndarray, *, fraction: int) -> dict[str, np.ndarray]:
+    x_rows = rows(x.astype(np.int32, copy=False))
+    y = np.empty(x_rows.shape, np.int32)
+    over_rows(lambda a, b: _l2(x_rows[a:b], 61 - fraction, y[a:b]), len(y), 2 * y.size)
+    return {"y": y.reshape(x.shape)}
+
+
+@jit
+def _l2(x, shift, y):
+    width = x.shape[1]
+    for t in range(x.shape[0]):
+        squares = np.int64(0)
+        for i in range(width):
+            squares += np.int64(x[t, i]) * np.int64(x[t, i])
+        v = max(squares, 1)
+        k = (62 - bitlen(v)) >> 1
+        f = (np.int64(1) << 61) // isqrt(v << 2 * k)
+        for i in range(width):
+            y[t, i] = shift_half_up((np.int64(x[t, i]) << k) * f, shift)

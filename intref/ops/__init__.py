@@ -27,6 +27,7 @@ OPS: dict[str, Op] = {
         softmax.SOFTMAX_EXP2,
         norm.LAYERNORM_IBERT,
         norm.LAYERNORM_FIXED,
+        norm.L2_NORMALIZE,
         activation.GELU_IBERT,
         activation.GELU_TABLE,
         activation.TABLE,

@@ -117,3 +117,36 @@ LAYERNORM_FIXED = Op(
         "C6": ("attributes must satisfy low <= high", lambda t, a: a["low"] <= a["high"]),
     },
 )
+
+
+def l2_normalize(x, *, fraction):
+    """y[..., d] = x[..., d] / sqrt(sum_d x[d]**2) * 2**fraction.
+
+    Inputs      x int8, int16 or int32 [... D], |x| <= 2**23, D <= 2**14.
+    Attributes  fraction in [1, 30]: fraction bits of y.
+    Output      y int32 [... D], |y| <= 2**fraction.
+
+    Exact       v = max(1, sum_d x[d]**2); k = floor((62 - bits of v) / 2)
+                sigma = floor(sqrt(v * 4**k)), in [2**30, 2**31); f = floor(2**61 / sigma)
+                y[d] = floor(x[d] * 2**k * f / 2**(61 - fraction) + 1/2)
+    Rounding    root and reciprocal down; y to nearest, ties toward +infinity.
+    Saturates   nothing. A zero row is all 0.
+    Overflow    none: v <= 2**60, |x * 2**k| <= sigma, so |x * 2**k * f| <= 2**61.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Source      ours; the Normalize module of Sentence-BERT (Reimers and Gurevych 2019).
+    """
+    v = maximum(sum_along(square(x), -1), 1)
+    k = 62 - bitlen(v) >> 1
+    sigma = within(isqrt(within(v << 2 * k, 1 << 60, (1 << 62) - 1)), 1 << 30, (1 << 31) - 1)
+    f = (1 << 61) // sigma
+    unit = within(within(x << k, -sigma, sigma) * f, -(1 << 61), 1 << 61)
+    return {"y": shift_half_up(unit, 61 - fraction)}
+
+
+L2_NORMALIZE = Op(
+    l2_normalize,
+    inputs={"x": Port("int8 int16 int32", "... D", -(1 << 23), 1 << 23)},
+    attrs={"fraction": Attr(1, 30)},
+    outputs={"y": Port("int32", "... D")},
+    limits={"D": 1 << 14},
+)

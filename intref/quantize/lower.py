@@ -19,7 +19,7 @@ def lower(
     """The integer model of a post-norm encoder; BoundError names the first node that is not proved."""
     config = model.config
     build = Builder({"B": MAX_BATCH, "T": min(config.max_tokens, 512)})
-    graph = _Graph(model, Lowering(build, ranges, recipe, profile, config.heads))
+    graph = _Graph(model, Lowering(build, ranges, recipe, profile, config.heads, config.width * config.norm_eps))
     x = graph.embed()
     for i in range(config.layers):
         x = graph.layer(f"L{i}", x)
@@ -98,6 +98,7 @@ class _Graph:
 
     def _pooler(self, x: Value, last: str) -> Value:
         axes = ("B", self.config.width)
+        self.low.ranges.sites["pooler.token"] = self.low.ranges.sites[last]  # one token of it
         first = self.build.node("select_token", "pooler.token", {"x": x.tensor}, {"index": 0}, y=axes)["y"]
         src = self.low("linear_input", Value(first, x.scale), "pooler.token")
         return self.low("pooler", self._linear(src, "pooler"), "pooler")

@@ -77,6 +77,8 @@ def observe(model: FloatModel, batches: Iterable[Mapping[str, Any]], histograms:
     for i, batch in enumerate(batches):
         model.run(batch, lambda site, x, mask: _see_peaks(sites, site, x, mask))
         progress("calibrate: ranges", i + 1, len(batches))
+    if "emb.norm" not in sites:
+        raise SpecError("calibration: expected at least one attended token, found none")
     for i, batch in enumerate(batches if histograms else ()):
         model.run(batch, lambda site, x, mask: _see_counts(sites, site, x, mask))
         progress("calibrate: histograms", i + 1, len(batches))

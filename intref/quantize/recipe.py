@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from intref.errors import FormatError, Unsupported
+from intref.errors import FormatError, SpecError, Unsupported
 from intref.profiles import load_profile, read_toml
 
 if TYPE_CHECKING:
@@ -110,6 +110,8 @@ def quantize(
     (input_ids [B, T], optionally attention_mask, token_type_ids); None: the model's own calibration set, or token ids
     drawn from `seed`, and about["calibration"] says which. progress(what, done, total) is called as work goes on.
     """
+    if type(seed) is not int or not 0 <= seed < 1 << 32:
+        raise SpecError(f"seed must be an integer in [0, 2**32 - 1], not {seed!r}")
     from intref.quantize.calibration import batches_for
     from intref.quantize.lower import lower
     from intref.quantize.observe import observe

@@ -68,7 +68,11 @@ def ibert_bias(bias: Array, scale: Array) -> Array:
 
 def _scaled_floor(scale: Any, coefficient: float) -> Array:
     """floor(fp32(fp32(1 / scale) * fp32(coefficient))): torch evaluates a scalar over a tensor in this order."""
-    return np.floor(((F32(1) / np.asarray(scale, F32)).astype(F32) * F32(coefficient)).astype(F32)).astype(np.int64)
+    with np.errstate(divide="ignore", over="ignore"):
+        value = np.floor(((F32(1) / np.asarray(scale, F32)).astype(F32) * F32(coefficient)).astype(F32))
+    if not np.all(np.abs(value) < 2.0**62):
+        raise BoundError(f"a constant of a polynomial, {coefficient:.4g} / {np.min(np.abs(scale)):.4g}, is too large")
+    return value.astype(np.int64)
 
 
 def softmax_constants(scale: float) -> dict[str, int]:

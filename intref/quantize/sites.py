@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.errors import Unsupported
+from intref.errors import BoundError, Unsupported
 from intref.ops.token import GUARD
 from intref.profiles import Profile
 from intref.quantize import scales
@@ -22,7 +22,10 @@ from intref.quantize.scales import Array, dyadic, rounded, symmetric_range
 
 FIXED_BITS = 24
 FIXED = symmetric_range(FIXED_BITS)
+MAX_EPSILON = 1 << 52  # an attribute stays below 2**53
 MAX_BIAS = 1 << 46  # beyond it a norm's bias leaves the accumulator: see layernorm_ibert
+STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
+TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be quantize_token"
 SPREAD = 20  # an accumulator feeding gelu_ibert has a scale of at least 2**-20, so that its constants fit
 
 
@@ -51,6 +54,7 @@ class Lowering:
     recipe: Recipe
     profile: Profile
     heads: int
+    epsilon: float  # of a norm, times its width
     made: dict[str, Value] = field(default_factory=dict)  # static inputs that more than one site reads
 
     def site(self, kind: str) -> Mapping[str, Any]:
@@ -62,7 +66,18 @@ class Lowering:
         if (kind, op) not in SITES:
             known = ", ".join(o for k, o in SITES if k == kind)
             raise Unsupported(f"profile {self.profile.name}: site {kind!r} cannot be lowered to {op!r}, only to {known}")
-        return SITES[kind, op](self, *args, **kwargs)
+        try:
+            return SITES[kind, op](self, *args, **kwargs)
+        except BoundError as error:
+            if str(error).startswith("node "):
+                raise
+            site = [arg for arg in args if isinstance(arg, str)][-1]  # the last text of every site's arguments
+            raise BoundError(f"node {site} (op {op}): {error}") from None
+
+    def require(self, holds: bool, site: str, needs: str) -> None:
+        """Unsupported where a profile joins sites that do not understand each other: never a model that is wrong."""
+        if not holds:
+            raise Unsupported(f"profile {self.profile.name}: node {site}: {needs}")
 
     def int8_scale(self, site: str) -> np.float32:
         """fp32 scale of an activation of few bits."""
@@ -73,8 +88,11 @@ class Lowering:
         return self._scale(self.ranges.peak(site) * self.recipe.headroom, bits)
 
     def fixed_scale(self, site: str) -> float:
-        """A power of two that gives a fixed-point site its headroom."""
-        return scales.power_of_two(self.ranges.peak(site) * self.recipe.headroom, FIXED_BITS)
+        """A power of two that gives a fixed-point site its headroom; a norm's input has room for epsilon as well."""
+        scale = scales.power_of_two(self.ranges.peak(site) * self.recipe.headroom, FIXED_BITS)
+        while site.endswith(".sum") and self.epsilon / scale**2 > MAX_EPSILON:
+            scale *= 2
+        return scale
 
     @staticmethod
     def _scale(peak: float, bits: int) -> np.float32:
@@ -109,6 +127,7 @@ def rescaled(
     low: Lowering, value: Value, site: str, scale: float, bits: int, at: Mapping[str, Any], axis: int = -1
 ) -> Value:
     """value at a new static scale, by the op rescale, and add_bias for channels whose scale cannot carry their offset."""
+    low.require(value.token is None, site, STATIC)
     build, axes = low.build, low.build.axes(value.tensor)
     ratio = np.asarray(value.scale if value.heads is None else value.heads, np.float64) / np.float64(scale)
     multiplier, shift = dyadic(ratio)
@@ -158,6 +177,7 @@ def _added(
 ) -> Value:
     inputs: dict[str, Any] = {"a": a.tensor, "b": b.tensor}
     for port, value in (("a", a), ("b", b)):
+        low.require(value.token is None and value.offset is None, site, STATIC)
         ratio = np.asarray(value.scale, np.float64) / np.float64(scale)
         inputs[f"{port}_multiplier"], inputs[f"{port}_shift"] = dyadic(ratio)
     attrs = {"rounding": at["rounding"], "output": "int32", **clip(bits + spare, at.get("clamp", "full"))}
@@ -200,7 +220,7 @@ def norm_fixed(low: Lowering, x: Value, site: str, weight: Array, bias: Array, e
         "gain": rounded(gain * 2.0**shift, -(2**31) + 1, 2**31 - 1),
         "bias": rounded(beta * 2.0**shift, -(1 << 60), 1 << 60),
     }
-    attrs = {"eps": min(round(width * eps / float(x.scale) ** 2), 1 << 60), "shift": shift, "low": -FIXED, "high": FIXED}
+    attrs = {"eps": round(width * eps / float(x.scale) ** 2), "shift": shift, "low": -FIXED, "high": FIXED}
     name = low.build.node("layernorm_fixed", site, inputs, attrs, y=low.build.axes(x.tensor))["y"]
     low.build.scale(name, out)
     return Value(name, out)
@@ -223,6 +243,7 @@ def static_input(low: Lowering, x: Value, site: str) -> Value:
 @lowers("linear_input", "quantize_token")
 def token_input(low: Lowering, x: Value, site: str) -> Value:
     """A scale for each token, found at run time: an integer."""
+    low.require(np.ndim(x.scale) == 0 and x.offset is None, site, "a token-wise input needs one scale for all channels")
     axes = low.build.axes(x.tensor)
     one = (*axes[:-1], 1)
     made = low.build.node("quantize_token", f"{site}.q", {"x": x.tensor}, q=axes, mantissa=one, exponent=one)
@@ -251,6 +272,7 @@ def token_rescaled(
     low: Lowering, acc: Value, site: str, scale: Any, bits: int, form: str, residual: Value | None = None
 ) -> Value:
     """The accumulator of a token-wise product at a static scale (a number, or per channel [N]), bias added."""
+    low.require(acc.token is not None, site, TOKEN)
     assert acc.token is not None and acc.bias is not None
     width = len(acc.bias)
     out = np.broadcast_to(np.asarray(scale, np.float64), (width,))
@@ -313,6 +335,7 @@ def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Val
 @lowers("softmax", "softmax_ibert")
 def softmax_ibert(low: Lowering, x: Value, mask: str, site: str) -> tuple[Value, None]:
     """Probabilities at scale 2**-8."""
+    low.require(x.heads is None or len({*x.heads}) == 1, site, "softmax_ibert needs scores of one scale for all heads")
     attrs = scales.softmax_constants(float(x.scale))
     name = low.build.node("softmax_ibert", site, {"x": x.tensor, "mask": mask}, attrs, p=low.build.axes(x.tensor))["p"]
     low.build.scale(name, 2.0**-8)
@@ -346,8 +369,10 @@ def merged(low: Lowering, x: str, site: str) -> str:
 
 
 @lowers("context", "rescale")
-def static_context(low: Lowering, p: Value, total: None, v: Value, site: str) -> Value:
+def static_context(low: Lowering, p: Value, total: str | None, v: Value, site: str) -> Value:
     """int8 at a static scale: the input of the output projection."""
+    low.require(total is None, site, "rescale needs normalised probabilities; those of softmax_exp2 go to rescale_quotient")
+    low.require(np.ndim(v.scale) == 0, site, "rescale needs values of one scale for all heads")
     acc = Value(weighted_values(low, p, v, site), float(p.scale) * float(v.scale))
     made = rescaled(low, acc, f"{site}.heads", low.int8_scale(site), low.recipe.activation_bits, low.site("context"))
     name = merged(low, made.tensor, site)
@@ -356,8 +381,9 @@ def static_context(low: Lowering, p: Value, total: None, v: Value, site: str) ->
 
 
 @lowers("context", "rescale_quotient")
-def quotient_context(low: Lowering, p: Value, total: str, v: Value, site: str) -> Value:
+def quotient_context(low: Lowering, p: Value, total: str | None, v: Value, site: str) -> Value:
     """Fixed point, divided by the row's sum only now."""
+    low.require(total is not None, site, "rescale_quotient needs the sums that softmax_exp2 makes")
     acc, out = weighted_values(low, p, v, site), low.fixed_scale(site)
     assert v.heads is not None
     multiplier, shift = dyadic(v.heads / out, bits=24, max_shift=38)
@@ -388,6 +414,7 @@ def residual_token(low: Lowering, acc: Value, x: Value, site: str) -> Value:
 @lowers("activation", "gelu_ibert")
 def activation_ibert(low: Lowering, acc: Value, site: str) -> Value:
     """The polynomial on the raw accumulator, then int8."""
+    low.require(acc.token is None, site, STATIC)
     constants, scale = scales.gelu_constants(np.asarray(acc.scale))
     axes = low.build.axes(acc.tensor)
     name = low.build.node("gelu_ibert", f"{site}.raw", {"x": acc.tensor, **constants}, y=axes)["y"]

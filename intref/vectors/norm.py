@@ -13,6 +13,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             "they part where v is a power of 4: k + 1 halves f and doubles c << k, all exact, so z is the same"
         ),
     },
+    "l2_normalize": {
+        "v -> v - 1 in k = 62 - bitlen(v) >> 1": (
+            "they part where v is a power of 4: k + 1 halves f and doubles x << k, all exact, so unit is the same"
+        ),
+        "unit -> unit + 1 in return {'y': shift_half_up(unit, 61 - fraction)}": (
+            "unit is even: k is 0 only for v = 2**60, where f is 2**31; 1 more never reaches the next tie"
+        ),
+    },
 }
 M31 = (1 << 31) - 1
 HALVES = [[0, 1], [1, 2], [2, 3], [0, -1], [-1, -2], [-2, -3], [0, 3], [0, -3]]  # means that are ties, both parities
@@ -156,7 +164,38 @@ def layernorm_fixed() -> Iterator[Case]:
         )
 
 
-CASES: dict[str, Generator] = {"layernorm_ibert": layernorm_ibert, "layernorm_fixed": layernorm_fixed}
+def _unit(why: str, flags: str, x: Any, fraction: int = 15, dtype: str = "int32") -> Case:
+    return Case(why, {"x": np.array(x, dtype)}, {"fraction": fraction}, (*flags.split(),))
+
+
+def l2_normalize() -> Iterator[Case]:
+    """Roots around squares, ties of both signs, zero rows, the ends of the ranges."""
+    yield _unit("a zero row", "degenerate", [[0, 0, 0], [0, 1, 0]])
+    yield _unit("D = 1, no leading axis", "degenerate axes", [-5], 30)
+    for why, row in (("3**2 + 4**2", [3, -4]), ("5**2 - 1", [4, 2, 2]), ("5**2 + 1", [5, -1, 0]), ("4 * 3**2", [3] * 4)):
+        for fraction in (1, 2, 7, 30):
+            yield _unit(f"sum of squares {why}, fraction {fraction}", "square", [row, [-v for v in row]], fraction)
+    for row in ([1, 1, 1, 1], [1, 3, 3, 9], [3, 1, 1, 5], [-1, 1, 7, 7]):  # roots 2, 10, 6 and 10: halves and quarters
+        for fraction in (1, 2, 3):
+            yield _unit(f"ties of {row}, fraction {fraction}", "tie", [row, [-v for v in row]], fraction)
+    for v in range(1, 9):
+        yield _unit(f"sum of squares {v}: an odd or even length", "extreme", [[1] * v, [-1] * v], 30)
+    yield _unit("int8, alternating extremes", "extreme", [[127, -128, 127, -128]], 15, "int8")
+    yield _unit("int16, one outlier", "extreme", [[-(1 << 15), *[1] * 7]], 24, "int16")
+    yield _unit("one outlier", "extreme wide", [[1 << 23, *[0] * 63], [-(1 << 23), *[1] * 63]], 30)
+    x = np.tile(np.array([1 << 23, -(1 << 23)], np.int32), (1, 1 << 13))
+    yield _unit("alternating extremes, D = 2**14", "extreme wide", x, 30)
+    stream = SplitMix64(42)
+    for width in (2, 3, 64):
+        yield _unit(f"random, D = {width}", "random", stream.integers(-(1 << 23), 1 << 23, (2, 2, width), "int32"), 24)
+        yield _unit(f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int8"), 3, "int8")
+
+
+CASES: dict[str, Generator] = {
+    "layernorm_ibert": layernorm_ibert,
+    "layernorm_fixed": layernorm_fixed,
+    "l2_normalize": l2_normalize,
+}
 _WIDE, _PAIR = np.zeros((1, (1 << 14) + 1), np.int32), np.zeros((8, 2), np.int32)
 _LONG: list[Broken] = [
     {name: _WIDE[0].astype(dtype) for name, dtype in (("gain", np.int32), ("bias", np.int64))} | {"x": _WIDE}
@@ -192,5 +231,11 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
             },
         ],
         "C6": [{"low": 1, "high": 0}],
+    },
+    "l2_normalize": {
+        "C1": [{"x": _PAIR.astype(np.int64)}],
+        "C2": [{"x": _WIDE}],
+        "C3": [{"x": _PAIR - (1 << 23) - 1}],
+        "C4": [{"fraction": 0}, {"fraction": 31}, {"eps": 1}],
     },
 }

@@ -68,7 +68,7 @@ def _wide(rule: str) -> Iterator[Case]:
             "int64",
             "int64",
         )
-    for multiplier, shift in ((1 << 30, 90), (-(1 << 30), 64), (1 << 30, 63), (-3, 32)):
+    for multiplier, shift in ((1 << 30, 90), (-(1 << 30), 64), (1 << 30, 63), (-3, 32), (1, 40), (-1, 60)):
         yield rescale_case(
             f"{rule}: ties of {multiplier} over 2**{shift}",
             "wide tie",

@@ -100,7 +100,7 @@ class Bench:
             lines=(f"{case.id} ({origin}): {count}", *more),
             max_abs=first.max_abs,
             port=found.port,
-            rule=found.rule,
+            rules=found.rules,
             first=first.first,
             dut=first.dut,
             golden=first.golden,

@@ -42,7 +42,7 @@ class Child:
         theirs = [pipes["in"][0], pipes["back"][1], pipes["noise"][1]]
         self._out, self._back, self._noise = pipes["in"][1], pipes["back"][0], pipes["noise"][0]
         self._pipes = {self._out, self._back, self._noise}
-        self._open = set(self._pipes)
+        self._open = {self._noise} if channel == "none" else set(self._pipes)
         self._noise_count, self._last_line = 0, b""
         streams = channel == "streams"
         try:

@@ -20,12 +20,12 @@ DIGITS = 6
 
 @dataclass(frozen=True)
 class Explanation:
-    """lines: for people. port: the first output that differs. rule: what reproduces every output, empty if nothing."""
+    """lines: for people. port: the first output that differs. rules: each of them reproduces every output."""
 
     lines: tuple[str, ...]
     port: str
     difference: Difference
-    rule: str = ""
+    rules: tuple[str, ...] = ()
 
 
 def explain(
@@ -42,12 +42,12 @@ def explain(
     first, wrong = differences[port], mismatches(dut[port], golden[port], masks[port])
     roundings, unclipped = _observed(op, inputs, attrs)
     values = _exact(op, inputs, attrs, roundings, wrong) if port == next(iter(op.outputs)) else []
-    rule, verdict = _scored(op, inputs, attrs, golden, dut, masks)
+    rules, verdict = _scored(op, inputs, attrs, golden, dut, masks)
     count = f"{f'output {port!r}: ' if len(op.outputs) > 1 else ''}{first.count}, {first.sizes}"
     place = "  ".join([f"{first.place} ", *_intermediates(inputs, values, unclipped, golden[port], first)])
     found = [*_ties(op, inputs, values, wrong), *_clipped(attrs, unclipped, wrong), *_pattern(inputs, dut[port], wrong)]
     lines = (count, place.rstrip(), "; ".join([*found, verdict]))
-    return Explanation(lines, port, first, rule)
+    return Explanation(lines, port, first, rules)
 
 
 def outline(
@@ -184,7 +184,7 @@ def _pattern(inputs: Arrays, dut: np.ndarray, wrong: np.ndarray) -> list[str]:
 
 def _scored(
     op: Op, inputs: Arrays, attrs: dict[str, Any], golden: Arrays, dut: Arrays, masks: Masks
-) -> tuple[str, str]:
+) -> tuple[tuple[str, ...], str]:
     """(what reproduces every output of the device, the sentence that says so), scored on all outputs, never on the
     mismatches alone, where wrong rules would look right as well."""
     counts = [compare(dut[p], golden[p], masks[p]) for p in dut]
@@ -197,9 +197,9 @@ def _scored(
         if equal > best:
             best, nearest = equal, words
     if whole:
-        return whole[0], f"{' or '.join(whole[:4])} explains 100.000 % of {total} outputs"
+        return tuple(whole), f"{' or '.join(whole[:4])} explains 100.000 % of {total} outputs"
     close = f" (closest: {nearest}, {_percent(best, total)} %)" if nearest else ""
-    return "", f"no known rule reproduces it{close}"
+    return (), f"no known rule reproduces it{close}"
 
 
 def _percent(part: int, whole: int) -> str:

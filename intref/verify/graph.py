@@ -1,8 +1,7 @@
 """A model's nodes judged twice: each on golden inputs, and all of them on what the device made itself."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 
@@ -10,12 +9,12 @@ from intref.errors import BoundError, SpecError, Unsupported
 from intref.model import Model, Node
 from intref.ops import OPS
 from intref.run import execute
-from intref.verify.bench import Bench, rows
+from intref.verify.bench import Bench
 from intref.verify.compare import mismatches
 from intref.verify.devices import MODEL, DeviceError, Request
 from intref.verify.protocol import Arrays
 from intref.verify.report import NOT_RUN, UNSUPPORTED, Case
-from intref.verify.tapmap import TapMap
+from intref.verify.tapmap import Tap, TapMap
 
 Answer = Arrays | None | DeviceError  # what a device made of a node; None: not supported
 BY_REFERENCE = "ran on the reference"
@@ -184,61 +183,56 @@ class GraphJudge:
 
     def _whole(self) -> Arrays | None:
         """The op `model`: every tensor that it answers is compared. The public outputs; None if it does not run."""
-        rows_by_name = self._device_rows()
-        public = {self.taps.tap(name).name for name in self.model.outputs}
-        optional = {
-            self.taps.tap(n).name: row for n, row in rows_by_name.items() if self.taps.tap(n).name not in public
-        }
-        outputs = {self.taps.tap(name).name: rows_by_name[name] for name in sorted(self.model.outputs)}
-        taps = sorted({*optional} | ({*outputs} if self.bench.device.recorded else set()))
-        if self.bench.device.recorded:
-            outputs, optional = {}, {**optional, **outputs}
+        names, recorded = self._device_names(), self.bench.device.recorded
+        found = {name: tap.device_row(self._row(tensor)) for name, (tap, tensor) in names.items()}
+        public = set() if recorded else {self.taps.tap(output).name for output in self.model.outputs}
         inputs = {name: self.bench.package.inputs[name] for name in sorted(self.model.inputs)}
-        answer = self._answer(Request(MODEL, MODEL, inputs, {"taps": taps}, outputs, optional))
+        outputs = {name: row for name, row in found.items() if name in public}
+        optional = {name: row for name, row in found.items() if name not in public}
+        answer = self._answer(Request(MODEL, MODEL, inputs, {"taps": sorted(optional)}, outputs, optional))
         if isinstance(answer, DeviceError):
             self.bench.failed(MODEL, MODEL, "cumulative", answer)
             return None
-        return None if answer is None else self._record_whole(answer, rows_by_name)
+        if answer is None:
+            return None
+        made: Arrays = {}
+        for name, array in answer.items():
+            tap, tensor = names[name]
+            made.setdefault(tensor, tap.ours(array, self._row(tensor)))
+        return self._record_whole(made)
 
-    def _device_rows(self) -> dict[str, tuple[str, tuple[int, ...]]]:
-        """Our tensors and public outputs -> dtype and shape as the device has them."""
-        ours = {name: row for name, row in rows(self.bench.package.tensors).items() if name not in self.inner}
-        ours |= {public: rows({"": self.golden[name]})[""] for public, name in sorted(self.model.outputs.items())}
-        return {name: self.taps.tap(name).device_row(row) for name, row in ours.items()}
+    def _device_names(self) -> dict[str, tuple[Tap, str]]:
+        """The device's name for a tensor -> its tap and our tensor.
 
-    def _record_whole(self, answer: Arrays, names: Mapping[str, Any]) -> Arrays:
-        tensors: Arrays = {}
-        for name in names:
-            tap, golden = self.taps.tap(name), self.golden[self.model.outputs.get(name, name)]
-            if tap.name in answer:
-                tensors[name] = tap.ours(answer[tap.name], rows({"": golden})[""])
+        A running device answers outputs by their public names; a recording has tensors. Where an output is called as
+        another tensor is, the first kind of name wins.
+        """
+        outputs = [(self.taps.tap(public), self.model.outputs[public]) for public in sorted(self.model.outputs)]
+        inner = [(self.taps.tap(t), t) for t in self.bench.package.tensors if t not in self.inner]
+        if self.bench.device.recorded:
+            found = [*inner, *outputs]
+        else:
+            found = [*outputs, *(row for row in inner if row[1] not in self.model.outputs.values())]
+        names: dict[str, tuple[Tap, str]] = {}
+        for tap, tensor in found:
+            names.setdefault(tap.name, (tap, tensor))
+        return names
+
+    def _record_whole(self, tensors: Arrays) -> Arrays:
         right = {*self.model.constants, *self.model.inputs}
         for i, node in enumerate(self.model.nodes):
             made = {port: tensors[name] for port, name in self._judged(node).items() if name in tensors}
-            if made and right.issuperset(node.inputs.values()):
-                request = self._request(i, {port: self.golden[name] for port, name in node.inputs.items()})
-                equal = self._compare(request, "cumulative", node, made, True)
-            elif made:
-                equal = self._compare(self._request(i, {}), "cumulative", node, made, False)
-            if made and equal and len(made) == len(node.outputs):
+            if not made:
+                continue
+            local = right.issuperset(node.inputs.values())
+            inputs = {port: self.golden[name] for port, name in node.inputs.items()} if local else {}
+            equal = self._compare(self._request(i, inputs), "cumulative", node, made, local)
+            if equal and len(made) == len(node.outputs):
                 right.update(node.outputs.values())
-        return self._record_outputs(tensors)
-
-    def _record_outputs(self, tensors: Arrays) -> Arrays:
-        """A case for every public output that is not a tensor already judged."""
-        public: Arrays = {}
-        for name, tensor in self.model.outputs.items():
-            if name in tensors:
-                public[name] = tensors[name]
-                request = Request(name, MODEL, {}, {}, {})
-                golden, valid = {name: self.golden[tensor]}, {name: self.bench.package.valid(tensor)}
-                self.bench.compared(request, "cumulative", golden, {name: tensors[name]}, valid, local=False)
-            elif tensor in tensors:
-                public[name] = tensors[tensor]
-            else:
-                detail = "nothing was recorded for this output"
-                self.bench.record(Case(name, MODEL, "cumulative", NOT_RUN, detail))
-        return public
+        for public, tensor in self.model.outputs.items():
+            if tensor not in tensors:
+                self.bench.record(Case(public, MODEL, "cumulative", NOT_RUN, "nothing was recorded for this output"))
+        return {public: tensors[tensor] for public, tensor in self.model.outputs.items() if tensor in tensors}
 
     def _count_flips(self, public: Arrays) -> None:
         """Rows of every output whose largest element is another one on the device."""

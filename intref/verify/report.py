@@ -21,7 +21,8 @@ class Case:
 
     mode: op, isolated (golden inputs) or cumulative (the device's own). verdict: one of VERDICTS. detail: why it is
     not equal, in one line. kind: of a crash: crashed, hung, flooded or malformed. lines: the explanation of a
-    difference. first: its coordinates. rule: what reproduces the device. sha256: digest of the device's outputs.
+    difference. first: its coordinates. rules: each of them reproduces all outputs of the device. sha256: digest of
+    the device's outputs.
     """
 
     id: str
@@ -37,10 +38,15 @@ class Case:
     first: tuple[int, ...] = ()
     dut: int | None = None
     golden: int | None = None
-    rule: str = ""
+    rules: tuple[str, ...] = ()
     sha256: str = ""
     required: bool = True
     lines: tuple[str, ...] = ()
+
+    @property
+    def rule(self) -> str:
+        """What reproduces the device, in words; empty if nothing known does."""
+        return " or ".join(self.rules[:4])
 
 
 @dataclass(frozen=True)
@@ -134,7 +140,7 @@ def _printable(text: str) -> str:
 
 def _row(case: Case) -> dict[str, Any]:
     row: dict[str, Any] = {key: getattr(case, key) for key in ("id", "op", "mode", "verdict", "required")}
-    optional = ("detail", "kind", "compared", "differing", "max_abs", "port", "rule", "sha256")
+    optional = ("detail", "kind", "compared", "differing", "max_abs", "port", "rules", "sha256")
     row.update({key: getattr(case, key) for key in optional if getattr(case, key)})
     if case.verdict == DIFFERS:
         # As text: JSON numbers are exact only below 2**53.
@@ -148,9 +154,8 @@ def _mode_lines(mode: str, cases: list[Case]) -> list[str]:
     elements = sum(case.compared for case in cases)
     lines = [f"{mode}: {len(cases)} cases: {words}; {elements} elements compared"]
     different = [case for case in cases if case.verdict == DIFFERS]
-    rules = {case.rule for case in different}
-    if len(different) > 1 and len(rules) == 1 and "" not in rules:
-        lines.append(f"  {rules.pop()} explains 100.000 % of the outputs of all {len(different)}")
+    if len(different) > 1 and (common := [r for r in different[0].rules if all(r in case.rules for case in different)]):
+        lines.append(f"  {' or '.join(common[:4])} explains 100.000 % of the outputs of all {len(different)}")
     if mode == "cumulative" and different:
         lines.append(
             f"  the difference first shows at {different[0].id}; {len(different)} of {len(cases)} cases differ"

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 import time
 
@@ -108,8 +109,6 @@ def floods_stderr(op, inputs, attrs):
 
 def has_children(op, inputs, attrs):
     """Hangs with a child of its own, whose process id it leaves in a file."""
-    import subprocess
-
     child = subprocess.Popen(["sleep", "60"])
     with open(os.environ["INTREF_TEST_PID"], "w") as file:
         file.write(f"{os.getpid()} {child.pid}")

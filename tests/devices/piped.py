@@ -21,20 +21,19 @@ def answer(line):
 def main(how):
     sys.stdin.readline()
     print("hello" if how == "header" else "intref-pipe 1", flush=True)
-    for line in sys.stdin:
+    for received in sys.stdin:
+        line = f"7{received}" if how == "number" else received
         if how == "leaves":
             sys.exit("out of tokens")
         if how == "sleeps":
             time.sleep(60)
         if how == "garbage":
             print("what?", flush=True)
-        if how == "number":
-            line = "7" + line
         if how == "short":
             print(answer(line.rstrip("\n"))[:-2], flush=True)
         if how == "floods":
             while True:
-                print("0" * 4096)
+                print("0" * 4096, end="")
         print(answer(line.rstrip("\n")), flush=True)
 
 
