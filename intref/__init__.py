@@ -34,8 +34,19 @@ _HOME = {
     "judge": "intref.verify",
 }
 __all__ = [
-    *("BoundError", "FormatError", "IntrefError", "Model", "OPS", "SpecError", "Unsupported"),
-    *("call", "judge", "load", "open", "step", "write_golden"),
+    "OPS",
+    "BoundError",
+    "FormatError",
+    "IntrefError",
+    "Model",
+    "SpecError",
+    "Unsupported",
+    "call",
+    "judge",
+    "load",
+    "open",
+    "step",
+    "write_golden",
 ]
 __version__ = "0.1.0"
 

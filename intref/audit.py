@@ -7,6 +7,7 @@ proved range of every tensor beside the bits that are declared for it.
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -133,11 +134,11 @@ def audit(model: Model, progress: Told | None = None) -> Audit:
     package = Path(__file__).parent
     sources = [*float_problems(package)]
     _run_once(model)
-    code = [(name, _instructions(text)) for name, text in compiled(told)]
+    code = [*compiled(told)]
     operands = tuple(_operands(model, proof))
     findings = [
         *(f"source: {problem}" for problem in sources),
-        *(f"compiled: {name}: {line}" for name, lines in code for line in float_code(lines)),
+        *(f"compiled: {name}: {line}" for name, _, lines in code for line in lines),
         *(f"tensor {name!r} is {t.dtype}" for name, t in model.tensors.items() if np.dtype(t.dtype).kind not in "iu"),
         *(_too_wide(operand) for operand in operands if operand.op == "linear" and operand.bits > PROMISED),
     ]
@@ -146,7 +147,7 @@ def audit(model: Model, progress: Told | None = None) -> Audit:
         model.about,
         tuple(findings),
         _integer_modules(package),
-        tuple((name, len(lines)) for name, lines in code),
+        tuple((name, count) for name, count, _ in code),
         tuple(_tensors(model, proof)),
         operands,
         tuple(_widest(model, proof)),
@@ -171,21 +172,24 @@ def _run_once(model: Model) -> None:
     run(model, inputs, "fast")
 
 
-def compiled(progress: Told) -> Iterator[tuple[str, str]]:
-    """(function and types, LLVM code) of every kernel that this process has run.
+def compiled(progress: Told) -> Iterator[tuple[str, int, tuple[str, ...]]]:
+    """(function and types, lines of LLVM code, those that touch a float) of every kernel that this process has run."""
+    found = [(dispatcher, signature) for dispatcher in _dispatchers() for signature in dispatcher.signatures]
+    for i, (dispatcher, signature) in enumerate(found):
+        function = dispatcher.py_func
+        yield f"{function.__module__}.{function.__name__}{signature}", *_looked_at(dispatcher, signature)
+        progress("audit: compiled kernels", i + 1, len(found))
 
-    Code from numba's disk cache cannot be looked at, so each is compiled once more, with what it calls inlined or
-    beside it, and not kept.
-    """
+
+@cache
+def _looked_at(dispatcher: Any, signature: Any) -> tuple[int, tuple[str, ...]]:
+    """Compile once more, with what it calls inlined or beside it: code from numba's disk cache cannot be looked at."""
     import numba
 
-    found = [(d, signature) for d in _dispatchers() for signature in d.signatures]
-    for i, (dispatcher, signature) in enumerate(found):
-        again = numba.njit(**dispatcher.targetoptions)(dispatcher.py_func)
-        again.compile(signature)
-        function = dispatcher.py_func
-        yield f"{function.__module__}.{function.__name__}{signature}", again.inspect_llvm(signature)
-        progress("audit: compiled kernels", i + 1, len(found))
+    again = numba.jit(**dispatcher.targetoptions)(dispatcher.py_func)
+    again.compile(signature)
+    lines = instructions(again.inspect_llvm(signature))
+    return len(lines), tuple(float_code(lines))
 
 
 def _dispatchers() -> list[Any]:
@@ -199,7 +203,7 @@ def _dispatchers() -> list[Any]:
     return [*{id(f): f for f in functions if isinstance(f, Dispatcher)}.values()]
 
 
-def _instructions(text: str) -> list[str]:
+def instructions(text: str) -> list[str]:
     """The lines inside function bodies, without strings, comments and metadata."""
     lines, inside = [], False
     for line in text.splitlines():
@@ -227,8 +231,8 @@ def _tensors(model: Model, proof: Proof) -> Iterator[Tensor]:
         kind = "input" if name in model.inputs else "constant" if name in model.constants else "node"
         low, high = proof.ranges[name]
         needed, signed = needed_bits(low, high)
-        width = max(1, needed + (declared.signed and not signed))
-        yield Tensor(name, kind, declared.dtype, low, high, width, declared.bits)
+        needed += int(declared.signed and not signed and high > 0)  # the sign that its dtype spends all the same
+        yield Tensor(name, kind, declared.dtype, low, high, needed, declared.bits)
 
 
 def _operands(model: Model, proof: Proof) -> Iterator[Operand]:

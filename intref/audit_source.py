@@ -58,10 +58,45 @@ USERS_OF_FACADE = ("cli", "demo")
 DYNAMIC = {FACADE, "verify", "verify.worker"}  # they import by computed name: a table of their own, or a user's device
 
 STANDARD = {
-    *("abc", "ast", "collections", "contextlib", "ctypes", "dataclasses", "fnmatch", "functools", "hashlib", "importlib"),
+    *(
+        "abc",
+        "ast",
+        "collections",
+        "contextlib",
+        "ctypes",
+        "dataclasses",
+        "fnmatch",
+        "functools",
+        "hashlib",
+        "importlib",
+    ),
     *("inspect", "io", "itertools", "json", "mmap", "os", "pathlib", "re", "reprlib", "secrets", "selectors", "shlex"),
-    *("shutil", "signal", "stat", "struct", "subprocess", "sys", "tempfile", "textwrap", "threading", "tomllib", "types"),
-    *("typing", "warnings", "xml", "zipfile", "enum", "operator", "platform", "difflib", "resource", "fractions", "decimal"),
+    *(
+        "shutil",
+        "signal",
+        "stat",
+        "struct",
+        "subprocess",
+        "sys",
+        "tempfile",
+        "textwrap",
+        "threading",
+        "tomllib",
+        "types",
+    ),
+    *(
+        "typing",
+        "warnings",
+        "xml",
+        "zipfile",
+        "enum",
+        "operator",
+        "platform",
+        "difflib",
+        "resource",
+        "fractions",
+        "decimal",
+    ),
 }
 PURE = {"collections", "dataclasses", "fractions", "functools", "inspect", "itertools", "typing", "numpy", "math"}
 # What a module may import from outside; others may import STANDARD, numpy and math.
@@ -80,7 +115,9 @@ OUTSIDE: dict[str, set[str]] = {
 # (files, and float literals and annotations, for timeouts), "float" (anything).
 STRICTNESS = {
     **dict.fromkeys(("profiles", "golden", "verify", "testing"), "files"),
-    **dict.fromkeys((f"verify.{m}" for m in ("child", "devices", "files", "pipe", "judge", "worker", "bench")), "seconds"),
+    **dict.fromkeys(
+        (f"verify.{m}" for m in ("child", "devices", "files", "pipe", "judge", "worker", "bench")), "seconds"
+    ),
     **dict.fromkeys(("display", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
     "demo.device": "integer",
 }
@@ -90,7 +127,20 @@ INTEGER_NAMES = {
     *("uint8", "uint16", "uint32", "uint64", "asarray", "ascontiguousarray", "array", "empty", "zeros", "full", "ones"),
     *("zeros_like", "ones_like", "full_like", "empty_like", "arange", "tile", "repeat", "frombuffer", "from_dlpack"),
     *("broadcast", "broadcast_to", "broadcast_arrays", "broadcast_shapes", "moveaxis", "swapaxes", "transpose", "lib"),
-    *("shape", "stack", "concatenate", "expand_dims", "ravel", "ndindex", "unravel_index", "require", "frompyfunc", "where", "take", "load"),
+    *(
+        "shape",
+        "stack",
+        "concatenate",
+        "expand_dims",
+        "ravel",
+        "ndindex",
+        "unravel_index",
+        "require",
+        "frompyfunc",
+        "where",
+        "take",
+        "load",
+    ),
     *("savez", "add", "subtract", "multiply", "matmul", "negative", "floor_divide", "left_shift", "right_shift"),
     *("bitwise_and", "bitwise_or", "bitwise_xor", "maximum", "minimum", "clip", "square", "abs", "absolute", "sign"),
     *("greater", "greater_equal", "less", "less_equal", "equal", "any", "all", "array_equal", "argmax", "argmin"),
@@ -107,7 +157,18 @@ FLOAT_DTYPE = re.compile(r"[<>=|]?[fc]\d+|b?float\d*|complex\d*")
 SIGNATURE = re.compile(r"\b(float|double|complex|f)\d+\b\s*[(,)]|\((float|double)")
 # Words and letters that are float dtypes where a dtype is wanted, and words like others elsewhere.
 WORDS = {"half", "single", "double", "longdouble", "cdouble", "clongdouble", *"efdgFDG"}
-TAKE_DTYPE = {"astype", "view", "dtype", "array", "asarray", "ascontiguousarray", "arange", "frombuffer", "full", "require"}
+TAKE_DTYPE = {
+    "astype",
+    "view",
+    "dtype",
+    "array",
+    "asarray",
+    "ascontiguousarray",
+    "arange",
+    "frombuffer",
+    "full",
+    "require",
+}
 TAKE_DTYPE |= {*NEED_DTYPE, "full_like", "zeros_like", "ones_like", "empty_like", "cumsum", "prod", "sum"}
 
 
@@ -205,7 +266,9 @@ def _import_problem(name: str | None, module: str, delayed: bool) -> str | None:
         free = own.startswith(USERS_OF_FACADE) or rest in ([n] for n in NAMES_OF_FACADE)
         return None if free and rest else f"{own} may not import {name}, only what {name} stands for"
     allowed = LAYERS[own] | (LAZY.get(own, set()) if delayed else set())
-    return None if target in allowed else f"{own} may not import {target}{' at its top' * (target in LAZY.get(own, ()))}"
+    return (
+        None if target in allowed else f"{own} may not import {target}{' at its top' * (target in LAZY.get(own, ()))}"
+    )
 
 
 def _outside_problem(top: str, rest: list[str], own: str) -> str | None:
@@ -297,6 +360,8 @@ def _text(node: ast.AST, module: str) -> str | None:
         return f"float dtype {node.value!r}" if FLOAT_DTYPE.fullmatch(node.value) or signature else None
     if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in TAKE_DTYPE:
         given = [*node.args, *(keyword.value for keyword in node.keywords)]
-        words = [a.value for a in given if isinstance(a, ast.Constant) and isinstance(a.value, str) and a.value in WORDS]
+        words = [
+            a.value for a in given if isinstance(a, ast.Constant) and isinstance(a.value, str) and a.value in WORDS
+        ]
         return f"float dtype {words[0]!r}" if words else None
     return None

@@ -3,6 +3,9 @@
 Only the rows that the element depends on are computed, so the answer comes at once however large the tensors are.
 """
 
+# The number types are not typed.
+# mypy: allow-untyped-calls
+
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

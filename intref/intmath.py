@@ -35,14 +35,16 @@ def _round(q, remainder, one, rule: str):
 
 def _mul_shift_ufunc(rule: str):
     def mul_shift(x, m, shift):
-        return _round(*divmod(x * m, 1 << shift), 1 << shift, rule)
+        q, remainder = divmod(x * m, 1 << shift)
+        return _round(q, remainder, 1 << shift, rule)
 
     return np.frompyfunc(mul_shift, 3, 1)
 
 
 def _divide_ufunc(rule: str):
     def divide(num, den):
-        return _round(*divmod(num, den), den, rule)
+        q, remainder = divmod(num, den)
+        return _round(q, remainder, den, rule)
 
     return np.frompyfunc(divide, 2, 1)
 

@@ -161,8 +161,9 @@ def _check_kinds(where: str, table: dict[str, Any]) -> None:
     for name, scale in table["scales"].items():
         _check_scale(where, name, scale)
     for name, value in table["about"].items():
-        if not isinstance(value, str) and not _integer(value):
-            raise FormatError(f"{where}: about {shown(name)} must be text or an integer, not {shown(value)}")
+        if not all(isinstance(v, str) or _integer(v) for v in (value if isinstance(value, list) else [value])):
+            must = "text, an integer, or a list of them"
+            raise FormatError(f"{where}: about {shown(name)} must be {must}, not {shown(value)}")
 
 
 def _check_scale(where: str, name: str, scale: Any) -> None:

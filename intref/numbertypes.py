@@ -92,8 +92,8 @@ class Interval(NDArrayOperatorsMixin):
         shape = self.shape + table.shape[1:]
         return Interval(low[back.ravel()].reshape(shape), high[back.ravel()].reshape(shape))
 
-    def __array_ufunc__(self, ufunc, method, *args, **kwargs):
-        args = [Interval.of(a) for a in args]
+    def __array_ufunc__(self, ufunc, method, *given, **kwargs):
+        args = [Interval.of(a) for a in given]
         if (known := self._special(ufunc, args)) is not None:
             return known
         ends = [[a.lo] if a.exact else [a.lo, a.hi] for a in args]
@@ -150,7 +150,7 @@ def _peak(x: Interval) -> int:
 
 def _fits(ufunc, method, args) -> bool:
     """Whether NumPy may compute this on int64 bounds without wrapping."""
-    if any(a.lo.dtype == object or a.hi.dtype == object for a in args) or not args[0].lo.size:
+    if any(object in (a.lo.dtype, a.hi.dtype) for a in args) or not args[0].lo.size:
         return False
     peaks = [_peak(a) for a in args]
     if method in ("reduce", "accumulate"):
@@ -193,7 +193,7 @@ def _require(condition, message: str):
 class Tracer(NDArrayOperatorsMixin):
     """A value that appends itself, and everything computed from it, to a log, in the body's order."""
 
-    def __init__(self, value, text: str, log: list):
+    def __init__(self, value, text: str, log: "list[Tracer]"):
         self.value = value if isinstance(value, Interval) else np.asarray(value)
         self.text, self.log, self.number = text, log, len(log)
         log.append(self)
@@ -231,7 +231,7 @@ class Tracer(NDArrayOperatorsMixin):
         return self._next(value, f"{word}({', '.join(map(_name, args))})")
 
     def at(self, index, shape):
-        """What element `index` of an output of this shape sees; None where the axes differ (axes of size 1 are shared)."""
+        """What element `index` of an output of this shape sees (axes of size 1 are shared); None where axes differ."""
         lead = len(shape) - len(self.shape)
         if lead < 0 or any(n not in (1, m) for n, m in zip(self.shape, shape[lead:])):
             return None

@@ -87,6 +87,9 @@ class Prover:
 
     def _outputs(self, op: Op, node: Node, at: str, expand: bool) -> dict[str, Interval]:
         tensors = {port: self._input(op, port, name, expand) for port, name in node.inputs.items()}
+        for port, name in node.inputs.items():
+            if not tensors[port].exact and not {"...", "B"} & {*op.inputs[port].axes.split()}:
+                raise BoundError(f"{at}: input {port!r} must be a constant to be proved, tensor {name!r} is computed")
         try:
             attrs = op.check(tensors, node.attrs)
             values, log = op.trace(tensors, attrs)
@@ -157,5 +160,7 @@ def _widest(log: list[Tracer], at: str, node: Node) -> tuple[int, str]:
     peak, text = max(peaks, key=lambda found: found[0])
     bits = peak.bit_length()
     if bits > INT64:
-        raise BoundError(f"{at} is not proved free of overflow: intermediate {text} may need {bits + 1} bits, int64 has 64")
+        raise BoundError(
+            f"{at} is not proved free of overflow: intermediate {text} may need {bits + 1} bits, int64 has 64"
+        )
     return bits, text

@@ -48,7 +48,7 @@ def _kernels(backend: str) -> dict[str, Callable[..., Arrays]]:
     if backend != "fast":
         raise SpecError(f"backend must be one of {', '.join(BACKENDS)}, not {backend!r}")
     try:  # imported only here, so that the reference works without numba
-        return importlib.import_module("intref.kernels").KERNELS  # type: ignore[no-any-return]
+        return importlib.import_module("intref.kernels").KERNELS
     except ImportError as error:
         raise Unsupported(f"backend 'fast' needs numba ({error}); backend 'reference' does not") from None
 

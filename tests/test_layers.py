@@ -139,7 +139,9 @@ def test_does_the_check_fail_with_lines_on_a_broken_tree(tmp_path):
 
 
 def test_does_the_check_pass_on_this_tree():
-    done = subprocess.run([sys.executable, str(ROOT / "tools" / "check_layers.py")], capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "check_layers.py")], capture_output=True, timeout=60, check=False
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
 
 
@@ -161,7 +163,15 @@ def test_which_modules_are_scanned_for_floats():
 
 def test_does_importing_the_facade_load_neither_numba_nor_float_code():
     code = "import sys, intref; intref.OPS; intref.Model; intref.open; intref.call; print(sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
+    )
     loaded = set(eval(done.stdout))
-    assert "intref.run" in loaded and not loaded & {"numba", "scipy", "intref.quantize", "intref.checkpoint", "intref.verify"}
+    assert "intref.run" in loaded and not loaded & {
+        "numba",
+        "scipy",
+        "intref.quantize",
+        "intref.checkpoint",
+        "intref.verify",
+    }
     assert importlib.util.find_spec("numba")

@@ -51,8 +51,14 @@ def test_is_a_model_the_same_after_save_and_open(saved, tmp_path):
         model.inputs,
         model.outputs,
     )
-    assert all(np.array_equal(again.constants[n], v) and again.constants[n].dtype == v.dtype for n, v in model.constants.items())
-    assert again.run(tiny_inputs(), "reference", "all").trace_digest == model.run(tiny_inputs(), "reference", "all").trace_digest
+    assert all(
+        np.array_equal(again.constants[n], v) and again.constants[n].dtype == v.dtype
+        for n, v in model.constants.items()
+    )
+    assert (
+        again.run(tiny_inputs(), "reference", "all").trace_digest
+        == model.run(tiny_inputs(), "reference", "all").trace_digest
+    )
 
 
 def test_does_the_file_follow_its_schema(saved):
@@ -202,8 +208,9 @@ HOSTILE = {
     "a fractional scale": (changed("scales/h", [1.5, 0]), FormatError, "scale of 'h' must be"),
     "a scale that is no pair": (changed("scales/h", [1, 0, 0]), FormatError, "scale of 'h' must be"),
     "a scale that is a number": (changed("scales/h", 3), FormatError, "scale of 'h' must be"),
-    "a fraction about": (changed("about/seed", 0.5), FormatError, "about 'seed' must be text or an integer"),
-    "a list about": (changed("about/seed", []), FormatError, "about 'seed' must be text or an integer"),
+    "a fraction about": (changed("about/seed", 0.5), FormatError, "about 'seed' must be text, an integer"),
+    "a list of fractions about": (changed("about/seed", [1, 0.5]), FormatError, "about 'seed' must be text, an integer"),
+    "an object about": (changed("about/seed", {}), FormatError, "about 'seed' must be text, an integer"),
 }  # fmt: skip
 
 

@@ -3,6 +3,8 @@
 from intref.ops import activation, embedding, gemm, layout, norm, rescale, softmax, token
 from intref.ops.op import Op
 
+__all__ = ["OPS", "Op"]
+
 OPS: dict[str, Op] = {
     op.name: op
     for op in (

@@ -133,7 +133,7 @@ class Op:
             limit = self.limits.get(axis, size)
             if size < 1 or size > limit:
                 raise SpecError(f"{must} have {axis} in 1..{max(limit, 1)}, not {size} (C2)")
-            if axis != "1" and sizes.setdefault(axis, size) != size or axis == "1" and size != 1:
+            if size != (1 if axis == "1" else sizes.setdefault(axis, size)):
                 raise SpecError(f"{must} have {axis} = {sizes.get(axis, 1)}, not {size} (C2)")
         low, high = port.range(dtype)
         if t.min() < low or t.max() > high:
@@ -152,7 +152,7 @@ class Op:
             else:
                 raise SpecError(f"{self.name}: attribute {name!r} must be given (C4)")
             if not attr.allows(full[name]):
-                allowed = [*attr.choices] or [attr.low, attr.high]
+                allowed: list[Any] = [*attr.choices] or [attr.low, attr.high]
                 raise SpecError(f"{self.name}: attribute {name!r} must be in {allowed}, not {full[name]!r} (C4)")
         return full
 

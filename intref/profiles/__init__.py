@@ -30,6 +30,7 @@ SITES: dict[str, dict[str, Any]] = {
     "activation": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS},
     "pooler": {"rounding": tuple(ROUNDS_UP), "output": ("int8", "int16")},
     "pooling": {"fraction_bits": int},
+    "unit_length": {},
     "logits": {"rounding": tuple(ROUNDS_UP)},
 }
 
@@ -67,7 +68,7 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
         raise FormatError(f"{path}: status must be one of {', '.join(STATUSES)}, not {table['status']!r}")
     for site, allowed in SITES.items():
         _check_site(path, site, table[site], allowed)
-    return Profile(*(table[key] for key in HEAD), {site: table[site] for site in SITES})
+    return Profile(**{key: table[key] for key in HEAD}, sites={site: table[site] for site in SITES})
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -83,7 +84,7 @@ def read_toml(path: Path) -> dict[str, Any]:
 def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -> None:
     if not isinstance(table, dict) or "op" not in table:
         raise FormatError(f"{path}: site {site!r} must be a table with the key 'op'")
-    if table["op"] not in OPS:
+    if not isinstance(table["op"], str) or table["op"] not in OPS:
         raise Unsupported(f"{path}: site {site!r}: there is no op {table['op']!r}, only {', '.join(OPS)}")
     for key, value in table.items():
         if key == "op":
@@ -91,6 +92,6 @@ def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -
         kinds = allowed.get(key)
         if kinds is None:
             raise FormatError(f"{path}: site {site!r}: key {key!r} is unknown, keys are op, {', '.join(allowed)}")
-        fits = type(value) is int and 0 <= value <= 16 if kinds is int else value in kinds
-        if not fits:
-            raise FormatError(f"{path}: site {site!r}: {key} must be {kinds if kinds is not int else '0..16'}, not {value!r}")
+        if (type(value) is int and 0 <= value <= 16) if kinds is int else value in kinds:
+            continue
+        raise FormatError(f"{path}: site {site!r}: {key} must be {'0..16' if kinds is int else kinds}, not {value!r}")

@@ -75,8 +75,7 @@ class Builder:
 
     def model(self, about: dict[str, Any]) -> Model:
         """The finished model, validated."""
-        model = Model(
-            tuple(self.nodes), self.tensors, self.constants, self.inputs, self.outputs, self.dims, self.scales, (), about
-        )
+        graph = tuple(self.nodes), self.tensors, self.constants, self.inputs, self.outputs, self.dims
+        model = Model(*graph, self.scales, about=about)
         model.validate()
         return model

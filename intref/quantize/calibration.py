@@ -102,7 +102,8 @@ def _json_rows(path: Path) -> Iterator[list[int]]:
         if not line.strip():
             continue
         try:
-            value = json.loads(line) if line.strip()[:1] == b"[" else parse_json(path, line, f"line {i + 1}")["input_ids"]
+            listed = line.strip()[:1] == b"["
+            value = json.loads(line) if listed else parse_json(path, line, f"line {i + 1}")["input_ids"]
         except (ValueError, KeyError, RecursionError, UnicodeDecodeError):
             raise FormatError(f"{path}: line {i + 1}: expected token ids as JSON, found {line[:60]!r}") from None
         if not isinstance(value, list) or not value or not all(type(v) is int and 0 <= v <= MASK32 for v in value):
@@ -134,5 +135,3 @@ def encoder(tokenizer: Path | None) -> Any:
     made.no_padding()
     made.no_truncation()
     return lambda text: list(made.encode(text).ids)
-
-

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import erf  # type: ignore[import-untyped]
+from scipy.special import erf
 
 from intref import checkpoint
 from intref.atomic import StrPath
@@ -69,7 +69,7 @@ class FloatModel:
         progress: Callable[..., None] | None = None,
     ) -> "Model":
         """The integer model that a recipe makes of this one; see `intref.quantize.recipe`."""
-        from intref.quantize.recipe import quantize  # noqa: PLC0415 (a recipe needs this module)
+        from intref.quantize.recipe import quantize
 
         return quantize(self, recipe=recipe, profile=profile, calib=calib, seed=seed, progress=progress)
 

@@ -25,7 +25,9 @@ def lower(
         x = graph.layer(f"L{i}", x)
         progress("lower", i + 1, config.layers)
     graph.finish(x)
-    return build.model({**about, "profile": profile.name, "recipe": recipe.name, "family": model.family})
+    told = {"profile": profile.name, "recipe": recipe.name, "family": model.family}
+    labels = [config.labels[i] for i in sorted(config.labels)] if "classifier" in model.heads else []
+    return build.model({**about, **told, "labels": labels})
 
 
 class _Graph:
@@ -72,8 +74,8 @@ class _Graph:
         stream = self._stream(x, before)
         q, k, v = (low("attention_input", self._linear(src, f"{site}.{n}"), f"{site}.{n}") for n in "qkv")
         scored = low("scores", q, k, f"{site}.scores", self.config.head_width)
-        p, total = low("softmax", scored, self.mask, f"{site}.softmax")  # type: ignore[misc]
-        context = low("context", p, total, v, f"{site}.context")
+        p = low("softmax", scored, self.mask, f"{site}.softmax")
+        context = low("context", p, v, f"{site}.context")
         acc = self._linear(low("linear_input", context, f"{site}.context"), f"{site}.attn.out")
         y = self._norm(low("residual", acc, stream, f"{site}.attn.sum"), f"{site}.attn.norm")
         src = low("linear_input", y, f"{site}.attn.norm")
@@ -88,13 +90,19 @@ class _Graph:
         hidden = self._stream(x, last)
         outputs["last_hidden_state"] = hidden.tensor
         if "sentence" in self.model.heads:
-            outputs["sentence_embedding"] = self.low("pooling", hidden, self.mask, "sentence_embedding").tensor
+            outputs["sentence_embedding"] = self._sentence(hidden).tensor
         if "pooler" in self.model.heads:
             pooled = self._pooler(x if x.offset is None else self.low("linear_input", x, last), last)
             outputs["pooler_output"] = pooled.tensor
             if "classifier" in self.model.heads:
                 acc = self._linear(self.low("linear_input", pooled, "pooler"), "classifier")
                 outputs["logits"] = self.low("logits", acc, "logits").tensor
+
+    def _sentence(self, hidden: Value) -> Value:
+        if not self.model.normalize:
+            return self.low("pooling", hidden, self.mask, "sentence_embedding")
+        mean = self.low("pooling", hidden, self.mask, "sentence_embedding.mean")
+        return self.low("unit_length", mean, "sentence_embedding")
 
     def _pooler(self, x: Value, last: str) -> Value:
         axes = ("B", self.config.width)

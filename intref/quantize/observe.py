@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from intref.errors import SpecError
+from intref.errors import BoundError, SpecError
 from intref.quantize.graph import FloatModel
 from intref.quantize.scales import symmetric_range
 
@@ -75,7 +75,8 @@ def observe(model: FloatModel, batches: Iterable[Mapping[str, Any]], histograms:
         raise SpecError("calibration: expected at least one batch of token ids, found none")
     sites: dict[str, Site] = {}
     for i, batch in enumerate(batches):
-        model.run(batch, lambda site, x, mask: _see_peaks(sites, site, x, mask))
+        with np.errstate(over="ignore", invalid="ignore"):  # named below, site by site
+            model.run(batch, lambda site, x, mask: _see_peaks(sites, site, x, mask))
         progress("calibrate: ranges", i + 1, len(batches))
     if "emb.norm" not in sites:
         raise SpecError("calibration: expected at least one attended token, found none")
@@ -98,8 +99,11 @@ def _see_peaks(sites: dict[str, Site], site: str, x: Floats, mask: NDArray[np.in
     rows = _attended(x, mask)
     if not len(rows):
         return
+    peaks = np.abs(rows).max(axis=0)
+    if not np.isfinite(peaks).all():
+        raise BoundError(f"calibration: node {site}: the float model gives values that are not finite")
     seen = sites.setdefault(site, Site(np.zeros(rows.shape[1])))
-    seen.channels = np.maximum(seen.channels, np.abs(rows).max(axis=0))
+    seen.channels = np.maximum(seen.channels, peaks)
     if site.endswith(".sum"):
         centered = rows.astype(np.float64) - rows.mean(axis=1, keepdims=True)
         seen.squares = max(seen.squares, float((centered * centered).sum(axis=1).max()))

@@ -126,5 +126,3 @@ def quantize(
 
 def _silent(what: str, done: int, total: int) -> None:
     pass
-
-

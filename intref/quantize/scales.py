@@ -4,6 +4,7 @@ import math
 from typing import Any
 
 import numpy as np
+from scipy.special import ndtr
 
 from intref.errors import BoundError
 from intref.intmath import MAX_SHIFT
@@ -18,10 +19,10 @@ def dyadic(ratio: Any, bits: int = 31, max_shift: int = MAX_SHIFT) -> tuple[Arra
 
     The mantissa is rounded half away from zero. One that rounds to 2**bits becomes 2**(bits - 1) at shift - 1; a ratio
     that needs a shift above max_shift loses multiplier bits by half_up, finally all of them. BoundError if the ratio
-    is 2**bits or more, or not finite.
+    rounds to 2**bits or more, or is not finite.
     """
     ratio = np.atleast_1d(np.asarray(ratio, np.float64))
-    if not np.all(np.isfinite(ratio)) or np.any(np.abs(ratio) >= 2.0**bits):
+    if not np.all(np.abs(ratio) < 2.0**bits - 0.5):
         raise BoundError(f"a change of scale by {np.abs(ratio).max()} does not fit a {bits}-bit multiplier")
     mantissa, exponent = np.frexp(np.abs(ratio))
     multiplier = np.floor(mantissa * 2.0**bits + 0.5).astype(np.int64)
@@ -44,10 +45,13 @@ def symmetric_range(bits: int) -> int:
     return (1 << bits - 1) - 1
 
 
-def weight_scale(weight: Array, bits: int, floor: float = 0.0) -> Array:
-    """The scale of each output row [N] of a weight [N K]: max |w| / n, fp32, 1 for a row of zeros, at least floor."""
+def weight_scale(weight: Array, bits: int) -> Array:
+    """The scale of each output row [N] of a weight [N K]: max |w| / n, fp32, 1 for a row of zeros.
+
+    At least 2**-90, so that its product with any activation's scale is a normal fp32, and has a reciprocal.
+    """
     peak = np.abs(weight).max(axis=-1).astype(F32)
-    return np.maximum(np.where(peak > 0, peak / F32(symmetric_range(bits)), F32(1)), F32(floor)).astype(F32)
+    return np.maximum(np.where(peak > 0, peak / F32(symmetric_range(bits)), F32(1)), F32(2.0**-90)).astype(F32)
 
 
 def quantized_weight(weight: Array, scale: Array, bits: int, form: str) -> Array:
@@ -86,7 +90,7 @@ def softmax_constants(scale: float) -> dict[str, int]:
 
 
 def gelu_constants(scale: Array) -> tuple[dict[str, Array], Array]:
-    """Inputs b, c, one [C] of gelu_ibert for an accumulator of this scale [C], and the scale of its output (float64)."""
+    """Inputs b, c, one [C] of gelu_ibert for an accumulator of this scale [C], and its output's scale (float64)."""
     s = scale.astype(F32)
     k = (s / F32(1.4142)).astype(F32)
     square = (k * k).astype(F32)
@@ -102,8 +106,6 @@ def exp2_table() -> Array:
 
 def gelu_entries() -> Array:
     """round(v * Phi(-v) * 2**24), v = i / 64, i = 0..512: int32 [513]."""
-    from scipy.special import ndtr
-
     v = np.arange(513) / 64
     return np.rint(v * ndtr(-v) * 2.0**24).astype(np.int32)
 

@@ -172,7 +172,12 @@ def l2_normalize() -> Iterator[Case]:
     """Roots around squares, ties of both signs, zero rows, the ends of the ranges."""
     yield _unit("a zero row", "degenerate", [[0, 0, 0], [0, 1, 0]])
     yield _unit("D = 1, no leading axis", "degenerate axes", [-5], 30)
-    for why, row in (("3**2 + 4**2", [3, -4]), ("5**2 - 1", [4, 2, 2]), ("5**2 + 1", [5, -1, 0]), ("4 * 3**2", [3] * 4)):
+    for why, row in (
+        ("3**2 + 4**2", [3, -4]),
+        ("5**2 - 1", [4, 2, 2]),
+        ("5**2 + 1", [5, -1, 0]),
+        ("4 * 3**2", [3] * 4),
+    ):
         for fraction in (1, 2, 7, 30):
             yield _unit(f"sum of squares {why}, fraction {fraction}", "square", [row, [-v for v in row]], fraction)
     for row in ([1, 1, 1, 1], [1, 3, 3, 9], [3, 1, 1, 5], [-1, 1, 7, 7]):  # roots 2, 10, 6 and 10: halves and quarters
@@ -188,7 +193,9 @@ def l2_normalize() -> Iterator[Case]:
     stream = SplitMix64(42)
     for width in (2, 3, 64):
         yield _unit(f"random, D = {width}", "random", stream.integers(-(1 << 23), 1 << 23, (2, 2, width), "int32"), 24)
-        yield _unit(f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int8"), 3, "int8")
+        yield _unit(
+            f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int8"), 3, "int8"
+        )
 
 
 CASES: dict[str, Generator] = {

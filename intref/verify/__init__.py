@@ -9,18 +9,18 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from intref.verify.compare import Difference, compare
+    from intref.verify.comparison import Difference, compare
     from intref.verify.devices import Device, DeviceError, Request, open_device
-    from intref.verify.explain import explain
-    from intref.verify.judge import judge, node_ids
+    from intref.verify.explanation import explain
     from intref.verify.pipe import request_lines
     from intref.verify.report import Case, Report
+    from intref.verify.verdict import judge, node_ids
 
 _HOME = {
-    **dict.fromkeys(("Difference", "compare"), "intref.verify.compare"),
+    **dict.fromkeys(("Difference", "compare"), "intref.verify.comparison"),
     **dict.fromkeys(("Device", "DeviceError", "Request", "open_device"), "intref.verify.devices"),
-    "explain": "intref.verify.explain",
-    **dict.fromkeys(("judge", "node_ids"), "intref.verify.judge"),
+    "explain": "intref.verify.explanation",
+    **dict.fromkeys(("judge", "node_ids"), "intref.verify.verdict"),
     "request_lines": "intref.verify.pipe",
     **dict.fromkeys(("Case", "Report"), "intref.verify.report"),
 }
@@ -31,6 +31,4 @@ __all__ += ["compare", "explain", "judge", "node_ids", "open_device", "request_l
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'intref.verify' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOME[name]), name)
-    globals()[name] = value  # or the modules judge, explain and compare would hide the functions of their names
-    return value
+    return getattr(importlib.import_module(_HOME[name]), name)

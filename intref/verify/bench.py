@@ -8,9 +8,9 @@ import numpy as np
 
 from intref.digest import digest
 from intref.golden import Package
-from intref.verify.compare import compare
+from intref.verify.comparison import compare
 from intref.verify.devices import Device, DeviceError, Request, checked
-from intref.verify.explain import explain, outline
+from intref.verify.explanation import explain, outline
 from intref.verify.protocol import Arrays
 from intref.verify.report import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, Case
 

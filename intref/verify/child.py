@@ -186,7 +186,7 @@ def _limit_memory(pid: int, memory: int | None) -> None:
         if memory is not None:
             raise Unsupported("a memory limit needs Linux, give memory=0 for none")
         return
-    import resource  # noqa: PLC0415
+    import resource
 
     kind = resource.RLIMIT_DATA if memory is None else resource.RLIMIT_AS
     size = memory or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

@@ -17,10 +17,12 @@ from intref.ops import OPS
 from intref.verify.child import Child, DeviceError
 from intref.verify.protocol import Arrays, frame, frame_size, parse_frame
 
-__all__ = ["MODEL", "Device", "DeviceError", "HostedDevice", "Request", "checked", "open_device"]
+__all__ = ["MODEL", "TIMEOUT", "Device", "DeviceError", "HostedDevice", "Request", "Seconds", "checked", "open_device"]
 
 MODEL = "model"  # the op that is the whole model
-LOAD_TIMEOUT = 120.0  # seconds a device may take to load
+Seconds = float
+TIMEOUT: Seconds = 30.0  # per call
+LOAD_TIMEOUT: Seconds = 120.0  # seconds a device may take to load
 KINDS = "py:module:function, so:library, pipe:program, cmd:'program {in} {out}' or file:path"
 
 
@@ -68,7 +70,7 @@ class Device(ABC):
         self.close()
 
 
-def open_device(spec: str, timeout: float = 30.0, memory: int | None = None) -> Device:
+def open_device(spec: str, timeout: Seconds = TIMEOUT, memory: int | None = None) -> Device:
     """The device that a spec names. FormatError if there is no such thing, Unsupported for an unknown kind.
 
     timeout: seconds per call. memory: bytes of address space for the device's process; None: half of the machine's
@@ -79,8 +81,8 @@ def open_device(spec: str, timeout: float = 30.0, memory: int | None = None) -> 
         raise Unsupported(f"dut {spec!r}: expected {KINDS}")
     if kind in ("py", "so"):
         return HostedDevice(spec, kind, rest, timeout, memory)
-    from intref.verify.files import CommandDevice, RecordedDevice  # noqa: PLC0415 - they are devices themselves
-    from intref.verify.pipe import PipeDevice  # noqa: PLC0415
+    from intref.verify.files import CommandDevice, RecordedDevice
+    from intref.verify.pipe import PipeDevice
 
     if kind == "file":
         return RecordedDevice(spec, rest)

@@ -10,7 +10,7 @@ from intref.model import Model, Node
 from intref.ops import OPS
 from intref.run import execute
 from intref.verify.bench import Bench
-from intref.verify.compare import mismatches
+from intref.verify.comparison import mismatches
 from intref.verify.devices import MODEL, DeviceError, Request
 from intref.verify.protocol import Arrays
 from intref.verify.report import NOT_RUN, UNSUPPORTED, Case
@@ -235,14 +235,19 @@ class GraphJudge:
         return {public: tensors[tensor] for public, tensor in self.model.outputs.items() if tensor in tensors}
 
     def _count_flips(self, public: Arrays) -> None:
-        """Rows of every output whose largest element is another one on the device."""
+        """Of every output: elements that differ, and rows whose largest element is another one on the device."""
         for name, array in sorted(public.items()):
-            golden, valid = self.golden[self.model.outputs[name]], self.bench.package.valid(self.model.outputs[name])
-            if array.ndim and array.shape[-1] > 1:
-                flipped = array.argmax(axis=-1) != golden.argmax(axis=-1)
-                counted = np.ones(flipped.shape, bool) if valid is None else valid.all(axis=-1)
-                total, flips = int(np.count_nonzero(counted)), int(np.count_nonzero(flipped & counted))
-                self.bench.flips[name] = {"rows": total, "flipped": flips}
+            tensor = self.model.outputs[name]
+            if tensor not in self.golden or not array.ndim:
+                continue
+            golden, valid = self.golden[tensor], self.bench.package.valid(tensor)
+            flipped = array.argmax(axis=-1) != golden.argmax(axis=-1)
+            counted = np.ones(flipped.shape, bool) if valid is None else valid.any(axis=-1)
+            self.bench.flips[name] = {
+                "rows": int(np.count_nonzero(counted)),
+                "flipped": int(np.count_nonzero(flipped & counted)),
+                "differing": int(np.count_nonzero(mismatches(array, golden, valid))),
+            }
 
 
 def _shared(answer: Answer, golden: Arrays) -> Answer:

@@ -51,7 +51,8 @@ class Case:
 
 @dataclass(frozen=True)
 class Report:
-    """What judge found. about: what was judged against what, hashes and versions. flips: output -> argmax changes."""
+    """What judge found. about: what was judged against what, hashes and versions. flips: output -> rows,
+    those whose argmax changed, and elements that differ."""
 
     dut: str
     package: str
@@ -104,8 +105,9 @@ class Report:
         for mode in dict.fromkeys(case.mode for case in self.cases):
             lines += _mode_lines(mode, [case for case in self.cases if case.mode == mode])
         for name, flip in self.flips.items():
-            if flip["flipped"]:
-                lines.append(f"argmax of output {name!r} flips in {flip['flipped']} of {flip['rows']} rows")
+            if flip["differing"]:
+                rows = f"argmax flips in {flip['flipped']} of {flip['rows']} rows"
+                lines.append(f"output {name!r}: {flip['differing']} elements differ, {rows}")
         lines += [f"note: {note}" for note in self.notes]
         return "\n".join([*lines, f"verdict: {self.verdict.replace('_', ' ')} (exit code {self.exit_code})"])
 
@@ -124,7 +126,7 @@ class Report:
             if kind := _junit_kind(case, bad):
                 result = ElementTree.SubElement(row, kind, message=_printable(case.detail or case.verdict))
                 result.text = _printable("\n".join(case.lines))
-        return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+        return f'<?xml version="1.0" encoding="UTF-8"?>\n{ElementTree.tostring(suite, encoding="unicode")}\n'
 
 
 def _junit_kind(case: Case, bad: dict[str, str]) -> str:

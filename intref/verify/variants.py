@@ -4,6 +4,9 @@ A body names its roundings (`shift_half_up`, `div_half_up`, `mul_shift`, `divide
 them can be listened to, which gives the exact value that was rounded, or replaced, which gives a wrong device.
 """
 
+# The vocabulary of op bodies is not typed.
+# mypy: allow-untyped-calls
+
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

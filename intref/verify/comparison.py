@@ -31,7 +31,9 @@ class Difference:
 
     @property
     def count(self) -> str:
-        return f"{self.differing} / {self.compared} differ ({100 * self.differing / max(self.compared, 1):.2f} %)"
+        hundredths = (20_000 * self.differing + self.compared) // (2 * max(self.compared, 1))
+        share = f"{hundredths // 100}.{hundredths % 100:02d}"
+        return f"{self.differing} / {self.compared} differ ({share} %)"
 
     @property
     def place(self) -> str:

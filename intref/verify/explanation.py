@@ -1,5 +1,8 @@
 """Why a device's outputs differ: where first, on which exact values, and which changed rule gives all its outputs."""
 
+# The vocabulary of op bodies is not typed.
+# mypy: allow-untyped-calls
+
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +13,7 @@ from intref.errors import IntrefError
 from intref.intmath import split_fp32
 from intref.ops import OPS
 from intref.ops.op import Op
-from intref.verify.compare import Difference, compare, mismatches
+from intref.verify.comparison import Difference, compare, mismatches
 from intref.verify.variants import Rounding, observed, variants
 
 Arrays = Mapping[str, np.ndarray]

@@ -14,7 +14,7 @@ from intref.errors import SpecError
 from intref.golden import Package, read_golden
 from intref.model import SPEC_VERSION
 from intref.verify.bench import Bench, Progress, rows
-from intref.verify.devices import Device, Request, open_device
+from intref.verify.devices import TIMEOUT, Device, Request, Seconds, open_device
 from intref.verify.graph import GraphJudge, node_ids
 from intref.verify.report import Case, Report
 from intref.verify.tapmap import read_map
@@ -30,13 +30,14 @@ def judge(
     mode: str = "both",
     require: str | Iterable[str] | None = None,
     map: StrPath | None = None,
-    timeout: float = 30.0,
+    timeout: Seconds = TIMEOUT,
     memory: int | None = None,
     progress: Progress | None = None,
 ) -> Report:
     """Judge a device against a golden package.
 
-    dut: py:module:function, so:library, pipe:program, cmd:'program {in} {out}', file:path, or an open Device.
+    dut: py:module:function, so:library, pipe:program, cmd:'program {in} {out}', file:path, or an open Device,
+    which this closes.
     mode, for a model: isolated (every node on golden inputs), cumulative (on what the device made itself) or both.
     require: patterns of case ids or op names that must run, comma separated; None: all. map: a map file (TOML).
     timeout: seconds per call. memory: see open_device. progress(done, total, case id).
@@ -50,15 +51,19 @@ def judge(
     with opened as device:
         bench = Bench(device, str(path), package, progress)
         if package.model is None:
-            bench.total = len(package.cases)
-            for case in package.cases:
-                request = Request(case.id, package.manifest["op"], case.inputs, case.attrs, rows(case.outputs))
-                bench.judge(request, "op", case.outputs)
+            _judge_op(bench)
         else:
             GraphJudge(bench, package.model, taps).run(mode)
     cases = tuple(_required(case, patterns(require)) for case in bench.cases)
     about = _about(package, spec, mode)
     return Report(spec, str(path), cases, about, bench.flips, tuple(bench.notes))
+
+
+def _judge_op(bench: Bench) -> None:
+    cases, op = bench.package.cases, bench.package.manifest["op"]
+    bench.total = len(cases)
+    for case in cases:
+        bench.judge(Request(case.id, op, case.inputs, case.attrs, rows(case.outputs)), "op", case.outputs)
 
 
 def patterns(require: str | Iterable[str] | None) -> list[str]:
@@ -74,7 +79,7 @@ def _required(case: Case, wanted: list[str]) -> Case:
 
 
 def _about(package: Package, spec: str, mode: str) -> dict[str, Any]:
-    from intref import __version__  # noqa: PLC0415
+    from intref import __version__
 
     manifest = package.manifest
     about = {

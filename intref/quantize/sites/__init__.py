@@ -1,0 +1,20 @@
+"""One lowering for each op that a profile may put at a site: real scales in, nodes and integer constants out."""
+
+# Each module enters its lowerings into SITES.
+from intref.quantize.sites import activation, attention, embedding, head, linear, norm
+from intref.quantize.sites.linear import rescaled
+from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
+
+__all__ = [
+    "SITES",
+    "SPREAD",
+    "Lowering",
+    "Value",
+    "activation",
+    "attention",
+    "embedding",
+    "head",
+    "linear",
+    "norm",
+    "rescaled",
+]

@@ -1,0 +1,36 @@
+"""Embeddings and their sum."""
+
+from typing import Any
+
+import numpy as np
+
+from intref.quantize import scales
+from intref.quantize.scales import Array, rounded
+from intref.quantize.sites.linear import added
+from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, lowers
+
+
+@lowers("embedding", "embedding")
+def embed(low: Lowering, ids: str, table: Array, site: str) -> Value:
+    """Rows of a table: int8 at its own scale, or fixed point at the scale of the sum."""
+    if low.site("embedding")["scale"] == "sum":
+        scale: Any = low.fixed_scale("emb.sum")
+        entries = rounded(table / scale, -FIXED, FIXED)
+        dtype = "int32"
+    else:
+        bits = low.recipe.weight_bits
+        scale = scales.weight_scale(table.reshape(1, -1), bits)[0]
+        entries, dtype = scales.quantized_weight(table, scale, bits, low.recipe.weight_form), "int8"
+    build = low.build
+    rows = build.constant(f"{site}.table", entries, dtype)
+    name = build.node("embedding", site, {"ids": ids, "table": rows}, y=("B", "T", table.shape[1]))["y"]
+    return Value(name, np.float64(scale))
+
+
+@lowers("embedding_sum", "add")
+def add_embeddings(low: Lowering, a: Value, b: Value, site: str) -> Value:
+    """The sum of two embeddings."""
+    if low.site("embedding")["scale"] == "sum":
+        return added(low, a, b, site, a.scale, FIXED_BITS, low.site("embedding_sum"))
+    bits = low.recipe.embedding_bits
+    return added(low, a, b, site, low.wide_scale("emb.sum", bits), bits, low.site("embedding_sum"))

@@ -1,0 +1,137 @@
+"""Linear layers: their inputs, their accumulators, and every way back from an accumulator."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from intref.ops.token import GUARD
+from intref.quantize import scales
+from intref.quantize.scales import Array, dyadic, rounded
+from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers
+
+STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
+TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be quantize_token"
+
+
+def rescaled(
+    low: Lowering, value: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any], axis: int = -1
+) -> Value:
+    """value at a new static scale, by the op rescale; add_bias for channels whose scale cannot carry their offset."""
+    low.require(value.token is None, site, STATIC)
+    build, axes = low.build, low.build.axes(value.tensor)
+    ratio = np.asarray(value.scale if value.heads is None else value.heads, np.float64) / np.float64(scale)
+    multiplier, shift = dyadic(ratio)
+    offset = None if value.offset is None or not value.offset.any() else rounded(value.offset / scale, -FIXED, FIXED)
+    attrs = {"rounding": at["rounding"], "output": container(bits), **clip(bits, at.get("clamp", "full"))}
+    inner = site if offset is None else f"{site}.scaled"
+    inputs = {"x": value.tensor, "multiplier": multiplier, "shift": shift}
+    name = build.node("rescale", inner, inputs, {**attrs, "axis": axis}, y=axes)["y"]
+    if offset is not None:
+        del attrs["rounding"]
+        name = build.node("add_bias", site, {"x": name, "bias": offset}, attrs, y=axes)["y"]
+    build.scale(name, float(scale))
+    return Value(name, np.float64(scale))
+
+
+def token_rescaled(
+    low: Lowering, acc: Value, site: str, scale: Any, bits: int, form: str, residual: Value | None = None
+) -> Value:
+    """The accumulator of a token-wise product at a static scale (a number, or per channel [N]), bias added."""
+    low.require(acc.token is not None, site, TOKEN)
+    assert acc.token is not None and acc.bias is not None
+    width = len(acc.bias)
+    out = np.broadcast_to(np.asarray(scale, np.float64), (width,))
+    multiplier, shift = dyadic(acc.scale / out, bits=16, max_shift=62 + GUARD)
+    inputs: dict[str, Any] = {
+        "x": acc.tensor,
+        **dict(zip(("mantissa", "exponent"), acc.token)),
+        "multiplier": multiplier,
+        "shift": shift.astype(np.int64) - GUARD,
+        "bias": rounded(acc.bias / out * 2.0**GUARD, -(1 << 40), 1 << 40),
+    }
+    op = "rescale_token"
+    if residual is not None:
+        op = "rescale_token_residual"
+        m, s = dyadic(float(residual.scale) / float(scale), max_shift=62 + GUARD)
+        inputs |= {"residual": residual.tensor, "residual_multiplier": m, "residual_shift": s.astype(np.int64) - GUARD}
+    attrs = {"output": container(bits), **clip(bits, form)}
+    name = low.build.node(op, site, inputs, attrs, y=low.build.axes(acc.tensor))["y"]
+    if np.ndim(scale) == 0:
+        low.build.scale(name, float(scale))
+    return Value(name, np.float64(scale) if np.ndim(scale) == 0 else out)
+
+
+def requantized(low: Lowering, acc: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any]) -> Value:
+    """An accumulator of either style at a static scale."""
+    if acc.token is not None:
+        return token_rescaled(low, acc, site, scale, bits, "symmetric")
+    return rescaled(low, acc, site, scale, bits, {"rounding": "half_even", **at})
+
+
+def added(
+    low: Lowering, a: Value, b: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any], spare: int = 0
+) -> Value:
+    inputs: dict[str, Any] = {"a": a.tensor, "b": b.tensor}
+    for port, value in (("a", a), ("b", b)):
+        low.require(value.token is None and value.offset is None, site, STATIC)
+        ratio = np.asarray(value.scale, np.float64) / np.float64(scale)
+        inputs[f"{port}_multiplier"], inputs[f"{port}_shift"] = dyadic(ratio)
+    attrs = {"rounding": at["rounding"], "output": "int32", **clip(bits + spare, at.get("clamp", "full"))}
+    name = low.build.node("add", site, inputs, attrs, y=low.build.axes(a.tensor))["y"]
+    low.build.scale(name, float(scale))
+    return Value(name, np.float64(scale))
+
+
+@lowers("linear_input", "rescale")
+def static_input(low: Lowering, x: Value, site: str) -> Value:
+    """A static int8 scale, from calibration."""
+    if low.build.tensors[x.tensor].dtype == "int8":
+        return x
+    name, bits = f"{site}.q", low.recipe.activation_bits
+    if name not in low.made:
+        low.made[name] = rescaled(low, x, name, low.int8_scale(site), bits, low.site("linear_input"))
+    return low.made[name]
+
+
+@lowers("linear_input", "quantize_token")
+def token_input(low: Lowering, x: Value, site: str) -> Value:
+    """A scale for each token, found at run time: an integer."""
+    low.require(np.ndim(x.scale) == 0 and x.offset is None, site, "a token-wise input needs one scale for all channels")
+    axes = low.build.axes(x.tensor)
+    one = (*axes[:-1], 1)
+    made = low.build.node("quantize_token", f"{site}.q", {"x": x.tensor}, q=axes, mantissa=one, exponent=one)
+    return Value(made["q"], np.float64(x.scale) / 127, token=(made["mantissa"], made["exponent"]))
+
+
+@lowers("linear", "linear")
+def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor: float = 0.0) -> Value:
+    """The raw int32 accumulator. A static input takes the bias in; a token-wise one leaves it to the requantizer.
+
+    floor: the least scale the accumulator may have.
+    """
+    static = x.token is None
+    least = np.maximum(np.abs(bias) / 2.0**30, floor) / np.float64(x.scale) if static else 0.0
+    scale = np.maximum(scales.weight_scale(weight, low.recipe.weight_bits), least).astype(np.float32)
+    q = scales.quantized_weight(weight, scale[:, None], low.recipe.weight_bits, low.recipe.weight_form)
+    product = (
+        (np.float32(x.scale) * scale).astype(np.float32) if static else np.float64(x.scale) * scale.astype(np.float64)
+    )
+    integer = scales.ibert_bias(bias, product) if static else np.zeros(len(bias), np.int32)
+    axes = (*low.build.axes(x.tensor)[:-1], len(bias))
+    inputs = {"x": x.tensor, "weight": q, "bias": integer}
+    name = low.build.node("linear", f"{site}.linear", inputs, y=axes)["y"]
+    return Value(name, product, bias=None if static else bias.astype(np.float64), token=x.token)
+
+
+@lowers("residual", "add")
+def residual_add(low: Lowering, acc: Value, x: Value, site: str) -> Value:
+    """Accumulator and residual stream, each rescaled by itself, at the scale of a norm's input."""
+    bits, at = low.recipe.sum_bits, low.site("residual")
+    return added(low, acc, x, site, low.wide_scale(site, bits), bits, at, int(at.get("spare_bits", 0)))
+
+
+@lowers("residual", "rescale_token_residual")
+def residual_token(low: Lowering, acc: Value, x: Value, site: str) -> Value:
+    """One rounding for both terms."""
+    return token_rescaled(low, acc, site, low.fixed_scale(site), FIXED_BITS, "symmetric", residual=x)

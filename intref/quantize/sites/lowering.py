@@ -1,0 +1,122 @@
+"""What every lowering of a site works with: the Value it takes and gives, and the Lowering that finds it.
+
+A Value is an integer tensor and what it stands for. Two styles meet: static scales of few bits (I-BERT), and fixed
+point with token-wise inputs (ours). Which one a model gets is the profile's choice, site by site.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from intref.errors import BoundError, Unsupported
+from intref.profiles import Profile
+from intref.quantize import scales
+from intref.quantize.builder import Builder
+from intref.quantize.observe import Ranges
+from intref.quantize.recipe import Recipe
+from intref.quantize.scales import Array, symmetric_range
+
+FIXED_BITS = 24
+FIXED = symmetric_range(FIXED_BITS)
+MAX_EPSILON = 1 << 52  # an attribute stays below 2**53
+SPREAD = 20  # an accumulator feeding gelu_ibert has a scale of at least 2**-20, so that its constants fit
+
+
+@dataclass(frozen=True)
+class Value:
+    """An integer tensor. scale: real value of 1, a number or per last-axis channel [D] (of either sign).
+
+    offset: real values [D] still to be added where scale cannot carry them. bias: likewise, of a product. token: the
+    tensors (mantissa, exponent) that the scale is multiplied by, row by row. heads: scale per head [H]. total: the
+    tensor of row sums that probabilities are still to be divided by.
+    """
+
+    tensor: str
+    scale: Any
+    offset: Array | None = None
+    bias: Array | None = None
+    token: tuple[str, str] | None = None
+    heads: Array | None = None
+    total: str | None = None
+
+
+@dataclass(frozen=True)
+class Lowering:
+    """All that a site's lowering may look at."""
+
+    build: Builder
+    ranges: Ranges
+    recipe: Recipe
+    profile: Profile
+    heads: int
+    epsilon: float  # of a norm, times its width
+    made: dict[str, Value] = field(default_factory=dict)  # static inputs that more than one site reads
+
+    def site(self, kind: str) -> Mapping[str, Any]:
+        return self.profile.sites[kind]
+
+    def __call__(self, kind: str, *args: Any, **kwargs: Any) -> Value:
+        """Lower one site of this kind with the op that the profile names."""
+        op = str(self.site(kind)["op"])
+        if (kind, op) not in SITES:
+            known = ", ".join(o for k, o in SITES if k == kind)
+            raise Unsupported(
+                f"profile {self.profile.name}: site {kind!r} cannot be lowered to {op!r}, only to {known}"
+            )
+        try:
+            return SITES[kind, op](self, *args, **kwargs)
+        except BoundError as error:
+            if str(error).startswith("node "):
+                raise
+            site = [arg for arg in args if isinstance(arg, str)][-1]  # the last text of every site's arguments
+            raise BoundError(f"node {site} (op {op}): {error}") from None
+
+    def require(self, holds: bool, site: str, needs: str) -> None:
+        """Unsupported where a profile joins sites that do not understand each other: never a model that is wrong."""
+        if not holds:
+            raise Unsupported(f"profile {self.profile.name}: node {site}: {needs}")
+
+    def int8_scale(self, site: str) -> np.float32:
+        """fp32 scale of an activation of few bits."""
+        return self._scale(self.recipe.clip(self.ranges, site), self.recipe.activation_bits)
+
+    def wide_scale(self, site: str, bits: int) -> np.float32:
+        """fp32 scale of an activation of many bits."""
+        return self._scale(self.ranges.peak(site) * self.recipe.headroom, bits)
+
+    def fixed_scale(self, site: str) -> float:
+        """A power of two that gives a fixed-point site its headroom; a norm's input has room for epsilon as well."""
+        scale = scales.power_of_two(self.ranges.peak(site) * self.recipe.headroom, FIXED_BITS)
+        while site.endswith(".sum") and self.epsilon / scale**2 > MAX_EPSILON:
+            scale *= 2
+        return scale
+
+    @staticmethod
+    def _scale(peak: float, bits: int) -> np.float32:
+        return np.float32(max(np.float32(peak), scales.TINY) / np.float32(symmetric_range(bits)))
+
+
+SITES: dict[tuple[str, str], Callable[..., Value]] = {}
+
+
+def lowers(kind: str, op: str) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
+    """Enter a function into SITES."""
+
+    def enter(function: Callable[..., Value]) -> Callable[..., Value]:
+        SITES[kind, op] = function
+        return function
+
+    return enter
+
+
+def container(bits: int) -> str:
+    """The smallest signed dtype of at least `bits` bits."""
+    return next(f"int{n}" for n in (8, 16, 32, 64) if bits <= n)
+
+
+def clip(bits: int, form: str) -> dict[str, int]:
+    """low and high of a site: all of `bits` bits, or the symmetric range."""
+    n = symmetric_range(bits)
+    return {"low": -n - (form == "full"), "high": n}

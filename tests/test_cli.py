@@ -1,0 +1,415 @@
+"""Does every command do what it says, answer in JSON when asked, and keep standard output for the answer?"""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from types import SimpleNamespace
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import intref
+from hostile import CLASSIFIER, encoder_tensors, write_checkpoint
+from intref.cli import output
+from intref.cli.main import cli, main
+from intref.cli.stepping import hexadecimal
+from intref.golden import read_golden, suite_path, write_op_golden
+from intref.modelfile import canonical
+from intref.ops import OPS
+from intref.tensorfile import read_integers
+
+DEVICE = "py:intref.demo.device"
+ROWS = [[1, 2, 3, 4], [5, 6], [7, 8, 9]]
+
+
+@pytest.fixture
+def call(capsys):
+    """call(*words) -> exit code, standard output and standard error of one command line."""
+
+    def run(*words):
+        code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    """A float checkpoint, its integer model, a golden package of it, and one of an op."""
+    folder = tmp_path_factory.mktemp("cli")
+    write_checkpoint(folder / "float", encoder_tensors(CLASSIFIER))
+    intref.load(folder / "float").quantize().save(folder / "m.safetensors")
+    words = ["golden", folder / "m.safetensors", "-o", folder / "gold", "--ids", "1,2,3", "--ids", "4,5"]
+    assert main([str(word) for word in words]) == 0
+    write_op_golden("clamp", folder / "clamp")
+    return folder
+
+
+def answered(result):
+    """The JSON that a command printed: one canonical line, and nothing beside it."""
+    assert result.out.count("\n") == 1 and result.err == ""
+    value = json.loads(result.out)
+    assert result.out == canonical(value) + "\n"
+    return value
+
+
+@pytest.mark.parametrize("words", [[], *([name] for name in cli.commands), ["profile", "show"], ["recipe", "list"]])
+def test_does_every_command_explain_itself(call, words):
+    result = call(*words, "--help")
+    assert result.code == 0 and result.err == "" and result.out.startswith("Usage: intref")
+
+
+def test_does_the_bare_command_explain_itself(call):
+    assert call().out == call("--help").out
+
+
+@pytest.mark.parametrize(
+    "words, absent",
+    [(["--help"], "numpy numba scipy rich"), (["--version"], "numpy numba scipy rich"), (["ops"], "numba scipy")],
+)
+def test_does_it_answer_at_once(words, absent):
+    """What is slow to import stays out of the commands that need none of it."""
+    code = f"import sys; from intref.cli.main import main; code = main({words}); print(code, *sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    status, *modules = done.stdout.splitlines()[-1].split()
+    assert status == "0" and not {*modules} & {*absent.split()}
+
+
+def test_are_all_ops_listed(call):
+    assert [row["op"] for row in answered(call("ops", "--json"))] == [*OPS]
+    lines = call("ops").out.splitlines()
+    assert [line.split()[0] for line in lines[1:]] == [*OPS] and max(map(len, lines)) < 400
+
+
+@pytest.mark.parametrize("name", ["linear", "rescale", "softmax_exp2"])
+def test_is_an_op_specified_with_its_bounds(call, name):
+    text = call("ops", name).out
+    assert OPS[name].spec in text and "bits" in text
+    table = answered(call("ops", name, "--json"))
+    expected = [(str(int(t.value.min())), str(int(t.value.max()))) for t in OPS[name].bounds()]
+    assert [(row["low"], row["high"]) for row in table["bounds"]] == expected
+
+
+@pytest.mark.parametrize(
+    "words, near",
+    [
+        (["ops", "rescail"], "near: rescale,"),
+        (["profile", "show", "inref"], "near: intref"),
+        (["recipe", "show", "w8a8-tokn"], "near: w8a8-token"),
+        (["quantise"], "near: quantize"),
+    ],
+)
+def test_is_the_near_name_proposed(call, words, near):
+    result = call(*words)
+    assert result.code == 2 and result.out == "" and near in result.err and result.err.count("\n") == 1
+
+
+def test_is_the_near_site_proposed(call, place):
+    result = call("step", place / "gold", "--op", "L0.qq", "--at", "0,0,0")
+    assert result.code == 2 and "near: L0.q" in result.err
+
+
+def test_are_profiles_and_recipes_shown(call):
+    names = [row["name"] for row in answered(call("profile", "list", "--json"))]
+    assert {"ibert", "intref"} <= {*names}
+    for name in names:
+        assert (
+            answered(call("profile", "show", name, "--json"))["sites"]["linear"]["op"]
+            in call("profile", "show", name).out
+        )
+    for row in answered(call("recipe", "list", "--json")):
+        assert answered(call("recipe", "show", row["name"], "--json"))["profile"] == row["profile"]
+        assert row["profile"] in call("recipe", "show", row["name"]).out
+
+
+def test_what_is_said_of_a_checkpoint(call, place):
+    found = answered(call("inspect", place / "float", "--json"))
+    assert found["kind"] == "checkpoint" and found["family"] == "bert" and found["heads"] == ["pooler", "classifier"]
+    assert found["tensors"]["L0.ffn.up.weight"] == [12, 8]
+    assert "L0.ffn.up.weight" in call("inspect", place / "float").out
+
+
+def test_what_is_said_of_a_model(call, place):
+    model = intref.open(place / "m.safetensors")
+    found = answered(call("inspect", place / "m.safetensors", "--json"))
+    assert found["hash"] == model.hash and found["nodes"] == len(model.nodes) and found["about"] == model.about
+    assert sum(row["tensors"] for row in found["constants"].values()) == len(model.constants)
+    assert sum(found["ops"].values()) == len(model.nodes)
+    assert model.hash in call("inspect", place / "m.safetensors").out
+
+
+@pytest.mark.parametrize("name", ["gold", "clamp"])
+def test_what_is_said_of_a_package(call, place, name):
+    found = answered(call("inspect", place / name, "--json"))
+    assert found["kind"] == "golden" and found["self"] == read_golden(place / name).manifest["self"]
+    assert "every hash is right" in call("inspect", place / name).out
+
+
+def test_does_quantize_give_the_same_bytes_again(call, place, tmp_path):
+    words = ("quantize", place / "float", "--recipe", "ibert", "--seed", "7", "-o")
+    facts = answered(call(*words, tmp_path / "a.safetensors", "--json"))
+    assert call(*words, tmp_path / "b.safetensors").code == 0
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
+    assert facts["hash"] == intref.open(tmp_path / "a.safetensors").hash and "seed 7" in facts["calibration"]
+
+
+def test_does_quantize_take_a_calibration_file_and_a_head(call, place, tmp_path):
+    calib = tmp_path / "c.jsonl"
+    calib.write_text("\n".join(json.dumps(row) for row in ROWS))
+    target = tmp_path / "m.safetensors"
+    assert call("quantize", place / "float", "-o", target, "--calib", calib, "--head", "sentence").code == 0
+    made = intref.open(target)
+    assert [*made.outputs] == ["last_hidden_state", "sentence_embedding"]
+    batches = [{"input_ids": np.array([row])} for row in ROWS]
+    assert made.hash == intref.load(place / "float", "sentence").quantize(calib=sorted(batches, key=_length)).hash
+
+
+def _length(batch):
+    return batch["input_ids"].shape[1]
+
+
+def _given(tmp_path, kind):
+    """The same three sequences on the command line and in files of each kind."""
+    ids = np.array([row + [0] * (4 - len(row)) for row in ROWS])
+    mask = np.array([[1] * len(row) + [0] * (4 - len(row)) for row in ROWS], np.int8)
+    if kind == "ids":
+        return [word for row in ROWS for word in ("--ids", ",".join(map(str, row)))]
+    path = tmp_path / f"in.{kind}"
+    if kind == "npz":
+        np.savez(path, input_ids=ids, attention_mask=mask)
+    elif kind == "safetensors":
+        from intref.tensorfile import write_tensors
+
+        write_tensors(path, {"input_ids": ids, "attention_mask": mask}, {})
+    else:
+        rows = [json.dumps({"input_ids": row} if i % 2 else row) for i, row in enumerate(ROWS)]
+        path.write_text("\n".join(rows) + "\n\n")
+    return ["--inputs", path]
+
+
+@pytest.mark.parametrize("kind", ["ids", "npz", "safetensors", "jsonl"])
+@pytest.mark.parametrize("backend", ["fast", "reference"])
+def test_do_all_ways_to_give_inputs_give_the_same_digest(call, place, tmp_path, kind, backend):
+    model = intref.open(place / "m.safetensors")
+    ids = np.array([row + [0] * (4 - len(row)) for row in ROWS])
+    mask = np.array([[1] * len(row) + [0] * (4 - len(row)) for row in ROWS])
+    expected = model.run({"input_ids": ids, "attention_mask": mask}, trace="L0.*")
+    words = ["run", place / "m.safetensors", *_given(tmp_path, kind), "--backend", backend]
+    found = answered(call(*words, "--trace", "L0.*", "--json"))
+    assert found["digest"] == expected.digest and found["trace_digest"] == expected.trace_digest
+    assert found["outputs"]["logits"]["values"] == expected.outputs["logits"].tolist()
+    assert [row["index"] for row in found["labels"]] == expected.outputs["logits"].argmax(1).tolist()
+    text = call(*words).out
+    assert expected.digest in text and "logits" in text
+
+
+def test_is_text_encoded_with_the_tokenizer(call):
+    pytest.importorskip("tokenizers")
+    home = suite_path() / "models" / "sentiment"
+    sentence = json.loads((home / "sentences.json").read_text())[0]
+    words = ("run", home / "w8a8-token" / "model.safetensors", "--json")
+    by_text = answered(call(*words, "--text", sentence["text"], "--tokenizer", home / "tokenizer.json"))
+    by_ids = answered(call(*words, "--ids", ",".join(map(str, sentence["input_ids"]))))
+    assert by_text == by_ids and by_text["labels"][0]["index"] == sentence["label"]
+
+
+def test_are_outputs_and_trace_written(call, place, tmp_path):
+    target = tmp_path / "out.safetensors"
+    words = ("run", place / "m.safetensors", "--ids", "1,2,3", "--trace", "L0.q,L1.q", "-o", target)
+    assert call(*words).code == 0
+    tensors, metadata = read_integers(target)
+    result = intref.open(place / "m.safetensors").run({"input_ids": [[1, 2, 3]]}, trace="L0.q,L1.q")
+    assert metadata["digest"] == result.digest and metadata["trace_digest"] == result.trace_digest
+    assert {*tensors} == {*result.outputs, *result.trace}
+    assert all(np.array_equal(tensors[n], t) for n, t in {**result.outputs, **result.trace}.items())
+
+
+def test_are_real_units_shown(call, place):
+    found = answered(call("run", place / "m.safetensors", "--ids", "1,2,3", "--float", "--json"))
+    result = intref.open(place / "m.safetensors").run({"input_ids": [[1, 2, 3]]})
+    assert found["outputs"]["logits"]["values"] == result.float("logits").tolist()
+
+
+def test_is_a_package_written_that_reads_again(call, place, tmp_path):
+    words = ("golden", place / "m.safetensors", "-o", tmp_path / "g", "--ids", "1,2", "--trace", "L0.*")
+    facts = answered(call(*words, "--json"))
+    package = read_golden(tmp_path / "g")
+    assert facts["self"] == package.manifest["self"] and package.manifest["trace"] == "L0.*"
+    assert call(*words).code == 0 and read_golden(tmp_path / "g").manifest == package.manifest
+
+
+def test_is_a_package_checked_without_a_device(call, place):
+    assert [row["check"] for row in answered(call("verify", place / "gold", place / "clamp", "--json"))] == [
+        "sound"
+    ] * 2
+    assert "nothing was judged" in call("verify", place / "gold").out
+
+
+def test_are_devices_judged(call, place, tmp_path):
+    junit, report = tmp_path / "j.xml", tmp_path / "r.json"
+    words = ("verify", place / "gold", "--mode", "isolated", "--junit", junit, "--report", report)
+    right = call(*words, "--dut", f"{DEVICE}:right")
+    assert right.code == 0 and "verdict: equal (exit code 0)" in right.out
+    assert json.loads(report.read_text())["verdict"] == "equal"
+    assert next(ElementTree.fromstring(junit.read_text()).iter("testsuite")).get("failures") == "0"
+    found = answered(call(*words, "--dut", f"{DEVICE}:right", "--json"))
+    assert found == json.loads(report.read_text()) and found["counts"]["equal"] == len(found["cases"])
+
+
+@pytest.mark.parametrize("device, code", [("right", 0), ("wrong", 0), ("device", 3)])
+def test_what_is_the_exit_code_of_a_verdict(call, place, device, code):
+    """The wrong device is right in clamp; a function of other arguments crashes on every case."""
+    result = call("verify", place / "clamp", "--dut", f"{DEVICE}:{device}")
+    assert result.code == code and f"(exit code {code})" in result.out and result.err == ""
+
+
+def test_does_the_worst_of_several_packages_count(call, place, tmp_path):
+    write_op_golden("rescale_token", tmp_path / "token")
+    words = ("verify", place / "clamp", tmp_path / "token", "--dut", f"{DEVICE}:wrong")
+    result = call(*words)
+    assert result.code == 1 and "rule half_away explains 100.000 %" in result.out
+    assert [row["verdict"] for row in answered(call(*words, "--json"))] == ["equal", "differs"]
+    assert "first at" in call(*words, "--report", tmp_path / "r.txt").out
+    assert "half_away" in (tmp_path / "r.txt").read_text()
+
+
+def test_is_the_command_that_a_report_names_the_one_that_explains(call, tmp_path):
+    write_op_golden("rescale_token", tmp_path / "token")
+    text = call("verify", tmp_path / "token", "--dut", f"{DEVICE}:wrong").out
+    line = next(line for line in text.splitlines() if "replay: intref " in line)
+    result = call(*line.partition("intref ")[2].split())
+    assert result.code == 0 and "as stored" in result.out
+
+
+def test_is_every_product_shown_when_asked(call, place):
+    words = ("step", place / "gold", "--op", "L1.ffn.down.linear", "--at", "1,0,7")
+    found = answered(call(*words, "--json"))
+    package = read_golden(place / "gold")
+    assert found["value"] == found["golden"] == str(package.tensors["L1.ffn.down.linear"][1, 0, 7])
+    assert len(found["products"]) == package.model.constants["L1.ffn.down.linear.weight"].shape[1] == 12
+    rows = [line.split() for line in call(*words).out.splitlines()]
+    assert all([str(value) for value in row.values()] in rows for row in _in_order(found["products"]))
+
+
+def _in_order(products):
+    return [{key: row[key] for key in ("k", "a", "b", "product", "sum")} for row in products]
+
+
+def test_are_long_sums_cut_in_the_middle(call, tmp_path):
+    k = 40
+    tensors = {
+        "x": np.arange(k, dtype=np.int8)[None],
+        "weight": np.ones((1, k), np.int8),
+        "bias": np.zeros(1, np.int32),
+    }
+    case = SimpleNamespace(why="long", tensors=tensors, attrs={}, flags=())
+    write_op_golden("linear", tmp_path / "g", [case])
+    words = ("step", tmp_path / "g", "--op", "linear-0000", "--at", "0,0")
+    short, whole = call(*words).out.splitlines(), call(*words, "--all").out.splitlines()
+    assert len(whole) - len(short) == k - 16 - 1 and str(sum(range(k))) in short[-1]
+
+
+def test_does_step_say_that_a_package_is_wrong(call, place, monkeypatch):
+    """A package with right hashes and a wrong value, as a hand-made one may be."""
+    package = read_golden(place / "gold")
+    wrong = replace(package, tensors={**package.tensors, "L0.q": package.tensors["L0.q"] + np.int8(1)})
+    monkeypatch.setattr("intref.golden.read_golden", lambda _: wrong)
+    result = call("step", place / "gold", "--op", "L0.q", "--at", "0,0,0")
+    assert result.code == 1 and "the package is wrong" in result.out
+
+
+@pytest.mark.parametrize(
+    "value, dtype, text",
+    [
+        *((-1, "int8", "0xff"), (-128, "", "0x80"), (128, "", "0x0080"), (-5, "int32", "0xfffffffb")),
+        *((1 << 63, "", "0x00000000000000008000000000000000"), (255, "uint8", "0xff")),
+    ],
+)
+def test_how_is_a_number_written_in_hexadecimal(value, dtype, text):
+    assert hexadecimal(value, dtype) == text
+
+
+def test_does_the_demonstration_end_well(call, tmp_path):
+    result = call("demo", "-o", tmp_path / "demo", "--json")
+    found = answered(result)
+    assert result.code == 0 and found["ok"] and found["same_digest"]
+    assert (found["right"], found["wrong"], found["rule"]) == ("equal", "differs", "rule half_away")
+    assert found["agreeing"] >= found["sentences"] - 1 and abs(found["float_right"] - found["integer_right"]) <= 20
+    assert read_golden(tmp_path / "demo").model is not None
+
+
+def test_does_the_demonstration_need_no_compiler(call, tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    text = call("demo", "-o", tmp_path / "demo").out
+    assert "no C compiler" in text and "rule half_away explains 100.000 %" in text and "intref step" in text
+
+
+class _Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_is_progress_drawn_on_a_terminal_only(monkeypatch, capsys):
+    with output.progress() as told:
+        told("work", 1, 2)
+    assert capsys.readouterr() == ("", "")
+    monkeypatch.setattr(sys, "stderr", _Terminal())
+    with output.progress() as told:
+        told("work", 1, 2)
+        told("work", 2, 2)
+    assert "work" in sys.stderr.getvalue() and "2/2" in sys.stderr.getvalue()
+
+
+def test_is_there_colour_on_a_terminal_only(monkeypatch, capsys):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    output.print_table(("a", "b>"), [("x", 1)])
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr(sys, "stdout", _Terminal())
+    output.print_table(("a", "b>"), [("x", 1)])
+    assert "\x1b[1m" in sys.stdout.getvalue()
+
+
+def test_can_text_from_a_file_command_the_terminal(capsys):
+    output.print_table(("a", "b"), [("\x1b[31mred", "[bold]no markup[/bold]")])
+    output.print_text("\x1b[2J\r\x00")
+    out = capsys.readouterr().out
+    assert (
+        "\x1b" not in out and "\\x1b[31mred" in out and "[bold]no markup[/bold]" in out and "\\x1b[2J\\x0d\\x00" in out
+    )
+
+
+def test_does_a_terminal_that_knows_no_such_letter_get_an_escape(monkeypatch):
+    buffer = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(buffer, "ascii"))
+    output.print_text("Größe")
+    output.print_table(("a",), [("Größe",)])
+    sys.stdout.flush()
+    assert buffer.getvalue() == b"Gr\\xf6\\xdfe\na\nGr\\xf6\\xdfe\n"
+
+
+def test_does_a_reader_that_leaves_cost_a_traceback():
+    command = [sys.executable, "-m", "intref", "ops", "softmax_exp2"]
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    finally:
+        os.close(write)
+    assert done.returncode == 141 and done.stderr == ""
+
+
+@pytest.mark.parametrize("error, code", [(KeyboardInterrupt(), 130), (MemoryError(), 2), (RuntimeError("a\nb"), 70)])
+def test_what_is_said_of_an_interruption_and_of_a_bug(call, monkeypatch, error, code):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr("intref.modelfile.open_model", fails)
+    result = call("audit", "m.safetensors")
+    assert result.code == code and result.out == "" and result.err.count("\n") == (code != 130)
+    assert code != 70 or result.err.startswith("intref: error: bug in intref: RuntimeError: a b (")

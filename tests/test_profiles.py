@@ -1,0 +1,152 @@
+"""Is a profile data that is read strictly, and does one whose sites do not fit together make no model?"""
+
+import json
+import tomllib
+
+import numpy as np
+import pytest
+
+import hostile
+import intref
+from intref.errors import FormatError, IntrefError, Unsupported
+from intref.ops import OPS
+from intref.profiles import HERE, SITES, load_profile, names
+from intref.quantize import sites
+
+BOTH = ("ibert", "intref")
+
+
+def table(name: str) -> dict:
+    return tomllib.loads((HERE / f"{name}.toml").read_text(encoding="utf-8"))
+
+
+def written(path, content: dict):
+    """A TOML file of text, numbers and one level of tables."""
+    plain = {k: v for k, v in content.items() if not isinstance(v, dict)}
+    lines = [f"{key} = {quoted(value)}" for key, value in plain.items()]
+    for name, inner in content.items():
+        if isinstance(inner, dict):
+            lines += [f"[{name}]", *(f"{key} = {quoted(value)}" for key, value in inner.items())]
+    path.write_text("\n".join(lines), encoding="utf-8")
+    return path
+
+
+def quoted(value) -> str:
+    return json.dumps(value, ensure_ascii=False)  # of text, integers, booleans and lists, JSON is TOML
+
+
+def refusal(path, error=FormatError) -> str:
+    with pytest.raises(error) as caught:
+        load_profile(path)
+    message = str(caught.value)
+    assert "\n" not in message and str(path) in message
+    return message
+
+
+@pytest.mark.parametrize("name", names())
+def test_is_every_profile_whole_and_can_it_be_lowered(name):
+    profile = load_profile(name)
+    assert profile.name == name and profile.about and profile.source
+    assert [*profile.sites] == [*SITES]
+    for site, row in profile.sites.items():
+        assert row["op"] in OPS and (site, row["op"]) in sites.SITES, site
+
+
+def test_is_a_profile_the_same_by_name_and_by_path(tmp_path):
+    for name in BOTH:
+        assert load_profile(written(tmp_path / "p.toml", table(name))) == load_profile(name)
+
+
+def test_is_no_profile_named_in_the_code():
+    package = HERE.parent
+    for path in package.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "profile ==" not in text and "profile.name ==" not in text, path
+
+
+def changed(key, value=None, site=None):
+    def change(content):
+        inner = content if site is None else content[site]
+        inner.pop(key, None)
+        if value is not None:
+            inner[key] = value
+
+    return change
+
+
+BROKEN = {
+    "no name": (changed("name"), FormatError, "profile must have 'name'"),
+    "no site": (changed("softmax"), FormatError, "profile must have 'softmax'"),
+    "an unknown site": (changed("colour", {"op": "add"}), FormatError, "key 'colour' is unknown"),
+    "a name that is no text": (changed("name", 3), FormatError, "name must be text, not 3"),
+    "an unknown status": (changed("status", "old"), FormatError, "status must be one of stable, experimental"),
+    "a site that is no table": (changed("softmax", 3), FormatError, "site 'softmax' must be a table"),
+    "a site without an op": (
+        changed("op", site="softmax"),
+        FormatError,
+        "site 'softmax' must be a table with the key 'op'",
+    ),
+    "an unknown op": (changed("op", "softmax9", "softmax"), Unsupported, "site 'softmax': there is no op 'softmax9'"),
+    "an op that is no text": (changed("op", 3, "softmax"), Unsupported, "site 'softmax': there is no op 3"),
+    "an op that is a list": (changed("op", ["add"], "softmax"), Unsupported, "site 'softmax': there is no op ['add']"),
+    "an unknown key": (changed("colour", 1, "softmax"), FormatError, "site 'softmax': key 'colour' is unknown"),
+    "an unknown rule": (changed("rounding", "nearest", "residual"), FormatError, "site 'residual': rounding must be"),
+    "a rule that is no text": (changed("rounding", 1, "residual"), FormatError, "site 'residual': rounding must be"),
+    "a clamp that is none": (changed("clamp", "half", "context"), FormatError, "site 'context': clamp must be"),
+    "bits that are no integer": (changed("spare_bits", "3", "residual"), FormatError, "spare_bits must be 0..16"),
+    "bits that are true": (changed("spare_bits", True, "residual"), FormatError, "spare_bits must be 0..16"),
+    "too many bits": (changed("spare_bits", 17, "residual"), FormatError, "spare_bits must be 0..16"),
+    "an output of no table": (changed("output", "int64", "pooler"), FormatError, "site 'pooler': output must be"),
+}
+
+
+@pytest.mark.parametrize("why", BROKEN)
+def test_is_a_profile_that_is_none_refused(why, tmp_path):
+    change, error, said = BROKEN[why]
+    content = table("ibert")
+    change(content)
+    assert said in refusal(written(tmp_path / "p.toml", content), error)
+
+
+def test_are_other_files_and_names_refused(tmp_path):
+    assert "no profile but ibert, intref" in refusal("ibert9", Unsupported)
+    assert "there is no such file" in refusal(tmp_path / "absent.toml", Unsupported)
+    assert "there is no such file" in refusal(tmp_path, Unsupported)
+    for text in (b"name = ", b"\xff\xfe", b"a = 1\na = 2"):
+        (tmp_path / "p.toml").write_bytes(text)
+        assert "not TOML" in refusal(tmp_path / "p.toml")
+
+
+@pytest.fixture(scope="module")
+def fm(tmp_path_factory):
+    tensors = hostile.encoder_tensors(hostile.CLASSIFIER)
+    return intref.load(hostile.write_checkpoint(tmp_path_factory.mktemp("bert") / "c", tensors))
+
+
+def cosine(a, b) -> float:
+    a, b = np.ravel(a).astype(float), np.ravel(b).astype(float)
+    return a @ b / (np.linalg.norm(a) * np.linalg.norm(b))
+
+
+@pytest.mark.parametrize("site", SITES)
+@pytest.mark.parametrize("own, other", [BOTH, BOTH[::-1]])
+def test_is_a_mixed_profile_right_or_refused(fm, tmp_path, own, other, site):
+    """Sites that do not understand each other must not make a model that is merely wrong."""
+    path = written(tmp_path / "p.toml", {**table(own), site: table(other)[site]})
+    draw = np.random.default_rng(1)
+    calib = [{"input_ids": draw.integers(0, 11, (8, 10))} for _ in range(4)]
+    inputs = {"input_ids": draw.integers(0, 11, (6, 9))}
+    try:
+        model = fm.quantize(own if own == "ibert" else "w8a8-token", profile=str(path), calib=calib)
+    except IntrefError as error:
+        assert "\n" not in str(error) and "node " in str(error)
+        return
+    assert cosine(model.run(inputs, "reference").float("last_hidden_state"), fm.run(inputs)["last_hidden_state"]) > 0.99
+
+
+def test_is_an_op_that_no_site_of_its_kind_knows_refused(fm, tmp_path):
+    path = written(tmp_path / "p.toml", {**table("ibert"), "softmax": {"op": "clamp"}})
+    with pytest.raises(
+        Unsupported, match="site 'softmax' cannot be lowered to 'clamp', only to softmax_ibert, softmax_exp2"
+    ):
+        fm.quantize("ibert", profile=str(path), calib=[{"input_ids": [[1, 2]]}])
