@@ -6,7 +6,7 @@ check of a checkout, `float_problems` for the audit of an installed package.
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 FACADE = "__init__"
@@ -36,13 +36,14 @@ LAYERS: dict[str, set[str]] = {
     "golden": {*RUN, "vectors", "golden"},
     "verify": {*RUN, "vectors", "golden", "verify"},
     "testing": TESTED,
+    "element": {*TESTED, "element"},
     "checkpoint": {*BASE, "checkpoint"},
     "quantize": {*GRAPH, "proof", "modelfile", "run", "checkpoint", "quantize"},
     "audit_source": set(),
-    "audit": {*TESTED, "audit_source", "audit"},
+    "audit": {*TESTED, "element", "audit_source", "audit"},
     "demo.device": set(),
     "demo": {*TESTED, "quantize", "checkpoint", "demo"},
-    "cli": {*TESTED, "display", "quantize", "checkpoint", "audit_source", "audit", "demo", "cli"},
+    "cli": {*TESTED, "element", "display", "quantize", "checkpoint", "audit_source", "audit", "demo", "cli"},
     "__main__": {"cli"},
     FACADE: {"errors", "ops", "model"},
 }
@@ -57,47 +58,14 @@ NAMES_OF_FACADE = {"__version__"}  # all that a module may take from intref itse
 USERS_OF_FACADE = ("cli", "demo")
 DYNAMIC = {FACADE, "verify", "verify.worker"}  # they import by computed name: a table of their own, or a user's device
 
-STANDARD = {
-    *(
-        "abc",
-        "ast",
-        "collections",
-        "contextlib",
-        "ctypes",
-        "dataclasses",
-        "fnmatch",
-        "functools",
-        "hashlib",
-        "importlib",
-    ),
-    *("inspect", "io", "itertools", "json", "mmap", "os", "pathlib", "re", "reprlib", "secrets", "selectors", "shlex"),
-    *(
-        "shutil",
-        "signal",
-        "stat",
-        "struct",
-        "subprocess",
-        "sys",
-        "tempfile",
-        "textwrap",
-        "threading",
-        "tomllib",
-        "types",
-    ),
-    *(
-        "typing",
-        "warnings",
-        "xml",
-        "zipfile",
-        "enum",
-        "operator",
-        "platform",
-        "difflib",
-        "resource",
-        "fractions",
-        "decimal",
-    ),
-}
+STANDARD = set(
+    """
+    abc ast collections contextlib ctypes dataclasses fnmatch functools hashlib importlib inspect io itertools
+    json mmap os pathlib re reprlib secrets selectors shlex shutil signal stat struct subprocess sys tempfile
+    textwrap threading tomllib types typing warnings xml zipfile enum operator platform difflib resource
+    fractions decimal
+    """.split()
+)
 PURE = {"collections", "dataclasses", "fractions", "functools", "inspect", "itertools", "typing", "numpy", "math"}
 # What a module may import from outside; others may import STANDARD, numpy and math.
 OUTSIDE: dict[str, set[str]] = {
@@ -107,46 +75,31 @@ OUTSIDE: dict[str, set[str]] = {
     "display": {"numpy", "typing"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "tokenizers"},
     "audit": {*STANDARD, "numpy", "math", "numba"},
-    "demo": {*STANDARD, "numpy", "math", "time", "rich", "click"},
-    "cli": {*STANDARD, "numpy", "math", "time", "rich", "click"},
+    **dict.fromkeys(("demo", "cli"), {*STANDARD, "numpy", "math", "time", "rich", "click"}),
 }
 
 # How strictly a module is kept from floats: "integer" (the default), "files" (paths may be joined by /), "seconds"
 # (files, and float literals and annotations, for timeouts), "float" (anything).
+TIMED = ("child", "devices", "files", "pipe", "verdict", "worker", "bench")
 STRICTNESS = {
-    **dict.fromkeys(("profiles", "golden", "verify", "testing"), "files"),
-    **dict.fromkeys(
-        (f"verify.{m}" for m in ("child", "devices", "files", "pipe", "judge", "worker", "bench")), "seconds"
-    ),
+    **dict.fromkeys(("profiles", "golden", "verify", "testing", "element"), "files"),
+    **dict.fromkeys((f"verify.{name}" for name in TIMED), "seconds"),
     **dict.fromkeys(("display", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
     "demo.device": "integer",
 }
 # Only these names of numpy and math are integer whatever integers they are given.
-INTEGER_NAMES = {
-    *("ndarray", "generic", "dtype", "iinfo", "integer", "bool_", "int8", "int16", "int32", "int64"),
-    *("uint8", "uint16", "uint32", "uint64", "asarray", "ascontiguousarray", "array", "empty", "zeros", "full", "ones"),
-    *("zeros_like", "ones_like", "full_like", "empty_like", "arange", "tile", "repeat", "frombuffer", "from_dlpack"),
-    *("broadcast", "broadcast_to", "broadcast_arrays", "broadcast_shapes", "moveaxis", "swapaxes", "transpose", "lib"),
-    *(
-        "shape",
-        "stack",
-        "concatenate",
-        "expand_dims",
-        "ravel",
-        "ndindex",
-        "unravel_index",
-        "require",
-        "frompyfunc",
-        "where",
-        "take",
-        "load",
-    ),
-    *("savez", "add", "subtract", "multiply", "matmul", "negative", "floor_divide", "left_shift", "right_shift"),
-    *("bitwise_and", "bitwise_or", "bitwise_xor", "maximum", "minimum", "clip", "square", "abs", "absolute", "sign"),
-    *("greater", "greater_equal", "less", "less_equal", "equal", "any", "all", "array_equal", "argmax", "argmin"),
-    *("argwhere", "argsort", "flatnonzero", "count_nonzero", "unique", "cumsum", "prod", "newaxis", "shares_memory"),
-    *("isqrt", "gcd", "comb", "NDArrayOperatorsMixin", "NDArray"),
-}
+INTEGER_NAMES = set(
+    """
+    ndarray generic dtype iinfo integer bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 asarray
+    ascontiguousarray array empty zeros full ones zeros_like ones_like full_like empty_like arange tile repeat
+    frombuffer from_dlpack broadcast broadcast_to broadcast_arrays broadcast_shapes moveaxis swapaxes transpose
+    lib shape stack concatenate expand_dims ravel ndindex unravel_index require frompyfunc where take load savez
+    add subtract multiply matmul negative floor_divide left_shift right_shift bitwise_and bitwise_or bitwise_xor
+    maximum minimum clip square abs absolute sign greater greater_equal less less_equal equal any all
+    array_equal argmax argmin argwhere argsort flatnonzero count_nonzero unique cumsum prod newaxis
+    shares_memory isqrt gcd comb NDArrayOperatorsMixin NDArray
+    """.split()
+)
 # Names and attributes that are floats, or make them, whatever they are taken from.
 FLOAT_NAMES = {"float", "complex", "fastmath"}
 FLOAT_METHODS = {"mean", "std", "var", "average", "median", "quantile", "percentile", "log2", "sqrt", "exp2"}
@@ -157,33 +110,24 @@ FLOAT_DTYPE = re.compile(r"[<>=|]?[fc]\d+|b?float\d*|complex\d*")
 SIGNATURE = re.compile(r"\b(float|double|complex|f)\d+\b\s*[(,)]|\((float|double)")
 # Words and letters that are float dtypes where a dtype is wanted, and words like others elsewhere.
 WORDS = {"half", "single", "double", "longdouble", "cdouble", "clongdouble", *"efdgFDG"}
-TAKE_DTYPE = {
-    "astype",
-    "view",
-    "dtype",
-    "array",
-    "asarray",
-    "ascontiguousarray",
-    "arange",
-    "frombuffer",
-    "full",
-    "require",
-}
-TAKE_DTYPE |= {*NEED_DTYPE, "full_like", "zeros_like", "ones_like", "empty_like", "cumsum", "prod", "sum"}
+TAKE_DTYPE = {*NEED_DTYPE, "astype", "view", "dtype", "array", "asarray", "ascontiguousarray", "arange", "frombuffer"}
+TAKE_DTYPE |= {"full", "require", "full_like", "zeros_like", "ones_like", "empty_like", "cumsum", "prod", "sum"}
 
 
 def layer(module: str) -> str | None:
     """The row of LAYERS that a dotted module name (without intref) falls under; None if it is not listed."""
-    parts = module.split(".")
-    names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    return next((name for name in names if name in LAYERS), None)
+    return _nearest(module, LAYERS)
 
 
 def strictness(module: str) -> str:
     """integer, files, seconds or float."""
+    return STRICTNESS.get(_nearest(module, STRICTNESS) or "", "integer")
+
+
+def _nearest(module: str, table: Container[str]) -> str | None:
+    """The module itself, or the innermost of the packages around it, that a table names."""
     parts = module.split(".")
-    names = (".".join(parts[:n]) for n in range(len(parts), 0, -1))
-    return next((STRICTNESS[name] for name in names if name in STRICTNESS), "integer")
+    return next((name for n in range(len(parts), 0, -1) if (name := ".".join(parts[:n])) in table), None)
 
 
 def problems(package: Path) -> Iterator[str]:
@@ -192,9 +136,8 @@ def problems(package: Path) -> Iterator[str]:
         if layer(module) is None:
             yield f"{path}: unlisted module {module}"
             continue
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        found = [*_import_problems(tree, module, path.name == "__init__.py"), *_floats(tree, module)]
-        yield from (f"{path}:{line}: {text}" for line, text in sorted(found))
+        source = path.read_text(encoding="utf-8")
+        yield from (f"{path}:{problem}" for problem in scan(source, module, path.name == "__init__.py"))
 
 
 def float_problems(package: Path) -> Iterator[str]:
@@ -205,10 +148,10 @@ def float_problems(package: Path) -> Iterator[str]:
             yield from (f"{path}:{line}: {text}" for line, text in found)
 
 
-def scan(source: str, module: str) -> list[str]:
+def scan(source: str, module: str, is_package: bool = False) -> list[str]:
     """The problems of one module's source text, as `line: what`."""
     tree = ast.parse(source)
-    found = sorted([*_import_problems(tree, module, False), *_floats(tree, module)])
+    found = sorted([*_import_problems(tree, module, is_package), *_floats(tree, module)])
     return [f"{line}: {text}" for line, text in found]
 
 
@@ -221,8 +164,8 @@ def _modules(package: Path) -> Iterator[tuple[Path, str]]:
 
 
 def _import_problems(tree: ast.Module, module: str, is_package: bool) -> Iterator[tuple[int, str]]:
-    delayed = {id(inner) for node in ast.walk(tree) if _delays(node) for inner in ast.walk(node)}
-    names = ["intref", *module.split(".")]
+    delayed = {id(inner) for node in ast.walk(tree) for inside in _delayed(node) for inner in ast.walk(inside)}
+    names = ["intref", *(module.split(".") if module != FACADE else [])]
     package = names if is_package else names[:-1]
     for node in ast.walk(tree):
         for name in _imported(node, package, module in DYNAMIC):
@@ -230,11 +173,11 @@ def _import_problems(tree: ast.Module, module: str, is_package: bool) -> Iterato
                 yield getattr(node, "lineno", 0), text
 
 
-def _delays(node: ast.AST) -> bool:
-    """Whether what stands inside is imported later, or only by a type checker."""
+def _delayed(node: ast.AST) -> list[ast.stmt]:
+    """The statements inside a node that run later, or only in a type checker."""
     if isinstance(node, ast.If):
-        return ast.unparse(node.test).endswith("TYPE_CHECKING")
-    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        return node.body if ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING") else []
+    return node.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) else []
 
 
 def _imported(node: ast.AST, package: list[str], dynamic: bool) -> Iterator[str | None]:
@@ -266,16 +209,15 @@ def _import_problem(name: str | None, module: str, delayed: bool) -> str | None:
         free = own.startswith(USERS_OF_FACADE) or rest in ([n] for n in NAMES_OF_FACADE)
         return None if free and rest else f"{own} may not import {name}, only what {name} stands for"
     allowed = LAYERS[own] | (LAZY.get(own, set()) if delayed else set())
-    return (
-        None if target in allowed else f"{own} may not import {target}{' at its top' * (target in LAZY.get(own, ()))}"
-    )
+    at_top = " at its top" * (target in LAZY.get(own, ()))
+    return None if target in allowed else f"{own} may not import {target}{at_top}"
 
 
 def _outside_problem(top: str, rest: list[str], own: str) -> str | None:
     if top in ("numpy", "math") and strictness(own) != "float" and rest:
         if rest[0] not in INTEGER_NAMES | {"typing"} or rest[-1] not in INTEGER_NAMES | {"lib", "mixins", "typing"}:
             return f"float name {'.'.join((top, *rest))}"
-    allowed = OUTSIDE.get(own) or OUTSIDE.get(own.split(".")[0]) or {*STANDARD, "numpy", "math"}
+    allowed = OUTSIDE.get(_nearest(own, OUTSIDE) or "", {*STANDARD, "numpy", "math"})
     return None if top in allowed else f"{own} may not import {top}"
 
 
@@ -283,8 +225,7 @@ def _floats(tree: ast.Module, module: str) -> Iterator[tuple[int, str]]:
     level = strictness(module)
     if level == "float":
         return
-    arrays = {a.asname or a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
-    arrays = {n for n in arrays if n in ("np", "numpy", "math", "numba")} | _aliases(tree)
+    arrays = _arrays(tree)
     texts = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}  # docstrings
     for node in ast.walk(tree):
         text = _arithmetic(node, level) or _name(node, arrays, level) or (id(node) not in texts and _text(node, module))
@@ -292,35 +233,33 @@ def _floats(tree: ast.Module, module: str) -> Iterator[tuple[int, str]]:
             yield getattr(node, "lineno", 0), text
 
 
-def _aliases(tree: ast.Module) -> set[str]:
-    """Other names under which a module knows numpy and math."""
+def _arrays(tree: ast.Module) -> set[str]:
+    """The names under which a module knows numpy and math."""
     imports = (a for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names)
-    return {a.asname for a in imports if a.asname and a.name.split(".")[0] in ("numpy", "math")}
+    return {a.asname or a.name for a in imports if a.name.split(".")[0] in ("numpy", "math")}
 
 
 def _arithmetic(node: ast.AST, level: str) -> str | None:
     match node:
-        case ast.Constant(float() | complex()) if level != "seconds" or isinstance(node.value, complex):
-            return f"float literal {node.value}"
+        case ast.Constant(float() | complex() as value) if level != "seconds" or isinstance(value, complex):
+            return f"float literal {value}"
         case ast.AugAssign(op=ast.Div()):
             return "true division"
         case ast.BinOp(left, ast.Div(), right) if not _joins_paths(left, right, level):
             return "true division"
-        case ast.BinOp(left, ast.Pow(), right) if not _power_of_integers(left, right, level):
-            return "a power that may be no integer"
-        case ast.Call(ast.Name("pow"), [left, right]) if not _power_of_integers(left, right, level):
-            return "a power that may be no integer"
+        case ast.BinOp(left, ast.Pow(), right) | ast.Call(ast.Name("pow"), [left, right]):
+            return None if _power_of_integers(left, right, level) else "a power that may be no integer"
     return None
 
 
 def _joins_paths(left: ast.expr, right: ast.expr, level: str) -> bool:
     """Whether left / right looks like a path and its part: never where arithmetic or a number stands on a side."""
     if level == "integer":
-        return isinstance(right, ast.JoinedStr) or isinstance(right, ast.Constant) and isinstance(right.value, str)
+        return isinstance(right, ast.JoinedStr) or (isinstance(right, ast.Constant) and isinstance(right.value, str))
     number = isinstance(right, ast.Constant) and not isinstance(right.value, str)
     if level == "seconds" and number:
         return True
-    return not number and not isinstance(left, ast.BinOp | ast.UnaryOp | ast.Constant) or _joined(left, level)
+    return (not number and not isinstance(left, ast.BinOp | ast.UnaryOp | ast.Constant)) or _joined(left, level)
 
 
 def _joined(left: ast.expr, level: str) -> bool:
@@ -328,18 +267,17 @@ def _joined(left: ast.expr, level: str) -> bool:
 
 
 def _power_of_integers(left: ast.expr, right: ast.expr, level: str) -> bool:
-    if isinstance(left, ast.Call) and getattr(left.func, "id", "") == "Fraction":
-        return True
     if isinstance(right, ast.Constant):
         return type(right.value) is int
-    return level != "integer" and not isinstance(right, ast.UnaryOp)
+    exact = isinstance(left, ast.Call) and getattr(left.func, "id", "") == "Fraction"
+    return exact or (level != "integer" and not isinstance(right, ast.UnaryOp))
 
 
 def _name(node: ast.AST, arrays: set[str], level: str) -> str | None:
     match node:
         case ast.Name("float") if level == "seconds":
             return None
-        case ast.Attribute(ast.Name(of), name) if of in arrays and name not in INTEGER_NAMES and of != "numba":
+        case ast.Attribute(ast.Name(of), name) if of in arrays and name not in INTEGER_NAMES:
             return f"float name {of}.{name}"
         case ast.Attribute(_, name) | ast.Name(name) | ast.keyword(name) if name in FLOAT_NAMES:
             return f"float name {name}"
@@ -359,9 +297,6 @@ def _text(node: ast.AST, module: str) -> str | None:
         signature = module.startswith("kernels") and SIGNATURE.search(node.value)
         return f"float dtype {node.value!r}" if FLOAT_DTYPE.fullmatch(node.value) or signature else None
     if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in TAKE_DTYPE:
-        given = [*node.args, *(keyword.value for keyword in node.keywords)]
-        words = [
-            a.value for a in given if isinstance(a, ast.Constant) and isinstance(a.value, str) and a.value in WORDS
-        ]
-        return f"float dtype {words[0]!r}" if words else None
+        given = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Constant)]
+        return next((f"float dtype {a!r}" for a in given if isinstance(a, str) and a in WORDS), None)
     return None

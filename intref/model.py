@@ -174,6 +174,12 @@ def _check_node(model: Model, node: Node, at: str, known: set[str]) -> None:
             state = "made twice" if name in known else "not declared"
             raise FormatError(f"{at}: output tensor {shown(name)} is {state}")
         known.add(name)
+    _check_call(model, node, at)
+
+
+def _check_call(model: Model, node: Node, at: str) -> None:
+    """Attributes and dtypes, as the op of a node whose ports are known to be right wants them."""
+    op = OPS[node.op]
     try:
         attrs = op.complete(node.attrs)
     except SpecError as error:

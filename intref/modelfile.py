@@ -199,7 +199,7 @@ def _tensor(where: str, name: str, table: Any) -> TensorInfo:
     _keys(where, f"tensor {shown(name)}", table, TENSOR_KEYS)
     ranged = all(table[k] is None or _integer(table[k]) for k in ("low", "high"))
     axes = table["axes"]
-    if not ranged or not isinstance(axes, list) or not all(isinstance(a, str) or _integer(a) and a > 0 for a in axes):
+    if not ranged or not isinstance(axes, list) or not all(isinstance(a, str) or (_integer(a) and a > 0) for a in axes):
         raise FormatError(f"{where}: tensor {shown(name)}: low, high or axes are not what they must be")
     if type(table["bits"]) is not int or type(table["signed"]) is not bool:
         raise FormatError(f"{where}: tensor {shown(name)}: bits must be an integer and signed true or false")

@@ -86,7 +86,7 @@ class Prover:
         return info(value.dtype, axes, value.min(), value.max())
 
     def _outputs(self, op: Op, node: Node, at: str, expand: bool) -> dict[str, Interval]:
-        tensors = {port: self._input(op, port, name, expand) for port, name in node.inputs.items()}
+        tensors = {port: self._input(op, port, name, at, expand) for port, name in node.inputs.items()}
         for port, name in node.inputs.items():
             if not tensors[port].exact and not {"...", "B"} & {*op.inputs[port].axes.split()}:
                 raise BoundError(f"{at}: input {port!r} must be a constant to be proved, tensor {name!r} is computed")
@@ -101,7 +101,7 @@ class Prover:
         dtypes = op.output_dtypes({port: t.dtype for port, t in tensors.items()}, attrs)
         return {port: _narrowed(values[port].value, dtypes[port], at, node.outputs[port]) for port in op.outputs}
 
-    def _input(self, op: Op, port: str, name: str, expand: bool) -> Interval:
+    def _input(self, op: Op, port: str, name: str, at: str, expand: bool) -> Interval:
         """The interval of an input, symbolic axes that the op reduces at their largest size if expand."""
         value, axes = self.intervals[name], self.axes[name]
         form = op.inputs[port].form(len(axes)) or []
@@ -110,12 +110,12 @@ class Prover:
             for a, named, size in zip(axes, form, value.shape)
         ]
         if prod(shape) > MAX_ELEMENTS:
-            raise BoundError(f"tensor {name!r} is too large to be proved at its largest size {shape}")
+            raise BoundError(f"{at}: tensor {name!r} is too large to be proved at its largest size {shape}")
         return value if tuple(shape) == value.shape or not form else value.broadcast(shape)
 
 
 def prove(model: Model) -> Proof:
-    """Bounds of every tensor of the model; BoundError if an intermediate may leave int64 or a tensor its declaration."""
+    """Bounds of every tensor; BoundError if an intermediate may leave int64, or a tensor what is declared of it."""
     prover = Prover(model.dims)
     for name, value in model.constants.items():
         prover.constant(name, value)

@@ -1,6 +1,7 @@
 """Do imports point one way, and can no integer-only module make a float?"""
 
 import importlib.util
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -85,6 +86,8 @@ PLANTED = [
     ("checkpoint.x", "from intref.quantize import load", "checkpoint may not import quantize"),
     ("checkpoint.x", "import torch", "checkpoint may not import torch"),
     ("quantize.x", "from intref.verify import judge", "quantize may not import verify"),
+    ("run", "if not TYPE_CHECKING:\n    from intref.display import x", "run may not import display at its top"),
+    ("run", "if TYPE_CHECKING:\n    pass\nelse:\n    import intref.display", "run may not import display at its top"),
     ("display", "from intref.model import Model", "display may not import model"),
     ("demo.device", "import intref.ops", "demo.device may not import ops"),
     ("demo.device", "y = x / 2", "true division"),
@@ -162,11 +165,12 @@ def test_which_modules_are_scanned_for_floats():
 
 
 def test_does_importing_the_facade_load_neither_numba_nor_float_code():
-    code = "import sys, intref; intref.OPS; intref.Model; intref.open; intref.call; print(sorted(sys.modules))"
+    code = "import json, sys, intref; intref.OPS, intref.Model, intref.open, intref.call"
+    code += "; print(json.dumps([*sys.modules]))"
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
-    loaded = set(eval(done.stdout))
+    loaded = set(json.loads(done.stdout))
     assert "intref.run" in loaded and not loaded & {
         "numba",
         "scipy",

@@ -77,7 +77,7 @@ def test_are_bounds_that_json_cannot_hold_left_to_the_bits():
     ],
 )
 def test_are_declarations_that_contradict_themselves_refused(declared):
-    with pytest.raises(FormatError, match="^here: tensor 't': "):
+    with pytest.raises(FormatError, match=r"^here: tensor 't': "):
         check_declared("here", "t", declared)
 
 

@@ -54,10 +54,10 @@ BAD = {
     "an id too large": ({"input_ids": [[0, 1], [2, 11]]}, "'input_ids' must lie in [0, 10], not 11 at [1, 1]"),
     "a negative id": ({"input_ids": [[-1]]}, "'input_ids' must lie in [0, 10], not -1 at [0, 0]"),
     "an id beyond int64": ({"input_ids": np.array([[2**64 - 1]], np.uint64)}, "not 18446744073709551615 at [0, 0]"),
-    "a mask of 2": ({"input_ids": IDS, "attention_mask": IDS}, "'attention_mask' must lie in [0, 1], not 2 at [0, 1]"),
-    "a mask of other length": ({"input_ids": IDS, "attention_mask": [[1, 1]]}, "'attention_mask' must have T = 3, not 2"),
-    "a mask of other rows": ({"input_ids": IDS, "attention_mask": IDS[[0, 0]] > 0}, "'attention_mask' must have B = 1, not 2"),
-}  # fmt: skip
+    "a mask of 2": ({"input_ids": IDS, "attention_mask": IDS}, "must lie in [0, 1], not 2 at [0, 1]"),
+    "a mask of other length": ({"input_ids": IDS, "attention_mask": [[1, 1]]}, "must have T = 3, not 2"),
+    "a mask of other rows": ({"input_ids": IDS, "attention_mask": IDS[[0, 0]] > 0}, "must have B = 1, not 2"),
+}
 
 
 @pytest.mark.parametrize("why", BAD)
@@ -141,7 +141,7 @@ def test_what_does_a_digest_depend_on():
     same = [np.asfortranarray(x), x.astype(">i4"), np.repeat(x, 2, axis=1)[:, ::2]]
     assert {tensor_hash("x", t) for t in same} == {tensor_hash("x", x)}
     assert digest({"a": x, "b": x + 1}) == digest({"b": x + 1, "a": x}) != digest({"b": x, "a": x + 1})
-    said = b"x\0int32\02,2\0" + bytes([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0])
+    said = b"x\x00int32\x002,2\x00" + bytes([1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0])
     assert tensor_hash("x", x) == hashlib.sha256(said).hexdigest()
     assert digest({"x": x}) == hashlib.sha256(hashlib.sha256(said).digest()).hexdigest()
 

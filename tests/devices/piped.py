@@ -29,8 +29,10 @@ def main(how):
             time.sleep(60)
         if how == "garbage":
             print("what?", flush=True)
+            continue
         if how == "short":
             print(answer(line.rstrip("\n"))[:-2], flush=True)
+            continue
         if how == "floods":
             while True:
                 print("0" * 4096, end="")
