@@ -54,8 +54,7 @@ LAZY = {
     "audit": {"kernels"},
     FACADE: {*TESTED, "quantize", "audit", "demo"},
 }
-NAMES_OF_FACADE = {"__version__"}  # all that a module may take from intref itself; the command line is a user of it
-USERS_OF_FACADE = ("cli", "demo")
+USERS_OF_FACADE = ("cli", "demo")  # others take nothing from intref itself but its version
 DYNAMIC = {FACADE, "verify", "verify.worker"}  # they import by computed name: a table of their own, or a user's device
 
 STANDARD = set(
@@ -67,6 +66,7 @@ STANDARD = set(
     """.split()
 )
 PURE = {"collections", "dataclasses", "fractions", "functools", "inspect", "itertools", "typing", "numpy", "math"}
+SHELL = {*STANDARD, "numpy", "math", "time", "rich", "click"}
 # What a module may import from outside; others may import STANDARD, numpy and math.
 OUTSIDE: dict[str, set[str]] = {
     **dict.fromkeys(("intmath", "numbertypes", "ops", "vectors"), PURE),
@@ -75,7 +75,8 @@ OUTSIDE: dict[str, set[str]] = {
     "display": {"numpy", "typing"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "tokenizers"},
     "audit": {*STANDARD, "numpy", "math", "numba"},
-    **dict.fromkeys(("demo", "cli"), {*STANDARD, "numpy", "math", "time", "rich", "click"}),
+    "demo": SHELL,
+    "cli": SHELL,
 }
 
 # How strictly a module is kept from floats: "integer" (the default), "files" (paths may be joined by /), "seconds"
@@ -143,9 +144,8 @@ def problems(package: Path) -> Iterator[str]:
 def float_problems(package: Path) -> Iterator[str]:
     """Every float that the source of an integer-only module could make, as `path:line: what`."""
     for path, module in _modules(package):
-        if strictness(module) != "float":
-            found = sorted(_floats(ast.parse(path.read_text(encoding="utf-8")), module))
-            yield from (f"{path}:{line}: {text}" for line, text in found)
+        found = sorted(_floats(ast.parse(path.read_text(encoding="utf-8")), module))
+        yield from (f"{path}:{line}: {text}" for line, text in found)
 
 
 def scan(source: str, module: str, is_package: bool = False) -> list[str]:
@@ -206,7 +206,7 @@ def _import_problem(name: str | None, module: str, delayed: bool) -> str | None:
         return _outside_problem(top, rest, own)
     target = layer(".".join(rest)) if rest else FACADE
     if target is None or target == FACADE:
-        free = own.startswith(USERS_OF_FACADE) or rest in ([n] for n in NAMES_OF_FACADE)
+        free = own.startswith(USERS_OF_FACADE) or rest == ["__version__"]
         return None if free and rest else f"{own} may not import {name}, only what {name} stands for"
     allowed = LAYERS[own] | (LAZY.get(own, set()) if delayed else set())
     at_top = " at its top" * (target in LAZY.get(own, ()))
@@ -259,11 +259,9 @@ def _joins_paths(left: ast.expr, right: ast.expr, level: str) -> bool:
     number = isinstance(right, ast.Constant) and not isinstance(right.value, str)
     if level == "seconds" and number:
         return True
-    return (not number and not isinstance(left, ast.BinOp | ast.UnaryOp | ast.Constant)) or _joined(left, level)
-
-
-def _joined(left: ast.expr, level: str) -> bool:
-    return isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div) and _joins_paths(left.left, left.right, level)
+    if isinstance(left, ast.BinOp) and isinstance(left.op, ast.Div):
+        return not number and _joins_paths(left.left, left.right, level)
+    return not number and not isinstance(left, ast.BinOp | ast.UnaryOp | ast.Constant)
 
 
 def _power_of_integers(left: ast.expr, right: ast.expr, level: str) -> bool:
