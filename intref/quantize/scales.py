@@ -46,12 +46,12 @@ def symmetric_range(bits: int) -> int:
 
 
 def weight_scale(weight: Array, bits: int) -> Array:
-    """The scale of each output row [N] of a weight [N K]: max |w| / n, fp32, 1 for a row of zeros.
+    """The scale of each output row [N] of a weight [N K]: max |w| / n, fp32, TINY for a row of zeros.
 
     At least 2**-90, so that its product with any activation's scale is a normal fp32, and has a reciprocal.
     """
     peak = np.abs(weight).max(axis=-1).astype(F32)
-    return np.maximum(np.where(peak > 0, peak / F32(symmetric_range(bits)), F32(1)), F32(2.0**-90)).astype(F32)
+    return np.maximum(np.where(peak > 0, peak / F32(symmetric_range(bits)), TINY), F32(2.0**-90)).astype(F32)
 
 
 def quantized_weight(weight: Array, scale: Array, bits: int, form: str) -> Array:

@@ -9,6 +9,8 @@ from intref.quantize.scales import dyadic, symmetric_range
 from intref.quantize.sites.linear import rescaled, token_rescaled
 from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers
 
+FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert holds
+
 
 @lowers("attention_input", "rescale")
 def static_attention_input(low: Lowering, acc: Value, site: str) -> Value:
@@ -47,6 +49,9 @@ def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Val
 def softmax_ibert(low: Lowering, x: Value, mask: str, site: str) -> Value:
     """Probabilities at scale 2**-8."""
     low.require(x.heads is None or len({*x.heads}) == 1, site, "softmax_ibert needs scores of one scale for all heads")
+    if x.scale < FINEST:  # nearly constant scores: a coarser scale loses nothing that a probability of 8 bits shows
+        at = {"rounding": low.site("context").get("rounding", "half_even")}
+        x = rescaled(low, Value(x.tensor, x.scale), f"{site}.scores", FINEST, 32, at)
     attrs = scales.softmax_constants(float(x.scale))
     name = low.build.node("softmax_ibert", site, {"x": x.tensor, "mask": mask}, attrs, p=low.build.axes(x.tensor))["p"]
     low.build.scale(name, 2.0**-8)
