@@ -5,6 +5,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from intref.ops import OPS, Op
 BACKENDS = ("fast", "reference")
 Arrays = dict[str, np.ndarray]
 Observer = Callable[[Node, Arrays, Arrays], None]  # node, its inputs by port, its outputs by port
+Progress = Callable[[str, int, int], None]  # what, done, total
 
 
 def call(
@@ -120,6 +122,12 @@ def run(
             if last.get(name, -1) <= i and name not in keep:
                 del values[name]
     return Result(model, {k: values[t] for k, t in model.outputs.items()}, {t: values[t] for t in wanted})
+
+
+def teller(model: Model, progress: Progress) -> Observer:
+    """An observer that tells how far a run has come, node by node."""
+    done = count(1)
+    return lambda node, tensors, made: progress("run", next(done), len(model.nodes))
 
 
 def traced(model: Model, trace: str | None) -> list[str]:

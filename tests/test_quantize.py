@@ -7,7 +7,7 @@ import pytest
 
 import hostile
 import intref
-from intref.errors import BoundError, IntrefError, SpecError
+from intref.errors import IntrefError, SpecError
 from intref.model import EXACT
 from intref.quantize.calibration import batches_for, drawn, read_batches
 from intref.quantize.observe import observe

@@ -115,7 +115,7 @@ def recipe_list(as_json: bool) -> None:
 
     found = [load_recipe(name) for name in names()]
     if as_json:
-        print_json([{"name": r.name, "profile": r.profile} for r in found])
+        print_json([{"name": r.name, "profile": r.profile, "about": r.about} for r in found])
         return
     rows = [(r.name, r.profile, r.weight_bits, r.activation_bits, r.observer, r.residual_bits) for r in found]
     print_table(("recipe", "profile", "weights>", "activations>", "observer", "residual>"), rows)

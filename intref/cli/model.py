@@ -1,15 +1,12 @@
 """intref inspect, quantize, run, audit: commands on checkpoints and model files."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from intref.cli import options
 from intref.cli.output import check_place, nearest, print_facts, print_json, print_table, print_text, progress
 from intref.errors import Unsupported
-
-if TYPE_CHECKING:
-    from intref.run import Observer
 
 
 @click.command(short_help="Say what a file or directory holds.")
@@ -108,12 +105,13 @@ def run(
     from intref.cli.inputs import read_inputs
     from intref.cli.running import described, saved, tables
     from intref.modelfile import open_model
+    from intref.run import teller
 
     check_place(output)
     model = open_model(path)
     inputs = read_inputs(model, **given)
     with progress() as told:
-        result = model.run(inputs, backend, trace, observers=[_node_counter(told, len(model.nodes))])
+        result = model.run(inputs, backend, trace, observers=[teller(model, told)])
     if output is not None:
         saved(result, output)
     found = described(result, backend, as_float)
@@ -123,16 +121,6 @@ def run(
     for i, (columns, rows) in enumerate(tables(found)):
         print_text("") if i else None
         print_table(columns, rows)
-
-
-def _node_counter(told: Any, total: int) -> "Observer":
-    done = [0]
-
-    def count(*_: Any) -> None:
-        done[0] += 1
-        told("run", done[0], total)
-
-    return count
 
 
 @click.command(short_help="Show that a model holds no float.")

@@ -30,7 +30,8 @@ def golden(path: str, output: str, backend: str, trace: str, as_json: bool, **gi
 
     check_place(output)
     model = open_model(path)
-    write_golden(model, read_inputs(model, **given), output, trace, backend)
+    with progress() as told:
+        write_golden(model, read_inputs(model, **given), output, trace, backend, progress=told)
     package = read_golden(output)  # as its reader will
     facts = {
         "package": output,

@@ -30,7 +30,7 @@ from intref.golden.package import (
 from intref.golden.spec import spec_text
 from intref.model import SPEC_VERSION, Model, Node
 from intref.ops import OPS
-from intref.run import Observer, Result, call, prepare
+from intref.run import Observer, Progress, Result, call, prepare, teller
 from intref.tensorfile import shown, write_tensors
 
 
@@ -41,16 +41,19 @@ def write_golden(
     trace: str | None = "all",
     backend: str = "fast",
     seed: int | None = None,
+    progress: Progress | None = None,
 ) -> str:
     """Run the model and write a golden package of kind "model"; the path of it.
 
     inputs: as Model.run takes them. trace: which node outputs are stored beside the model's own outputs, "all" or a
     pattern; a node can be judged in isolation where its inputs and outputs are stored. seed: only recorded.
+    progress(what, done, total) is called after every node.
     SpecError if an input does not fit the model, FormatError if the package cannot be written.
     """
     full = prepare(model, inputs)
     saturation: dict[str, dict[str, int]] = {}
-    result = model.run(full, backend, trace, observers=[_saturation_counter(model, full, saturation)])
+    observers = [_saturation_counter(model, full, saturation), *([teller(model, progress)] if progress else [])]
+    result = model.run(full, backend, trace, observers=observers)
     made = {**result.trace, **{name: result.outputs[public] for public, name in model.outputs.items()}}
     stored = {n: t for n, t in made.items() if n not in full and n not in model.constants}
     manifest = _model_manifest(model, result, full, stored)

@@ -36,6 +36,7 @@ class Recipe:
     """Bit widths, observers and headroom; the profile says with which ops."""
 
     name: str
+    about: str
     profile: str
     weight_bits: int
     weight_form: str
@@ -72,6 +73,7 @@ def load_recipe(name: str) -> Recipe:
     weights, activations, wide = (_checked(path, key, table.get(key)) for key in TABLES)
     return Recipe(
         table["name"],
+        table["about"],
         table["profile"],
         *weights.values(),
         *activations.values(),
