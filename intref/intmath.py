@@ -76,6 +76,10 @@ def _wrap_int32(x):
     return ((x & MASK32) ^ (1 << 31)) - (1 << 31)
 
 
+def _bitlen(x):
+    return int(x).bit_length()
+
+
 def _where(mask, a, b):
     return a if mask else b
 
@@ -84,7 +88,7 @@ MUL_SHIFT = {rule: _mul_shift_ufunc(rule) for rule in ROUNDS_UP}
 DIVIDE = {rule: _divide_ufunc(rule) for rule in ROUNDS_UP}
 SCALE_FP32 = np.frompyfunc(_scale_fp32, 2, 1)
 ISQRT = np.frompyfunc(math.isqrt, 1, 1)
-BITLEN = np.frompyfunc(lambda x: int(x).bit_length(), 1, 1)
+BITLEN = np.frompyfunc(_bitlen, 1, 1)
 WRAP_INT32 = np.frompyfunc(_wrap_int32, 1, 1)
 WHERE = np.frompyfunc(_where, 3, 1)
 

@@ -14,6 +14,7 @@ from intref.profiles import HERE, SITES, load_profile, names
 from intref.quantize import sites
 
 BOTH = ("ibert", "intref")
+CALIB = [{"input_ids": [[1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 0, 3, 1, 2]]}]
 
 
 def table(name: str) -> dict:
@@ -150,3 +151,16 @@ def test_is_an_op_that_no_site_of_its_kind_knows_refused(fm, tmp_path):
         Unsupported, match="site 'softmax' cannot be lowered to 'clamp', only to softmax_ibert, softmax_exp2"
     ):
         fm.quantize("ibert", profile=str(path), calib=[{"input_ids": [[1, 2]]}])
+
+
+@pytest.mark.parametrize("site", ["attention_input", "context", "pooler", "logits"])
+@pytest.mark.parametrize("rounding", ["floor", "half_away", "gemmlowp_double", "tosa_double", "fp32_half_even"])
+def test_does_a_requantizer_round_by_any_rule_of_rescale(fm, tmp_path, rounding, site):
+    content = {**table("ibert"), "name": "mine"}
+    content[site] = {**content[site], "rounding": rounding}
+    model = fm.quantize("ibert", profile=str(written(tmp_path / "mine.toml", content)), calib=CALIB)
+    assert rounding in {node.attrs.get("rounding") for node in model.nodes} and model.about["profile"] == "mine"
+    fast, reference = (model.run(CALIB[0], backend, trace="all") for backend in ("fast", "reference"))
+    assert fast.trace_digest == reference.trace_digest
+    own = fm.quantize("ibert", calib=CALIB).run(CALIB[0])
+    assert cosine(fast.float("last_hidden_state"), own.float("last_hidden_state")) > 0.9

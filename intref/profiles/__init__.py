@@ -10,6 +10,7 @@ from typing import Any
 from intref.errors import FormatError, Unsupported
 from intref.intmath import ROUNDS_UP
 from intref.ops import OPS
+from intref.ops.rescale import RULES
 
 HERE = Path(__file__).parent
 HEAD = ("name", "about", "source", "status")
@@ -20,18 +21,18 @@ SITES: dict[str, dict[str, Any]] = {
     "embedding": {"scale": ("table", "sum")},
     "embedding_sum": {"rounding": tuple(ROUNDS_UP)},
     "norm": {},
-    "linear_input": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS},
+    "linear_input": {"rounding": RULES, "clamp": CLAMPS},
     "linear": {},
-    "attention_input": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS, "scale": ("tensor", "head")},
+    "attention_input": {"rounding": RULES, "clamp": CLAMPS, "scale": ("tensor", "head")},
     "scores": {},
     "softmax": {},
-    "context": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS},
+    "context": {"rounding": RULES, "clamp": CLAMPS},
     "residual": {"rounding": tuple(ROUNDS_UP), "spare_bits": int},
-    "activation": {"rounding": tuple(ROUNDS_UP), "clamp": CLAMPS},
-    "pooler": {"rounding": tuple(ROUNDS_UP), "output": ("int8", "int16")},
+    "activation": {"rounding": RULES, "clamp": CLAMPS},
+    "pooler": {"rounding": RULES, "output": ("int8", "int16")},
     "pooling": {"fraction_bits": int},
     "unit_length": {},
-    "logits": {"rounding": tuple(ROUNDS_UP)},
+    "logits": {"rounding": RULES},
 }
 
 
@@ -58,14 +59,15 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
         raise Unsupported(f"profile {str(name)!r}: there is no such file, and no profile but {', '.join(names())}")
     table = read_toml(path)
     if missing := [key for key in (*HEAD, *SITES) if key not in table]:
-        raise FormatError(f"{path}: profile must have {missing[0]!r}")
+        kind = "table" if missing[0] in SITES else "key"
+        raise FormatError(f"{path}: profile must have {missing[0]!r}: the {kind} is missing")
     if unknown := table.keys() - {*HEAD, *SITES}:
         raise FormatError(f"{path}: key {min(unknown)!r} is unknown, sites are {', '.join(SITES)}")
     for key in HEAD:
         if not isinstance(table[key], str):
-            raise FormatError(f"{path}: {key} must be text, not {table[key]!r}")
+            raise FormatError(f"{path}: {key} must be text, not {in_words(table[key])}")
     if table["status"] not in STATUSES:
-        raise FormatError(f"{path}: status must be one of {', '.join(STATUSES)}, not {table['status']!r}")
+        raise FormatError(f"{path}: status must be one of {', '.join(STATUSES)}, not {in_words(table['status'])}")
     for site, allowed in SITES.items():
         _check_site(path, site, table[site], allowed)
     return Profile(**{key: table[key] for key in HEAD}, sites={site: table[site] for site in SITES})
@@ -81,6 +83,12 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
 
 
+def in_words(value: object) -> str:
+    """A value of a TOML file, as short as a message needs it."""
+    kinds = {dict: "a table", list: "a list", bool: "true" if value else "false"}
+    return kinds.get(type(value), repr(value)[:60])
+
+
 def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -> None:
     if not isinstance(table, dict) or "op" not in table:
         raise FormatError(f"{path}: site {site!r} must be a table with the key 'op'")
@@ -94,4 +102,5 @@ def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -
             raise FormatError(f"{path}: site {site!r}: key {key!r} is unknown, keys are op, {', '.join(allowed)}")
         if (type(value) is int and 0 <= value <= 16) if kinds is int else value in kinds:
             continue
-        raise FormatError(f"{path}: site {site!r}: {key} must be {'0..16' if kinds is int else kinds}, not {value!r}")
+        choices = "0..16" if kinds is int else f"one of {', '.join(kinds)}"
+        raise FormatError(f"{path}: site {site!r}: {key} must be {choices}, not {in_words(value)}")

@@ -28,11 +28,21 @@ def batches_for(
         batches = list(calib)
         if not batches:
             raise SpecError("calibration: expected at least one batch of token ids, found none")
-        return batches, f"{len(batches)} given batches"
+        return batches, f"given, {amount(batches)}"
     built_in = model.path / BUILT_IN if model.path is not None else None
     if built_in is not None and built_in.is_file():
         return list(read_batches(built_in)), f"built-in {BUILT_IN}"
     return list(drawn(model, seed)), f"{DRAWN} sequences of random token ids, seed {seed}"
+
+
+def amount(batches: Iterable[Mapping[str, Any]]) -> str:
+    """How many sequences, and how many attended tokens, in words."""
+    sequences = tokens = 0
+    for batch in batches:
+        ids = np.asarray(batch.get("input_ids", ()))
+        sequences += len(ids) if ids.ndim else 0
+        tokens += int(np.count_nonzero(batch.get("attention_mask", np.ones(ids.shape, np.int8))))
+    return f"{sequences} sequences of {tokens} tokens"
 
 
 def drawn(model: FloatModel, seed: int) -> Iterator[Batch]:
@@ -47,7 +57,7 @@ def read_batches(path: str | os.PathLike[str], tokenizer: Path | None = None) ->
     """Batches from a file of token ids (.safetensors, .npz, .jsonl) or of text (.txt, one sequence a line).
 
     Arrays: input_ids [N T] and, if it is there, attention_mask and token_type_ids. JSON lines: a list of ids, or an
-    object with input_ids, on each line. Text needs tokenizer, a tokenizer.json, and the extra `text`.
+    object with input_ids, on each line. Text needs tokenizer, a tokenizer.json, and the package tokenizers.
     FormatError or Unsupported, one line, otherwise.
     """
     path = Path(path)
@@ -121,11 +131,11 @@ def _text_rows(path: Path, tokenizer: Path | None) -> Iterator[list[int]]:
 
 
 def encoder(tokenizer: Path | None) -> Any:
-    """text -> token ids, by a tokenizer.json; Unsupported without the extra `text`."""
+    """text -> token ids, by a tokenizer.json; Unsupported without the package tokenizers."""
     try:
         from tokenizers import Tokenizer
     except ImportError:
-        raise Unsupported("text needs the extra 'text': pip install 'intref[text]'") from None
+        raise Unsupported("text needs the package tokenizers: pip install tokenizers") from None
     if tokenizer is None or not tokenizer.is_file():
         raise FormatError(f"{tokenizer or 'checkpoint'}: expected a tokenizer.json to encode text with, found none")
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from intref.errors import FormatError, SpecError, Unsupported
-from intref.profiles import load_profile, read_toml
+from intref.profiles import in_words, load_profile, read_toml
 
 if TYPE_CHECKING:
     from intref.model import Model
@@ -66,10 +66,12 @@ def load_recipe(name: str) -> Recipe:
         raise Unsupported(f"recipe {name!r}: there is no such file, and no recipe but {', '.join(names())}")
     table = read_toml(path)
     for key in ("name", "about", "profile"):
-        if not isinstance(table.get(key), str):
-            raise FormatError(f"{path}: {key} must be text, not {table.get(key)!r}")
+        if key not in table:
+            raise FormatError(f"{path}: recipe must have {key!r}: the key is missing")
+        if not isinstance(table[key], str):
+            raise FormatError(f"{path}: {key} must be text, not {in_words(table[key])}")
     if unknown := table.keys() - {"name", "about", "profile", *TABLES}:
-        raise FormatError(f"{path}: key {min(unknown)!r} is unknown")
+        raise FormatError(f"{path}: key {min(unknown)!r} is unknown, tables are {', '.join(TABLES)}")
     weights, activations, wide = (_checked(path, key, table.get(key)) for key in TABLES)
     return Recipe(
         table["name"],
@@ -85,17 +87,27 @@ def _checked(path: Path, name: str, table: Any) -> dict[str, Any]:
     keys = TABLES[name]
     if isinstance(table, dict) and name == "activations" and table.get("observer") != "percentile":
         table = {"percentile": 100.0, **table}  # read by that observer only
-    if not isinstance(table, dict) or table.keys() != keys.keys():
-        raise FormatError(f"{path}: table {name!r} must have the keys {', '.join(keys)}, not {table!r}")
+    if not isinstance(table, dict):
+        said = "is missing" if table is None else f"must be a table, not {in_words(table)}"
+        raise FormatError(f"{path}: recipe must have a table [{name}]: it {said}")
+    if missing := [key for key in keys if key not in table]:
+        raise FormatError(f"{path}: table [{name}] must have {missing[0]!r}: the key is missing")
     for key, value in table.items():
-        allowed = keys[key]
-        if isinstance(allowed[0], str):
-            fits = value in allowed
-        else:
-            fits = type(value) in (int, type(allowed[0])) and allowed[0] <= value <= allowed[1]
-        if not fits:
-            raise FormatError(f"{path}: {name}.{key} must be in {allowed}, not {value!r}")
+        if key not in keys:
+            raise FormatError(f"{path}: table [{name}]: key {key!r} is unknown, keys are {', '.join(keys)}")
+        _check_value(f"{path}: {name}.{key}", value, keys[key])
     return {key: table[key] for key in keys}  # in the order of Recipe's fields
+
+
+def _check_value(place: str, value: Any, allowed: tuple[Any, ...]) -> None:
+    if isinstance(allowed[0], str):
+        fits, choices = value in allowed, f"one of {', '.join(allowed)}"
+    else:
+        low, high = allowed
+        kind = "an integer" if type(low) is int else "a number"
+        fits, choices = type(value) in (int, type(low)) and low <= value <= high, f"{kind} in {low:g}..{high:g}"
+    if not fits:
+        raise FormatError(f"{place} must be {choices}, not {in_words(value)}")
 
 
 def quantize(

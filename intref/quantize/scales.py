@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from intref.errors import BoundError
-from intref.intmath import MAX_SHIFT
+from intref.intmath import MAX_SHIFT, ROUNDS_UP
 
 Array = np.ndarray[Any, Any]
 TINY = np.float32(1e-8)  # the smallest range a site may have, so that no scale is 0
@@ -33,6 +33,14 @@ def dyadic(ratio: Any, bits: int = 31, max_shift: int = MAX_SHIFT) -> tuple[Arra
     multiplier = np.where(lost > 0, (multiplier + (1 << lost >> 1)) >> lost, multiplier)
     signed = multiplier * np.where(ratio < 0, -1, 1)
     return signed.astype(np.int32), np.minimum(shift, max_shift).astype(np.int8)
+
+
+def rescaling(ratio: Any, rounding: str) -> tuple[Array, Array]:
+    """multiplier and shift of the op rescale: dyadic, or for fp32_half_even the bit pattern of a float32."""
+    if rounding == "fp32_half_even":
+        pattern = np.atleast_1d(np.asarray(ratio, np.float64)).astype(F32).view(np.int32)
+        return pattern, np.zeros(len(pattern), np.int8)
+    return dyadic(ratio, max_shift=MAX_SHIFT if rounding in ROUNDS_UP else 62)
 
 
 def rounded(x: Any, low: int, high: int) -> Array:
