@@ -39,7 +39,10 @@ def canonical(value):
 
 
 def read(directory, name):
-    with open(os.path.join(directory, name), "rb") as file:
+    path = os.path.join(directory, name)
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe or a device has no end
+        raise OSError(f"{path} is no regular file")
+    with open(path, "rb") as file:
         return file.read()
 
 

@@ -6,6 +6,14 @@
     intref.write_golden(m, inputs, "gold/")     a golden package
     intref.judge("gold/", dut="so:./dev.so")    a verdict on a device under test
 
+All names; help(intref.NAME) tells more:
+
+    load, open                                  a float checkpoint directory; a saved integer model
+    write_golden, judge                         golden packages, and verdicts against them
+    OPS, call, step                             the ops by name; one call of one; every intermediate of one element
+    Model                                       the integer graph: run, proof, save, hash
+    IntrefError                                 all expected errors: SpecError, FormatError, BoundError, Unsupported
+
 Names are loaded when first used: `import intref` imports no numba and no float code.
 """
 
@@ -55,3 +63,7 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'intref' has no attribute {name!r}")
     return getattr(importlib.import_module(_HOME[name]), "open_model" if name == "open" else name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*__all__, *(name for name in globals() if name.startswith("__"))})

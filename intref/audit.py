@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,16 @@ class Widest:
 
 @dataclass(frozen=True)
 class Audit:
-    """What was looked at and what was found. findings: a line for each thing that is wrong; ok: there is none."""
+    """What was looked at and what was found. findings: a line for each thing that is wrong; ok: there is none.
+
+    compiled: kernel -> lines of LLVM code; None without numba, where there is no kernel to look at.
+    """
 
     model: str
     about: dict[str, Any]
     findings: tuple[str, ...]
     modules: int
-    compiled: tuple[tuple[str, int], ...]
+    compiled: tuple[tuple[str, int], ...] | None
     tensors: tuple[Tensor, ...]
     operands: tuple[Operand, ...]
     widest: tuple[Widest, ...]
@@ -92,7 +96,9 @@ class Audit:
             "about": self.about,
             "findings": list(self.findings),
             "modules": self.modules,
-            "compiled": [{"function": name, "instructions": count} for name, count in self.compiled],
+            "compiled": None
+            if self.compiled is None
+            else [{"function": name, "instructions": count} for name, count in self.compiled],
             "tensors": [asdict(t) | {"low": str(t.low), "high": str(t.high)} for t in self.tensors],
             "operands": [asdict(o) for o in self.operands],
             "widest": [asdict(w) for w in self.widest],
@@ -119,26 +125,31 @@ class Audit:
         peak = max((w.bits for w in self.widest), default=0)
         lines = [
             f"source: {self.modules} integer-only modules, no float can be made in them",
-            f"compiled: {len(self.compiled)} kernels, {sum(n for _, n in self.compiled)} lines of LLVM code",
+            f"compiled: {self._compiled_text()}",
             f"tensors: {len(self.tensors)}, integers all, each proved inside its declared range",
             f"intermediates: at most {peak} bits, of 64",
         ]
-        lines = lines if self.ok else [*(f"FAIL {finding}" for finding in self.findings)]
+        unseen = [lines[1]] if self.compiled is None else []
+        lines = lines if self.ok else [*unseen, *(f"FAIL {finding}" for finding in self.findings)]
         return "\n".join([*lines, f"audit: {'passed' if self.ok else f'failed, {len(self.findings)} findings'}"])
+
+    def _compiled_text(self) -> str:
+        if self.compiled is None:
+            return "numba is not installed, no kernel to inspect"
+        return f"{len(self.compiled)} kernels, {sum(n for _, n in self.compiled)} lines of LLVM code"
 
 
 def audit(model: Model, progress: Told | None = None) -> Audit:
-    """Audit a model; BoundError if it is not even proved free of overflow, Unsupported without numba."""
+    """Audit a model; BoundError if it is not even proved free of overflow. Without numba: all but compiled code."""
     told = progress or (lambda what, done, total: None)
     proof = model.proof()
     package = Path(__file__).parent
     sources = [*float_problems(package)]
-    _run_once(model)
-    code = [*compiled(told)]
+    code = _compiled_for(model, told)
     operands = tuple(_operands(model, proof))
     findings = [
         *(f"source: {problem}" for problem in sources),
-        *(f"compiled: {name}: {line}" for name, _, lines in code for line in lines),
+        *(f"compiled: {name}: {line}" for name, _, lines in code or () for line in lines),
         *(f"tensor {name!r} is {t.dtype}" for name, t in model.tensors.items() if np.dtype(t.dtype).kind not in "iu"),
         *(_too_wide(operand) for operand in operands if operand.op == "linear" and operand.bits > PROMISED),
     ]
@@ -147,7 +158,7 @@ def audit(model: Model, progress: Told | None = None) -> Audit:
         model.about,
         tuple(findings),
         _integer_modules(package),
-        tuple((name, count) for name, count, _ in code),
+        None if code is None else tuple((name, count) for name, count, _ in code),
         tuple(_tensors(model, proof)),
         operands,
         tuple(_widest(model, proof)),
@@ -160,6 +171,13 @@ def _integer_modules(package: Path) -> int:
 
     names = (".".join(path.relative_to(package).with_suffix("").parts) for path in package.rglob("*.py"))
     return sum(strictness(name) != "float" and not name.startswith("golden.suite") for name in names)
+
+
+def _compiled_for(model: Model, told: Told) -> list[tuple[str, int, tuple[str, ...]]] | None:
+    if find_spec("numba") is None:
+        return None
+    _run_once(model)
+    return [*compiled(told)]
 
 
 def _run_once(model: Model) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Container, Iterator
 from pathlib import Path
 
 FACADE = "__init__"
-BASE = {"errors", "atomic", "tensorfile"}
+BASE = {"errors", "atomic", "tensorfile", "npzfile"}
 OPS = {"errors", "intmath", "numbertypes", "ops"}
 GRAPH = {*BASE, *OPS, "digest", "profiles", "model"}
 RUN = {*GRAPH, "proof", "modelfile", "run"}
@@ -21,6 +21,7 @@ LAYERS: dict[str, set[str]] = {
     "errors": set(),
     "atomic": {"errors"},
     "tensorfile": {"errors", "atomic"},
+    "npzfile": {"errors", "atomic", "tensorfile"},
     "intmath": {"errors"},
     "numbertypes": {"errors", "intmath"},
     "ops": OPS,
@@ -61,7 +62,7 @@ STANDARD = set(
     """
     abc ast collections contextlib ctypes dataclasses fnmatch functools hashlib importlib inspect io itertools
     json mmap os pathlib re reprlib secrets selectors shlex shutil signal stat struct subprocess sys tempfile
-    textwrap threading tomllib types typing warnings xml zipfile enum operator platform difflib resource
+    textwrap threading tomllib types typing warnings xml zipfile zlib enum operator platform difflib resource
     fractions decimal
     """.split()
 )
@@ -73,7 +74,7 @@ OUTSIDE: dict[str, set[str]] = {
     "kernels": {*("numpy", "numba", "hashlib", "os", "pathlib", "concurrent", "threading", "collections", "typing")},
     "verify": {*STANDARD, "numpy", "math", "time"},
     "display": {"numpy", "typing"},
-    "quantize": {*STANDARD, "numpy", "math", "scipy", "tokenizers"},
+    "quantize": {*STANDARD, "numpy", "math", "scipy", "threadpoolctl", "tokenizers"},
     "audit": {*STANDARD, "numpy", "math", "numba"},
     "demo": SHELL,
     "cli": SHELL,
@@ -91,10 +92,10 @@ STRICTNESS = {
 # Only these names of numpy and math are integer whatever integers they are given.
 INTEGER_NAMES = set(
     """
-    ndarray generic dtype iinfo integer bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 asarray
+    format ndarray generic dtype iinfo integer bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 asarray
     ascontiguousarray array empty zeros full ones zeros_like ones_like full_like empty_like arange tile repeat
     frombuffer from_dlpack broadcast broadcast_to broadcast_arrays broadcast_shapes moveaxis swapaxes transpose
-    lib shape stack concatenate expand_dims ravel ndindex unravel_index require frompyfunc where take load savez
+    lib roll shape stack concatenate expand_dims ravel ndindex unravel_index require frompyfunc where take load savez
     add subtract multiply matmul negative floor_divide left_shift right_shift bitwise_and bitwise_or bitwise_xor
     maximum minimum clip square abs absolute sign greater greater_equal less less_equal equal any all
     array_equal argmax argmin argwhere argsort flatnonzero count_nonzero unique cumsum prod newaxis
@@ -104,7 +105,7 @@ INTEGER_NAMES = set(
 # Names and attributes that are floats, or make them, whatever they are taken from.
 FLOAT_NAMES = {"float", "complex", "fastmath"}
 FLOAT_METHODS = {"mean", "std", "var", "average", "median", "quantile", "percentile", "log2", "sqrt", "exp2"}
-FLOAT_METHODS |= {"true_divide", "truediv", "random", "linspace"}
+FLOAT_METHODS |= {"true_divide", "truediv", "random", "linspace", "__truediv__", "__rtruediv__", "__float__"}
 NEED_DTYPE = {"empty": 1, "zeros": 1, "ones": 1}  # float64 by default; the position of dtype
 COMPUTED = {"import_module", "__import__", "exec", "eval", "spec_from_file_location"}
 FLOAT_DTYPE = re.compile(r"[<>=|]?[fc]\d+|b?float\d*|complex\d*")
@@ -226,7 +227,7 @@ def _floats(tree: ast.Module, module: str) -> Iterator[tuple[int, str]]:
     if level == "float":
         return
     arrays = _arrays(tree)
-    texts = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}  # docstrings
+    texts = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)}
     for node in ast.walk(tree):
         text = _arithmetic(node, level) or _name(node, arrays, level) or (id(node) not in texts and _text(node, module))
         if text:
@@ -286,6 +287,8 @@ def _name(node: ast.AST, arrays: set[str], level: str) -> str | None:
         case ast.Call(ast.Attribute(ast.Name(of), name), args, keywords) if of in arrays and name in NEED_DTYPE:
             if len(args) <= NEED_DTYPE[name] and "dtype" not in (k.arg for k in keywords):
                 return f"{of}.{name} without a dtype makes floats"
+        case ast.Call(ast.Attribute(ast.Name(of)), [ast.List([]) | ast.Tuple([])], []) if of in arrays:
+            return f"{of}: an empty list without a dtype makes floats"
     return None
 
 
@@ -294,7 +297,9 @@ def _text(node: ast.AST, module: str) -> str | None:
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         signature = module.startswith("kernels") and SIGNATURE.search(node.value)
         return f"float dtype {node.value!r}" if FLOAT_DTYPE.fullmatch(node.value) or signature else None
-    if isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in TAKE_DTYPE:
-        given = [a.value for a in (*node.args, *(k.value for k in node.keywords)) if isinstance(a, ast.Constant)]
-        return next((f"float dtype {a!r}" for a in given if isinstance(a, str) and a in WORDS), None)
+    if isinstance(node, ast.Call):
+        takes = getattr(node.func, "attr", getattr(node.func, "id", "")) in TAKE_DTYPE
+        given = [*(node.args if takes else ()), *(k.value for k in node.keywords if takes or k.arg == "dtype")]
+        words = (a.value for a in given if isinstance(a, ast.Constant) and isinstance(a.value, str))
+        return next((f"float dtype {word!r}" for word in words if word in WORDS), None)
     return None

@@ -85,6 +85,11 @@ class Model:
     states: tuple[dict[str, Any], ...] = ()
     about: dict[str, Any] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        origin = "".join(f"{key} {self.about[key]}, " for key in ("profile", "recipe") if key in self.about)
+        size = f"{len(self.nodes)} nodes, {len(self.constants)} constants of {len(self.tensors)} tensors"
+        return f"<Model: {origin}{size}, hash {self.hash[:16]}..>"
+
     @cached_property
     def attrs(self) -> tuple[dict[str, Any], ...]:
         """The complete attributes of every node."""
@@ -124,8 +129,9 @@ class Model:
     ) -> "Result":
         """Run with integers only.
 
-        inputs: name -> integer array [B, T] (input_ids; attention_mask and token_type_ids have defaults). backend: fast
-        or reference, the same bits. trace: None, "all" or a pattern such as "L0.*" (comma separated).
+        inputs: name -> integer array [B, T] (input_ids; attention_mask and token_type_ids have defaults). Padding
+        changes no bit of an attended token; a pooler takes token 0, so pad on the right before one.
+        backend: fast or reference, the same bits. trace: None, "all" or a pattern such as "L0.*" (comma separated).
         SpecError if an input does not fit the model.
         """
         from intref.run import run

@@ -4,6 +4,7 @@ Each is one `__array_ufunc__` over the ufuncs that `intmath` is made of.
 """
 
 from itertools import product
+from math import prod
 
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
@@ -13,6 +14,7 @@ from intref.errors import BoundError
 from intref.intmath import MAX_SHIFT, saturate
 
 _PRIMITIVES = (*intmath.MUL_SHIFT.values(), *intmath.DIVIDE.values(), intmath.ISQRT, intmath.BITLEN, intmath.WHERE)
+MAX_TERMS = 1 << 24  # of a product of two unknown matrices, that are multiplied one by one
 _SAFE = 1 << 62  # below this, int64 arithmetic on bounds cannot wrap
 
 
@@ -177,6 +179,8 @@ def _matmul(a: Interval, b: Interval) -> Interval:
         return Interval(up @ bl + down @ bh, up @ bh + down @ bl)
     if a.ndim == 1:
         return _matmul(a[None], b)[..., 0, :]
+    terms = prod(np.broadcast_shapes(a.shape[:-2], b.shape[:-2])) * a.shape[-2] * a.shape[-1] * b.shape[-1]
+    _require(terms <= MAX_TERMS, f"a product of {terms} terms, neither side constant, is too large to be proved")
     return np.add.reduce(a[..., :, :, None] * b[..., None, :, :], axis=-2)
 
 

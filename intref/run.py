@@ -77,6 +77,10 @@ class Result:
     outputs: Arrays
     trace: Arrays
 
+    def __repr__(self) -> str:
+        made = ", ".join(f"{name} {value.dtype.name} {list(value.shape)}" for name, value in self.outputs.items())
+        return f"<Result: {made}; {len(self.trace)} tensors traced, digest {self.digest[:16]}..>"
+
     @cached_property
     def digest(self) -> str:
         """SHA-256 over outputs and states: the same whatever is traced, on every backend and machine."""

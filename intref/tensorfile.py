@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from io import BufferedReader
 from math import prod
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -116,7 +117,7 @@ def open_tensors(path: StrPath) -> TensorFile:
     FormatError, one line, for a file that cannot be read or whose header lies in any way.
     """
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         size = os.fstat(file.fileno()).st_size
         header = _header_bytes(path, file, size)
         start = 8 + len(header)
@@ -135,11 +136,12 @@ def read_integers(path: StrPath) -> tuple[dict[str, Array], dict[str, str]]:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[BinaryIO]:
+def opened(path: StrPath) -> Iterator[BufferedReader]:
+    """A regular file, open to be read; FormatError, naming it, if it is another thing or cannot be read."""
     try:
         # A pipe would block at open, a device has no end: neither is a file of tensors.
         if not stat.S_ISREG(os.stat(path).st_mode):
-            raise FormatError(f"{path}: expected a regular file, found {kind(path)}")
+            raise FormatError(f"{path}: expected a regular file, found {kind(Path(path))}")
         with open(path, "rb") as file:
             yield file
     except (OSError, ValueError) as error:
@@ -160,7 +162,7 @@ def _header_bytes(path: Path, file: BinaryIO, size: int) -> bytes:
 def read_json(path: StrPath, kind: type = dict, limit: int = 10_000_000) -> Any:
     """The object (or, kind = list, the list) in a JSON file of at most limit bytes; FormatError for anything else."""
     path = Path(path)
-    with _opened(path) as file:
+    with opened(path) as file:
         data = file.read(limit + 1)
     if len(data) > limit:
         raise _wrong(path, "JSON", f"at most {limit} bytes", "more")

@@ -1,6 +1,7 @@
 """Does the audit see what it promises: floats in source, in compiled code, in tensors, and operands too wide?"""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -69,6 +70,15 @@ def test_is_the_json_canonical_and_complete(audited):
     table = json.loads(text)
     assert text == canonical(table) and table["ok"] is found.ok and table["model"] == model.hash
     assert len(table["tensors"]) == len(model.tensors) and len(table["widest"]) == len(model.nodes)
+
+
+def test_what_is_audited_without_numba(monkeypatch):
+    monkeypatch.setitem(sys.modules, "numba", None)
+    found = audit(tiny_model())
+    assert beside_source(found) == [] and found.compiled is None and json.loads(found.json())["compiled"] is None
+    assert len(found.tensors) == len(tiny_model().tensors)
+    assert "compiled: numba is not installed, no kernel to inspect" in found.text()
+    assert "compiled: numba is not installed" in replace(found, findings=("planted",)).text()
 
 
 def _linear(bits: int) -> Model:

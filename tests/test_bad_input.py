@@ -172,6 +172,16 @@ def test_a_pickle_is_never_read(refused, tmp_path):
     refused("a pickle is never read", "quantize", bad, "-o", tmp_path / "o.safetensors")
 
 
+def test_a_directory_of_something_else(refused, tmp_path):
+    refused("is neither a checkpoint (config.json), a model file nor a golden package", "inspect", tmp_path)
+
+
+def test_a_head_that_the_model_has_not(refused, good, tmp_path):
+    bad = write_checkpoint(tmp_path / "c", encoder_tensors())
+    said = "expected a classifier head, found pooler, and sentence, which any encoder has"
+    refused(said, "quantize", bad, "-o", tmp_path / "o.safetensors", "--head", "classifier")
+
+
 # --- inputs and calibration ------------------------------------------------------------------------------------------
 
 
@@ -274,6 +284,7 @@ def test_a_tokenizer_that_is_none(refused, good, tmp_path, content):
         (("--recipe", "w4a4"), "there is no recipe 'w4a4'"),
         (("--profile", "tosca"), "there is no profile 'tosca'"),
         (("--head", "tail"), "head 'tail': supported are pooler, classifier, sentence"),
+        (("--eval", "no.npz"), "no.npz"),
         (("--seed", "x"), "'x' is not a valid integer"),
         (("--calib", "no.jsonl"), "no.jsonl"),
     ],
@@ -438,6 +449,29 @@ def test_a_library_that_is_none(refused, good, tmp_path):
 )
 def test_settings_of_verify(refused, good, words, said):
     refused(said, "verify", good / "clamp", "--dut", "py:intref.demo.device:right", *words)
+
+
+@pytest.mark.parametrize("packages", [("clamp",), ("clamp", "gold")])
+@pytest.mark.parametrize("pattern, near", [("clmap", "clamp"), ("clamp,lienar", "lienar"), ("", "")])
+def test_a_requirement_that_nothing_meets(refused, good, packages, pattern, near):
+    """A typo must never pass a device."""
+    paths = [good / name for name in packages]
+    refused(near, "verify", *paths, "--dut", "py:intref.demo.device:right", "--require", pattern)
+
+
+@pytest.mark.parametrize(
+    "name, said",
+    [
+        *(("suite:lienar", "near: linear"), ("suite:sentiment/w8a8", "near: sentiment/w8a8-token")),
+        *(("suite:", "there is no package ''"), ("suite:../..", "there is no package '../..'")),
+    ],
+)
+def test_a_package_that_the_suite_has_not(refused, name, said):
+    refused(said, "verify", name)
+
+
+def test_several_packages_where_one_is_wanted(refused):
+    refused("suite:ops: expected one package, found 25", "inspect", "suite:ops")
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,15 @@ import pytest
 
 import intref
 from hostile import CLASSIFIER, encoder_tensors, write_checkpoint
-from intref.cli import output
+from intref.cli import output, suite
 from intref.cli.main import cli, main
+from intref.cli.running import package_bytes
 from intref.cli.stepping import hexadecimal
+from intref.errors import SpecError
 from intref.golden import read_golden, suite_path, write_op_golden
 from intref.modelfile import canonical
 from intref.ops import OPS
+from intref.quantize.fidelity import fidelity
 from intref.tensorfile import read_integers
 
 DEVICE = "py:intref.demo.device"
@@ -127,6 +130,16 @@ def test_are_profiles_and_recipes_shown(call):
         assert row["profile"] in call("recipe", "show", row["name"]).out
 
 
+@pytest.mark.parametrize("kind, name", [("profile", "ibert"), ("recipe", "w8a8-token")])
+def test_is_the_file_printed_ready_to_edit(call, place, tmp_path, kind, name):
+    text = call(kind, "show", name, "--toml").out
+    (tmp_path / "own.toml").write_text(text)
+    shown = [answered(call(kind, "show", which, "--json")) for which in (name, tmp_path / "own.toml")]
+    assert shown[0] == shown[1] and call(kind, "show", tmp_path / "own.toml", "--toml").out == text
+    target = tmp_path / "m.safetensors"
+    assert call("quantize", place / "float", "-o", target, f"--{kind}", tmp_path / "own.toml").code == 0
+
+
 def test_what_is_said_of_a_checkpoint(call, place):
     found = answered(call("inspect", place / "float", "--json"))
     assert found["kind"] == "checkpoint" and found["family"] == "bert" and found["heads"] == ["pooler", "classifier"]
@@ -147,12 +160,28 @@ def test_what_is_said_of_a_model(call, place):
 def test_what_is_said_of_a_package(call, place, name):
     found = answered(call("inspect", place / name, "--json"))
     assert found["kind"] == "golden" and found["self"] == read_golden(place / name).manifest["self"]
-    assert "every hash is right" in call("inspect", place / name).out
+    lines = call("inspect", place / name).out.splitlines()
+    assert any("every hash is right" in line for line in lines)
+    assert lines[lines.index("ops") + 1].split() == ["op", "version"]
+
+
+def test_are_objects_short_when_printed(place):
+    model = intref.open(place / "m.safetensors")
+    result = model.run({"input_ids": [[1, 2, 3]]}, trace="L0.*")
+    assert f"{len(model.nodes)} nodes" in repr(model) and f"hash {model.hash[:16]}.." in repr(model)
+    assert "logits int32 [1, 3]" in repr(result) and f"digest {result.digest[:16]}.." in repr(result)
+    assert max(len(repr(model)), len(repr(result))) < 300
+
+
+def test_does_the_package_list_its_names():
+    assert {*intref.__all__} <= {*dir(intref)} and all(name in intref.__doc__ for name in intref.__all__)
 
 
 def test_does_quantize_give_the_same_bytes_again(call, place, tmp_path):
     words = ("quantize", place / "float", "--recipe", "ibert", "--seed", "7", "-o")
-    facts = answered(call(*words, tmp_path / "a.safetensors", "--json"))
+    result = call(*words, tmp_path / "a.safetensors", "--json")
+    facts = json.loads(result.out)
+    assert result.err == f"note: calibrated with {facts['calibration']}; for trained models give --calib\n"
     assert call(*words, tmp_path / "b.safetensors").code == 0
     assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "b.safetensors").read_bytes()
     assert facts["hash"] == intref.open(tmp_path / "a.safetensors").hash and "seed 7" in facts["calibration"]
@@ -167,6 +196,36 @@ def test_does_quantize_take_a_calibration_file_and_a_head(call, place, tmp_path)
     assert [*made.outputs] == ["last_hidden_state", "sentence_embedding"]
     batches = [{"input_ids": np.array([row])} for row in ROWS]
     assert made.hash == intref.load(place / "float", "sentence").quantize(calib=sorted(batches, key=_length)).hash
+
+
+def test_how_near_is_the_model_to_the_float_one(call, place, tmp_path):
+    for name, rows in (("c", ROWS), ("e", [[3, 2, 1, 5, 5], [9]])):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    words = ("quantize", place / "float", "-o", tmp_path / "m.safetensors", "--calib", tmp_path / "c.jsonl")
+    found = answered(call(*words, "--json"))
+    assert found["calibration"] == f"{tmp_path / 'c.jsonl'}: 3 sequences of 9 tokens"
+    assert found["fidelity"]["on"] == "calibration data"
+    assert found["fidelity"]["outputs"]["last_hidden_state"]["vectors"] == 9
+    exact, model, agreeing = intref.load(place / "float"), intref.open(tmp_path / "m.safetensors"), 0
+    for row in ROWS:
+        logits = exact.run({"input_ids": [row]})["logits"], model.run({"input_ids": [row]}).float("logits")
+        agreeing += int(logits[0].argmax() == logits[1].argmax())
+    assert found["fidelity"]["outputs"]["logits"]["argmax"] == agreeing / 3
+    other = answered(call(*words, "--eval", tmp_path / "e.jsonl", "--json"))
+    assert other["hash"] == found["hash"] and other["fidelity"]["on"] == str(tmp_path / "e.jsonl")
+    assert other["fidelity"]["outputs"]["last_hidden_state"]["vectors"] == 6
+    result = call(*words)
+    assert "nearness to the float model, on calibration data" in result.out and result.err == ""
+
+
+def test_is_padding_left_out_of_the_comparison_with_float(place):
+    exact, model = intref.load(place / "float"), intref.open(place / "m.safetensors")
+    plain = fidelity(exact, model, [{"input_ids": [[1, 2, 3]]}])
+    padded = fidelity(exact, model, [{"input_ids": [[1, 2, 3, 9]], "attention_mask": [[1, 1, 1, 0]]}])
+    assert [(f.output, f.vectors, f.argmax) for f in plain] == [(f.output, f.vectors, f.argmax) for f in padded]
+    assert [f.vectors for f in plain] == [3, 1, 1] and all(0 < f.cosine <= 1 + 1e-12 for f in plain)
+    with pytest.raises(SpecError, match="at least one attended token"):
+        fidelity(exact, model, [{"input_ids": [[1]], "attention_mask": [[0]]}])
 
 
 def _length(batch):
@@ -218,6 +277,13 @@ def test_is_text_encoded_with_the_tokenizer(call):
     assert by_text == by_ids and by_text["labels"][0]["index"] == sentence["label"]
 
 
+def test_is_the_tokenizer_found_in_a_checkpoint_directory(call):
+    pytest.importorskip("tokenizers")
+    home = suite_path() / "models" / "sentiment"
+    words = ("run", home / "w8a8-token" / "model.safetensors", "--json", "--text", "so good", "--tokenizer")
+    assert answered(call(*words, home)) == answered(call(*words, home / "tokenizer.json"))
+
+
 def test_are_outputs_and_trace_written(call, place, tmp_path):
     target = tmp_path / "out.safetensors"
     words = ("run", place / "m.safetensors", "--ids", "1,2,3", "--trace", "L0.q,L1.q", "-o", target)
@@ -241,6 +307,46 @@ def test_is_a_package_written_that_reads_again(call, place, tmp_path):
     package = read_golden(tmp_path / "g")
     assert facts["self"] == package.manifest["self"] and package.manifest["trace"] == "L0.*"
     assert call(*words).code == 0 and read_golden(tmp_path / "g").manifest == package.manifest
+
+
+def test_is_a_large_package_announced(call, place, tmp_path, monkeypatch):
+    words = ("golden", place / "m.safetensors", "--ids", "1,2", "-o", tmp_path / "g")
+    assert call(*words).err == ""
+    monkeypatch.setattr("intref.cli.package.LARGE", 1000)
+    assert call(*words).err.startswith("note: the package will take ")
+    package = read_golden(tmp_path / "g")
+    tables = package.inputs, package.tensors, package.model.constants
+    expected = sum(tensor.nbytes for table in tables for tensor in table.values())
+    assert package_bytes(package.model, {"input_ids": [[1, 2]]}, "all") == expected
+    assert package_bytes(package.model, {"input_ids": [[1, 2]]}, "L0.q") < expected
+
+
+@pytest.mark.parametrize(
+    "name, folders",
+    [
+        *((name, ["linear"]) for name in ("linear", "ops/linear")),
+        *((name, ["sentiment/ibert", "sentiment/w8a8-token"]) for name in ("sentiment", "models", "models/sentiment")),
+        *(("sentiment/w8a8-token", ["sentiment/w8a8-token"]), ("ops", [*OPS])),
+    ],
+)
+def test_are_packages_of_the_suite_found_by_name(call, name, folders):
+    found = suite.expanded([f"suite:{name}"])
+    assert sorted(found) == sorted(map(str, (next(suite_path().glob(f"*/{folder}")) for folder in folders)))
+    if len(found) == 1:
+        assert answered(call("verify", f"suite:{name}", "--json"))["check"] == "sound"
+        assert call("inspect", f"suite:{name}").out.startswith(found[0])
+
+
+def test_is_one_line_said_over_several_packages(call, place):
+    words = ("verify", "suite:clamp", "suite:rescale_token", place / "clamp", "--dut", f"{DEVICE}:wrong")
+    last = "overall: 3 packages: 2 equal, 1 differs (exit code 1)"
+    assert call(*words).out.splitlines()[-1] == last
+    assert "overall" not in call("verify", "suite:clamp", "--dut", f"{DEVICE}:wrong").out
+    result = call(*words, "--require", "clamp*")
+    assert result.out.splitlines()[-1] == last and result.code == 1
+    result = call("verify", "suite:clamp", "suite:transpose", "--require", "clamp", "--dut", f"{DEVICE}:right")
+    last = "overall: 2 packages: 1 equal, 1 without a required case (exit code 0)"
+    assert result.out.splitlines()[-1] == last and result.code == 0
 
 
 def test_is_a_package_checked_without_a_device(call, place):
@@ -341,12 +447,43 @@ def test_does_the_demonstration_end_well(call, tmp_path):
     assert (found["right"], found["wrong"], found["rule"]) == ("equal", "differs", "rule half_away")
     assert found["agreeing"] >= found["sentences"] - 1 and abs(found["float_right"] - found["integer_right"]) <= 20
     assert read_golden(tmp_path / "demo").model is not None
+    assert found["source"].startswith(str(tmp_path / "demo-devices" / "device."))
+    codes = [call("verify", tmp_path / "demo", "--dut", found[dut]).code for dut in ("right_dut", "wrong_dut")]
+    assert codes == [0, 1]
 
 
-def test_does_the_demonstration_need_no_compiler(call, tmp_path, monkeypatch):
+def test_does_the_demonstration_need_no_compiler_and_no_numba(call, tmp_path, monkeypatch):
     monkeypatch.setattr("shutil.which", lambda _: None)
-    text = call("demo", "-o", tmp_path / "demo").out
-    assert "no C compiler" in text and "rule half_away explains 100.000 %" in text and "intref step" in text
+    monkeypatch.setitem(sys.modules, "numba", None)
+    result = call("demo", "-o", tmp_path / "demo")
+    text = result.out
+    assert result.code == 0 and "numba is not installed, only the reference ran" in text
+    assert "no C compiler" in text and "rule half_away explains 100.000 %" in text
+    assert f"--dut py:{tmp_path / 'demo-devices' / 'device.py'}:wrong" in text
+    step = next(line for line in text.splitlines() if line.startswith("   intref step"))
+    assert call(*step.split("   ")[1].split()[1:]).code == 0
+
+
+def test_is_a_device_of_ones_own_never_overwritten(call, tmp_path):
+    mine = tmp_path / "demo-devices" / "device.c"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    result = call("demo", "-o", tmp_path / "demo")
+    assert result.code == 2 and "it is not overwritten" in result.err and mine.read_text() == "mine"
+    assert not (tmp_path / "demo").exists()
+
+
+def test_what_runs_without_numba(call, place):
+    hidden = "import sys; sys.modules['numba'] = None; from intref.cli.main import main; sys.exit(main(sys.argv[1:]))"
+    words = ["run", str(place / "m.safetensors"), "--ids", "1,2", "--json"]
+    found, refused = (
+        subprocess.run([sys.executable, "-c", hidden, *words, *more], capture_output=True, text=True, check=False)
+        for more in ((), ("--backend", "fast"))
+    )
+    expected = answered(call(*words))
+    assert json.loads(found.stdout) == expected | {"backend": "reference"} and expected["backend"] == "fast"
+    assert refused.returncode == 2 and refused.stdout == "" and refused.stderr.count("\n") == 1
+    assert "backend 'fast' needs numba" in refused.stderr
 
 
 class _Terminal(io.StringIO):

@@ -86,6 +86,7 @@ def test_processes_agree_whatever_the_cpu_the_cache_and_a_fork(tmp_path):
         cold = side_by_side.submit(child, "fast", "--ir", **cache)
         plain_cpu = side_by_side.submit(child, "fast", NUMBA_CPU_NAME="generic", NUMBA_CPU_FEATURES="", **cache)
     assert cold.result() == plain_cpu.result() == outputs_digest("reference")
+    child("fast", **cache)  # two processes that wrote one index at once may have lost an entry: it is written now
     written = {p: p.stat().st_mtime_ns for p in tmp_path.rglob("*.nbc")}
     assert written
     assert child("fast", "--forked", **cache) == cold.result()

@@ -15,6 +15,22 @@ PACKAGE = ROOT / "intref"
 
 # Module -> source of one violation in it -> what the line must say.
 PLANTED = [
+    *(
+        ("ops.x", f"import numpy as np\n{text}", "float dtype")
+        for text in (
+            "x.astype('d')",
+            "x.astype(dtype='F')",
+            "np.zeros(3, 'd')",
+            "np.array([1], 'f')",
+            "np.asarray(x, 'g')",
+            "np.frombuffer(b, 'd')",
+            "np.matmul(x, x, dtype='d')",
+            "np.add.reduce(x, dtype='e')",
+        )
+    ),
+    ("ops.x", "import numpy as np\ny = np.array([])", "an empty list without a dtype makes floats"),
+    ("ops.x", "(3).__truediv__(2)", "float name __truediv__"),
+    ("ops.x", "Fraction(1, 2).__float__()", "float name __float__"),
     ("ops.x", "import numpy as np\ny = np.log2(8)", "float name np.log2"),
     ("ops.x", "import numpy as np\ny = np.average([1, 2])", "float name np.average"),
     ("ops.x", "import numpy as np\ny = np.divide(1, 2)", "float name np.divide"),

@@ -237,3 +237,30 @@ def test_step_ends_in_the_output(op):
 
 def test_signatures_name_ports_then_attributes(op):
     assert [*inspect.signature(op.reference).parameters] == [*op.inputs, *op.attrs]
+
+
+def sliced(op, tensors, axis):
+    """The tensors at the first index of one named axis; None where none is longer than that."""
+    forms = {name: op.inputs[name].form(t.ndim) for name, t in tensors.items()}
+    if not any(axis in form and tensors[name].shape[form.index(axis)] > 1 for name, form in forms.items()):
+        return None
+    return {name: t[first_of(axis, forms[name])] for name, t in tensors.items()}
+
+
+def first_of(axis, form):
+    return tuple(slice(0, 1) if named == axis else slice(None) for named in form)
+
+
+def test_is_every_axis_along_which_elements_meet_declared(op):
+    """Bounds let one element stand for a whole axis of data, unless the op says that it reduces it."""
+    data = {a for p in op.inputs.values() if {"...", "B"} & {*p.axes.split()} for form in p.forms() for a in form}
+    for axis, case in itertools.product({*data, ".0"} - {"...", "1", *op.reduces}, cases(op.name)):
+        try:
+            tensors = sliced(op, case.tensors, axis)
+            part = call(op.name, tensors, case.attrs) if tensors else {}
+        except SpecError:  # a size that an attribute or a constant must agree with
+            continue
+        whole = call(op.name, case.tensors, case.attrs)
+        for name, got in part.items():
+            want = whole[name][first_of(axis, op.outputs[name].form(whole[name].ndim))]
+            assert got.shape != want.shape or np.array_equal(got, want), f"elements meet along {axis}: {case.why}"

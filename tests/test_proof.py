@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from intref.errors import BoundError
 from intref.model import Model, Node, TensorInfo, info
+from intref.numbertypes import Interval
 from intref.ops import OPS
+from intref.ops.op import Attr, Op, Port
 from intref.ops.rescale import RULES
 from intref.proof import prove
 from intref.quantize.builder import Builder
@@ -302,3 +304,50 @@ def test_is_the_node_named_by_its_op_where_it_has_no_site():
     nodes = tuple(Node(n.op, n.inputs, n.outputs, n.attrs) for n in model.nodes)
     with pytest.raises(BoundError, match=r"^node quantize_token \(op quantize_token\): tensor 'q'"):
         narrowed_declaration(replace(model, nodes=nodes), "q", 0, 127).proof()
+
+
+def cube(x, *, shift):
+    """y = floor(x**3 / 2**shift)."""
+    return {"y": x * x * x >> shift}
+
+
+@pytest.mark.parametrize("bits, fits", [(21, True), (22, False)])
+def test_is_an_intermediate_of_more_than_64_bits_refused(monkeypatch, bits, fits):
+    op = Op(cube, {"x": Port("int32", "...")}, {"shift": Attr(0, 62)}, {"y": Port("int32", "...")})
+    monkeypatch.setitem(OPS, "cube", op)
+    build = Builder({"B": 2, "T": 3})
+    x = build.input("x", "int32", -(1 << bits), (1 << bits) - 1, None)
+    if fits:
+        build.node("cube", "n", {"x": x}, {"shift": 40}, y=TOKENS)
+        return
+    told = r"node n \(op cube\) is not proved free of overflow: intermediate multiply.* may need 67 bits, int64 has 64"
+    with pytest.raises(BoundError, match=told):
+        build.node("cube", "n", {"x": x}, {"shift": 40}, y=TOKENS)
+
+
+@pytest.mark.parametrize("op", ["l2_normalize", "quantize_token", "layernorm_fixed"])
+def test_is_a_symbolic_width_proved_at_its_largest(op):
+    build = Builder({"B": 2, "T": 1 << 15})
+    x = build.input("x", "int32", -(1 << 23), 1 << 23, None)
+    attrs = {"l2_normalize": {"fraction": 30}}.get(op, {})
+    if op == "quantize_token":
+        build.node(op, "n", {"x": x}, q=TOKENS, mantissa=("B", 1), exponent=("B", 1))
+        return
+    with pytest.raises(BoundError, match="node n "):
+        if op == "layernorm_fixed":
+            constants = {"gain": np.ones(1 << 15, np.int32), "bias": np.zeros(1 << 15, np.int64)}
+            attrs = {"eps": 1, "shift": 1, "low": -1, "high": 1}
+            build.node(op, "n", {"x": x, **constants}, attrs, y=TOKENS)
+        build.node(op, "n", {"x": x}, attrs, y=TOKENS)
+
+
+def test_is_a_product_of_two_large_unknown_matrices_refused():
+    build = Builder({"B": 1, "T": 1 << 10})
+    x = build.input("x", "int8", -128, 127, None)
+    y = build.input("y", "int8", -128, 127, None)
+    wide = build.node("transpose", "t", {"x": y}, y=("T", "B"))["y"]
+    build.node("matmul", "small", {"a": x, "b": wide}, y=("B", "B"))
+    build.prover.intervals["x"] = Interval(np.full((1 << 9, 1 << 9), -128), np.full((1 << 9, 1 << 9), 127), "int8")
+    build.prover.axes["x"] = (1 << 9, 1 << 9)
+    with pytest.raises(BoundError, match="a product of 134217728 terms, neither side constant, is too large"):
+        build.node("matmul", "large", {"a": x, "b": x}, y=(1 << 9, 1 << 9))

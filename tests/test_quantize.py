@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import threadpoolctl
 
 import hostile
 import intref
@@ -254,3 +255,29 @@ def test_which_calibration_is_used_when_none_is_given(tmp_path):
     assert batches_for(intref.load(SENTIMENT), None, 0)[1] == "built-in calibration.safetensors"
     batches, source = batches_for(bert(tmp_path / "c"), None, 7)
     assert len(batches) == 32 and source.endswith("seed 7")
+
+
+def test_is_a_row_that_calibration_never_met_kept(tmp_path):
+    """Token 9 stands far outside the calibrated range: the scale must hold it, for a weight is never clipped."""
+
+    def edit(tensors):
+        tensors["embeddings.word_embeddings.weight"][9] *= 100
+
+    fm = bert(tmp_path / "c", edit)
+    model = fm.quantize("w8a8-token", calib=[{"input_ids": [[1, 2, 3, 4]]}])
+    mantissa, exponent = model.scales["emb.sum"]
+    real = model.constants["emb.word.table"] * (mantissa * 2.0**exponent)
+    assert np.abs(real - fm.weights["emb.word"]).max() <= mantissa * 2.0 ** (exponent - 1)
+
+
+def test_does_the_number_of_blas_threads_change_no_byte(tmp_path):
+    """At sizes where a BLAS does split its sums."""
+    fm = bert(tmp_path / "c")
+    seen = []
+
+    def observe(*_):
+        seen.append({pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"})
+
+    with threadpoolctl.threadpool_limits(2, user_api="blas"):
+        fm.quantize("ibert", calib=calibration(), progress=observe)
+    assert {1} in seen and set().union(*seen) <= {1, 2}

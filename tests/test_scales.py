@@ -11,7 +11,7 @@ import intref
 from intref.errors import BoundError
 from intref.intmath import MAX_SHIFT
 from intref.quantize import scales
-from intref.quantize.scales import dyadic, rounded
+from intref.quantize.scales import dyadic, fitted, norm_shift, rounded
 
 F32 = np.float32
 
@@ -260,3 +260,16 @@ def test_are_constants_the_ones_that_torch_makes_in_float32(ibert):
     assert np.array_equal(made["b"], integers(torch.floor(gelu.coeff[1] / inner)))
     assert np.array_equal(made["c"], integers(torch.floor(gelu.coeff[2] / inner**2)))
     assert np.array_equal(made["one"], integers(torch.floor(1 / (inner**2 * gelu.coeff[0] * 2**14))))
+
+
+def test_how_far_is_a_norm_shifted():
+    # The smallest s with squares / 4**s <= 2**32.
+    edges = {0: 0, 2**32 - 1: 0, 2**32: 0, 2**32 * 1.01: 1, 2**34: 1, 2**34 * 1.01: 2, 2**40: 4, 2**40 * 1.5: 5}
+    assert {v: norm_shift(v) for v in edges} == edges
+
+
+def test_is_a_constant_that_does_not_fit_refused():
+    assert fitted([2.5, -2.5, 7.4], 3).tolist() == [3, -2, 7]
+    for value in (7.5, -7.6, np.nan, np.inf):
+        with pytest.raises(BoundError, match="does not fit 3 bits and a sign"):
+            fitted(value, 3)

@@ -9,8 +9,9 @@ from intref import intmath
 from intref.ops import OPS
 from intref.vectors import cases
 from intref.verify import compare, explain, judge
+from intref.verify.bodies import NAMED, observed, run_body
 from intref.verify.explanation import _exact, decimal
-from intref.verify.variants import NAMED, _run, observed, variants
+from intref.verify.variants import variants
 from verify_packages import case, py, write_rescale
 
 RULES = [*intmath.ROUNDS_UP]
@@ -82,7 +83,7 @@ def test_is_every_rule_at_a_last_rounding_found(op, rule):
 def test_does_a_body_with_named_roundings_give_the_same_bits(op):
     for given in cases(op):
         attrs = OPS[op].check(given.tensors, given.attrs)
-        golden, again = OPS[op].run(given.tensors, attrs), _run(OPS[op], given.tensors, attrs, {})
+        golden, again = OPS[op].run(given.tensors, attrs), run_body(OPS[op], given.tensors, attrs, {})
         assert all(np.array_equal(golden[p], again[p]) for p in golden)
 
 

@@ -117,7 +117,8 @@ def _chosen(directory: Directory, has: list[str], head: str | None) -> tuple[str
     if head not in HEADS:
         raise Unsupported(f"{directory.path}: head {shown(head)}: supported are {', '.join(HEADS)}")
     if head != "sentence" and head not in has:
-        raise FormatError(f"{directory.path}: expected a {head} head, found {', '.join(has) or 'no head'}")
+        found = f"{', '.join(has) or 'no head'}, and sentence, which any encoder has"
+        raise FormatError(f"{directory.path}: expected a {head} head, found {found}")
     return ("pooler", "classifier") if head == "classifier" else (head,)
 
 

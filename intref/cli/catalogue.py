@@ -1,5 +1,6 @@
 """intref ops, profile, recipe: what there is, and what each of it says."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -7,6 +8,8 @@ import click
 from intref.cli import options
 from intref.cli.output import nearest, print_json, print_table, print_text
 from intref.errors import Unsupported
+
+_as_toml = click.option("--toml", "as_toml", is_flag=True, help="Print the TOML file itself, ready to edit.")
 
 
 @click.command(short_help="List the ops, or specify one.")
@@ -83,13 +86,17 @@ def profile_list(as_json: bool) -> None:
 @profile.command("show")
 @click.argument("name")
 @options.as_json
-def profile_show(name: str, as_json: bool) -> None:
+@_as_toml
+def profile_show(name: str, as_json: bool, as_toml: bool) -> None:
     """Show one profile, by NAME or by the path of its TOML file."""
-    from intref.profiles import load_profile, names
+    from intref.profiles import HERE, load_profile, names
 
     if _unknown(name, names()):
         raise Unsupported(nearest("profile", name, names()))
     found = load_profile(name)
+    if as_toml:
+        _print_file(HERE, name, names())
+        return
     sites = {site: dict(table) for site, table in found.sites.items()}
     if as_json:
         print_json({"name": found.name, "about": found.about, "source": found.source, "sites": sites})
@@ -124,23 +131,31 @@ def recipe_list(as_json: bool) -> None:
 @recipe.command("show")
 @click.argument("name")
 @options.as_json
-def recipe_show(name: str, as_json: bool) -> None:
+@_as_toml
+def recipe_show(name: str, as_json: bool, as_toml: bool) -> None:
     """Show one recipe, by NAME or by the path of its TOML file."""
     from dataclasses import asdict
 
-    from intref.quantize.recipe import load_recipe, names
+    from intref.quantize.recipe import RECIPES, load_recipe, names
 
     if _unknown(name, names()):
         raise Unsupported(nearest("recipe", name, names()))
     table = asdict(load_recipe(name))
+    if as_toml:
+        _print_file(RECIPES, name, names())
+        return
     if as_json:
         print_json(table)
         return
     print_table(("setting", "value"), table.items())
 
 
+def _print_file(folder: Path, name: str, known: list[str]) -> None:
+    """The TOML file as it is, whose path may be given in place of --recipe or --profile."""
+    path = folder / f"{name}.toml" if name in known else Path(name)
+    print_text(path.read_text(encoding="utf-8").rstrip("\n"))
+
+
 def _unknown(name: str, known: list[str]) -> bool:
     """A bare word that is neither a name nor a file."""
-    from pathlib import Path
-
     return name not in known and not Path(name).exists()

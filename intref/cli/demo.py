@@ -10,7 +10,10 @@ from intref.cli.output import print_text, progress
 @click.option("-o", "--output", default="intref-demo", show_default=True, metavar="DIR", help="Where the package goes.")
 @options.as_json
 def demo(output: str, as_json: bool) -> int:
-    """Quantize a small sentiment model, run it in integers, judge a right and a wrong device."""
+    """Quantize a small sentiment model, run it in integers, judge a right and a wrong device.
+
+    The golden package is left in DIR, the devices with their source in DIR-devices.
+    """
     from intref.demo.run import run
 
     with progress() as told:

@@ -52,8 +52,9 @@ def _encoded(texts: Iterable[str], tokenizer: str | None) -> list[list[int]]:
     from intref.quantize.calibration import encoder
 
     if tokenizer is None:
-        raise click.UsageError("text needs --tokenizer FILE, the tokenizer.json of the model")
-    encode = encoder(Path(tokenizer))
+        raise click.UsageError("text needs --tokenizer PATH, the model's tokenizer.json or checkpoint directory")
+    path = Path(tokenizer)
+    encode = encoder(path / "tokenizer.json" if path.is_dir() else path)
     return [encode(text) for text in texts]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from intref.errors import FormatError
-from intref.model import Model, TensorInfo
+from intref.model import DTYPES, Model, TensorInfo
 
 Table = tuple[str, Sequence[str], Iterable[Sequence[object]]]
 
@@ -20,6 +20,9 @@ def described(path: str) -> dict[str, Any]:
         return {"path": path, "kind": "model", **_model(path)}
     if (place / "manifest.json").exists():
         return {"path": path, "kind": "golden", **_package(path)}
+    if not (place / "config.json").exists():
+        kinds = "neither a checkpoint (config.json), a model file nor a golden package (manifest.json)"
+        raise FormatError(f"{path}: is {kinds}")
     return {"path": path, "kind": "checkpoint", **_checkpoint(path)}
 
 
@@ -101,19 +104,28 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
     """What `described` found, for people."""
     flat = [(key, value) for key, value in found.items() if not isinstance(value, dict) and value not in (None, [])]
     yield found["path"], ("", ""), [(k, ", ".join(map(str, v)) if isinstance(v, list) else v) for k, v in flat]
+    heads = {**HEADS, **({"ops": ("op", "version")} if found["kind"] == "golden" else {})}
     for key, value in found.items():
         if not isinstance(value, dict) or not value:
             continue
         first = next(iter(value.values()))
         if isinstance(first, dict):
             rows = [(name, *(_cell(cell) for cell in row.values())) for name, row in value.items()]
-            yield key, (_HEADS.get(key, ""), *(f"{name}" for name in first)), rows
+            yield key, (heads[key][0], *first), rows
         else:
-            yield key, ("", ""), [(name, _cell(cell)) for name, cell in value.items()]
+            yield key, heads[key], [(name, _cell(cell)) for name, cell in value.items()]
 
 
 def _cell(value: object) -> str:
-    return "-" if value is None else " ".join(map(str, value)) if isinstance(value, list) else str(value)
+    if not isinstance(value, list):
+        return "-" if value is None else str(value)
+    dtype, sizes = (f"{value[0]} ", value[1:]) if value and value[0] in DTYPES else ("", value)
+    return f"{dtype}[{', '.join(map(str, sizes))}]"
 
 
-_HEADS = {"constants": "bits", "activations": "bits", "inputs": "input", "outputs": "output", "saturation": "tensor"}
+# What the columns of a part hold; where a row has several values, each says its own name.
+HEADS = {
+    **{"about": ("what", "is"), "ops": ("op", "nodes"), "constants": ("bits",), "activations": ("bits", "tensors")},
+    **{"inputs": ("input", "dtype and shape"), "outputs": ("output",), "dims": ("dimension", "largest size")},
+    **{"config": ("setting", "value"), "tensors": ("tensor", "shape"), "saturation": ("tensor",)},
+}

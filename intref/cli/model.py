@@ -5,7 +5,16 @@ from typing import Any
 import click
 
 from intref.cli import options
-from intref.cli.output import check_place, nearest, print_facts, print_json, print_table, print_text, progress
+from intref.cli.output import (
+    check_place,
+    nearest,
+    print_facts,
+    print_json,
+    print_note,
+    print_table,
+    print_text,
+    progress,
+)
 from intref.errors import Unsupported
 
 
@@ -13,10 +22,14 @@ from intref.errors import Unsupported
 @click.argument("path")
 @options.as_json
 def inspect(path: str, as_json: bool) -> None:
-    """Say what PATH is: a float checkpoint directory, a model file, or a golden package (whose hashes it checks)."""
-    from intref.cli.inspection import described, tables
+    """Say what PATH is: a float checkpoint directory, a model file, or a golden package (whose hashes it checks).
 
-    found = described(path)
+    A package of the suite has a name, such as suite:linear: see intref verify.
+    """
+    from intref.cli.inspection import described, tables
+    from intref.cli.suite import one
+
+    found = described(one(path))
     if as_json:
         print_json(found)
         return
@@ -37,6 +50,7 @@ def inspect(path: str, as_json: bool) -> None:
     "--seed", type=int, default=0, show_default=True, help="Of the token ids drawn where there is no --calib."
 )
 @click.option("--head", help="Keep this head only: pooler, classifier or sentence.")
+@click.option("--eval", "evaluate", metavar="FILE", help="Compare with the float model on this, in a form of --calib.")
 @options.as_json
 def quantize(
     checkpoint: str,
@@ -46,23 +60,28 @@ def quantize(
     calib: str | None,
     seed: int,
     head: str | None,
+    evaluate: str | None,
     as_json: bool,
 ) -> None:
-    """Make the integer model of a float CHECKPOINT directory. Same bytes every time on one machine, no more."""
-    from pathlib import Path
+    """Make the integer model of a float CHECKPOINT directory, and say how near it is to the float one.
 
+    Same bytes every time on one machine, no more. Nearness is measured on the first batches of the calibration data,
+    which flatters; --eval takes token ids that the model was not calibrated with.
+    """
+    from intref.cli import measuring
     from intref.quantize import load
-    from intref.quantize.calibration import read_batches
 
     _check_names(recipe, profile)
     check_place(output)
     float_model = load(checkpoint, head)
-    batches = read_batches(calib, Path(checkpoint) / "tokenizer.json") if calib else None
+    batches, source = measuring.calibration(float_model, calib, seed)
+    evaluation = measuring.evaluation(float_model, evaluate)
     with progress() as told:
-        model = float_model.quantize(recipe, profile, batches, seed, told)
+        model = float_model.quantize(recipe, profile, batches if calib else None, seed, told)
+        near = measuring.nearness(float_model, model, evaluation or batches[: measuring.FEW], told)
     model.save(output)
-    source = f"{calib}: {model.about['calibration']}" if calib else str(model.about["calibration"])
-    facts = {
+    on = evaluate or "calibration data"
+    facts: dict[str, Any] = {
         "model": output,
         "hash": model.hash,
         "recipe": model.about["recipe"],
@@ -73,9 +92,13 @@ def quantize(
         "proved": "every intermediate fits int64, every tensor its declared range",
     }
     if as_json:
-        print_json(facts)
-        return
-    print_facts(facts.items())
+        print_json({**facts, "fidelity": {"on": on, "outputs": near}})
+    else:
+        print_facts(facts.items())
+        print_text(f"\nnearness to the float model, on {on}")
+        print_table(*measuring.table(near))
+    if not calib and "random" in source:
+        print_note(f"calibrated with {source}; for trained models give --calib")
 
 
 def _check_names(recipe: str, profile: str | None) -> None:

@@ -1,6 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import click
@@ -8,15 +9,28 @@ import click
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Canonical JSON on standard output.")
+
+
+def best_backend() -> str:
+    """The fast one where numba is installed."""
+    return "fast" if find_spec("numba") else "reference"
+
+
 backend = click.option(
-    "--backend", type=click.Choice(["fast", "reference"]), default="fast", show_default=True, help="The same bits."
+    "--backend",
+    type=click.Choice(["fast", "reference"]),
+    default=best_backend,
+    show_default="fast; reference without numba",
+    help="The same bits.",
 )
 
 _INPUTS = (
     click.option("--ids", multiple=True, metavar="1,2,3", help="Token ids of one sequence; may be repeated."),
     click.option("--inputs", metavar="FILE", help="Arrays: .safetensors, .npz. A sequence a line: .jsonl, .txt."),
     click.option("--text", multiple=True, help="One sequence as text; may be repeated. Needs --tokenizer."),
-    click.option("--tokenizer", metavar="FILE", help="The tokenizer.json to encode text with."),
+    click.option(
+        "--tokenizer", metavar="PATH", help="To encode text with: tokenizer.json, or the checkpoint's directory."
+    ),
 )
 
 

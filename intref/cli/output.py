@@ -48,6 +48,11 @@ def print_text(text: str) -> None:
     click.echo(lines.encode(encoding, "backslashreplace").decode(encoding))
 
 
+def print_note(text: str) -> None:
+    """One line beside the answer, on standard error."""
+    click.echo(f"note: {one_line(text)}", err=True)
+
+
 def print_facts(facts: Iterable[tuple[str, object]]) -> None:
     """Names and values in two columns."""
     print_table(("", ""), facts)

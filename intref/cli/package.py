@@ -5,12 +5,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from intref.cli import options
-from intref.cli.output import check_place, nearest, print_facts, print_json, print_table, print_text, progress
+from intref.cli.output import (
+    check_place,
+    nearest,
+    print_facts,
+    print_json,
+    print_note,
+    print_table,
+    print_text,
+    progress,
+)
 from intref.errors import SpecError, Unsupported
 
 if TYPE_CHECKING:
     from intref.element import Element
-    from intref.verify import Report
+
+LARGE = 100_000_000  # bytes of a package that are worth a word before they are written
 
 
 @click.command(short_help="Write the golden package of a run.")
@@ -25,13 +35,17 @@ if TYPE_CHECKING:
 def golden(path: str, output: str, backend: str, trace: str, as_json: bool, **given: Any) -> None:
     """Run a MODEL file on one batch and write the golden package that a device is judged against."""
     from intref.cli.inputs import read_inputs
+    from intref.cli.running import package_bytes
     from intref.golden import read_golden, write_golden
     from intref.modelfile import open_model
 
     check_place(output)
     model = open_model(path)
+    inputs = read_inputs(model, **given)
+    if (size := package_bytes(model, inputs, trace)) > LARGE:
+        print_note(f"the package will take {size // 1_000_000} MB; --trace 'L0.*' and the like store fewer tensors")
     with progress() as told:
-        write_golden(model, read_inputs(model, **given), output, trace, backend, progress=told)
+        write_golden(model, inputs, output, trace, backend, progress=told)
     package = read_golden(output)  # as its reader will
     facts = {
         "package": output,
@@ -60,7 +74,13 @@ def golden(path: str, output: str, backend: str, trace: str, as_json: bool, **gi
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Seconds a call."
 )
-@click.option("--memory", type=click.IntRange(min=0), metavar="MB", help="Of the device's process; 0: no limit.")
+@click.option(
+    "--memory",
+    type=click.IntRange(min=0),
+    metavar="MB",
+    help="Limit on the device's address space: past it, allocations fail and the case counts as crashed. "
+    "Default: half of the machine's memory, as private memory; 0: no limit.",
+)
 @click.option("--junit", metavar="FILE", help="Write the cases as JUnit XML.")
 @click.option("--report", metavar="FILE", help="Write the report: .json the receipt, else the text.")
 @options.as_json
@@ -69,51 +89,30 @@ def verify(
 ) -> int:
     """Judge a device against golden packages; without --dut, check that every byte of them is as it was sealed.
 
+    DIR may be a name of the suite that comes with intref: suite:linear, suite:ops (all packages of ops),
+    suite:sentiment/w8a8-token, suite:models.
+
     Exit codes: 0 every required case ran and is equal, 1 something differs, 2 bad input, 3 something did not run.
+    A package that is damaged is bad input: 2. (The suite's own check.py, which has no device to judge, says 1.)
     """
+    from intref.cli import judging, suite
+
     for place in (junit, report):
         check_place(place)
+    places = suite.expanded(paths)
     if dut is None:
-        return _checked(paths, as_json, [name for name, value in (("--junit", junit), ("--report", report)) if value])
+        return _checked(places, as_json, [name for name, value in (("--junit", junit), ("--report", report)) if value])
     with progress() as told:
-        reports = [_judged(path, dut, told, **how) for path in paths]
-    _write_reports(reports, junit, report)
+        reports = judging.judged(places, dut, told, **how)
+    judging.write_reports(reports, junit, report)
     if as_json:
-        click.echo(_receipts(reports))
+        click.echo(judging.receipts(reports))
     else:
-        print_text("\n\n".join(r.text() for r in reports))
-    codes = {r.exit_code for r in reports}
-    return next(code for code in (1, 3, 0) if code in codes)
+        print_text(judging.text(reports))
+    return judging.overall(reports)
 
 
-def _judged(path: str, dut: str, told: Any, taps: str | None, memory: int | None, **how: Any) -> "Report":
-    from intref.verify import judge
-
-    limit = None if memory is None else memory << 20
-    return judge(path, dut, map=taps, memory=limit, progress=lambda done, total, case: told(path, done, total), **how)
-
-
-def _receipts(reports: "list[Report]") -> str:
-    """The receipt of one package as it is, of several as a list."""
-    texts = [report.json() for report in reports]
-    return texts[0] if len(texts) == 1 else f"[{','.join(texts)}]"
-
-
-def _write_reports(reports: "list[Report]", junit: str | None, report: str | None) -> None:
-    from xml.etree import ElementTree
-
-    from intref.atomic import write_atomically
-
-    if junit is not None:
-        suites = ElementTree.Element("testsuites")
-        suites.extend([ElementTree.fromstring(r.junit()) for r in reports])
-        write_atomically(junit, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
-    if report is not None:
-        text = _receipts(reports) if report.endswith(".json") else "\n\n".join(r.text() for r in reports)
-        write_atomically(report, f"{text}\n".encode())
-
-
-def _checked(paths: tuple[str, ...], as_json: bool, needing: list[str]) -> int:
+def _checked(paths: list[str], as_json: bool, needing: list[str]) -> int:
     """No device: the packages by themselves."""
     from intref.golden import read_golden
 
@@ -143,13 +142,15 @@ def _checked(paths: tuple[str, ...], as_json: bool, needing: list[str]) -> int:
 def step(path: str, name: str, at: str, port: str | None, whole: bool, as_json: bool) -> int:
     """Show the whole arithmetic of one output element of a golden package: inputs, products, every intermediate.
 
-    Exit code 1 if what is computed here is not what the package holds.
+    DIR may be a name of the suite, as in intref verify. Exit code 1 if what is computed here is not what the package
+    holds.
     """
     from intref.cli.stepping import described, printed
+    from intref.cli.suite import one
     from intref.element import element, find, known_names
     from intref.golden import read_golden
 
-    index = _index(at)
+    index, path = _index(at), one(path)
     package = read_golden(path)
     try:
         found: Element = element(find(package, name, port), index)

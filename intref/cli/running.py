@@ -1,13 +1,15 @@
 """The result of a run, as plain values, as tables and as a file."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from intref.digest import tensor_hash
 from intref.errors import SpecError
-from intref.run import Arrays, Result
+from intref.model import Model
+from intref.run import Arrays, Result, prepare, traced
 from intref.tensorfile import write_tensors
 
 Table = tuple[Sequence[str], Iterable[Sequence[object]]]
@@ -83,6 +85,17 @@ def _shape(shape: list[int]) -> str:
 def _first(tensor: dict[str, Any]) -> str:
     values = [f"{v:.6g}" if isinstance(v, float) else str(v) for v in tensor["first"]]
     return " ".join(values) + (" .." if int(np.prod(tensor["shape"])) > SHOWN else "")
+
+
+def package_bytes(model: Model, inputs: Mapping[str, Any], trace: str | None) -> int:
+    """How large the tensors of a golden package will be: constants, inputs, and what the trace asks for."""
+    full = prepare(model, inputs)
+    sizes = {axis: size for name, value in full.items() for axis, size in zip(model.tensors[name].axes, value.shape)}
+    names = {*full, *model.outputs.values(), *traced(model, trace)} - model.constants.keys()
+    declared = [model.tensors[name] for name in names]
+    shapes = [[sizes.get(axis, 1) if isinstance(axis, str) else axis for axis in info.axes] for info in declared]
+    made = sum(prod(shape) * np.dtype(info.dtype).itemsize for shape, info in zip(shapes, declared))
+    return made + sum(value.nbytes for value in model.constants.values())
 
 
 def saved(result: Result, path: str) -> None:

@@ -1,16 +1,15 @@
 """The demonstration: float weights, an integer model, a golden package, a right and a wrong device, two verdicts."""
 
 import json
-import shutil
-import subprocess
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from intref.demo.build import Built, build, check_folder
 from intref.errors import FormatError
 from intref.golden import suite_path, write_golden
 from intref.model import Model
@@ -22,7 +21,6 @@ from intref.verify import Report, judge
 RECIPE = "w8a8-token"
 WRONG_RULE = "rule half_away"  # what the wrong device does to ties; the verdict must say so
 BATCH = 100  # phrases at a time
-DEVICES = Path(__file__).parent
 Say = Callable[[str], None]
 Told = Callable[[str, int, int], None]
 Batch = dict[str, Any]
@@ -30,10 +28,14 @@ Batch = dict[str, Any]
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration found; ok: both backends agree, the right device passes, the wrong one is explained."""
+    """What the demonstration found; ok: both backends agree, the right device passes, the wrong one is explained.
+
+    same_digest: None where the fast backend could not run. devices: how they were made; source: what of, in a
+    directory of its own; command: that compiled it; right_dut, wrong_dut: as `intref verify --dut` takes them.
+    """
 
     same_model: bool
-    same_digest: bool
+    same_digest: bool | None
     digest: str
     agreeing: int
     sentences: int
@@ -42,6 +44,10 @@ class Demo:
     phrases: int
     package: str
     devices: str
+    source: str
+    command: str
+    right_dut: str
+    wrong_dut: str
     right: str
     wrong: str
     rule: str
@@ -49,7 +55,7 @@ class Demo:
     @property
     def ok(self) -> bool:
         judged = (self.right, self.wrong) == ("equal", "differs") and WRONG_RULE == self.rule
-        return self.same_digest and judged
+        return self.same_digest is not False and judged
 
     def json(self) -> str:
         """Everything, as canonical JSON."""
@@ -57,7 +63,12 @@ class Demo:
 
 
 def run(output: str, say: Say, told: Told) -> Demo:
-    """Carry the demonstration out, telling it line by line; the golden package is left at output."""
+    """Carry the demonstration out, telling it line by line; the golden package is left at output.
+
+    The devices, source and all, are left beside it, in OUTPUT-devices.
+    """
+    folder = Path(f"{output.rstrip('/')}-devices")
+    check_folder(folder)
     home = suite_path() / "models" / "sentiment"
     say(f"1. A float model: {home}")
     float_model = load(home)
@@ -66,9 +77,9 @@ def run(output: str, say: Say, told: Told) -> Demo:
     counts = _accuracy(float_model, model, home, say, told)
     say(f"4. A golden package: {output}")
     batch, _ = _batch(_read_sentences(home))
-    package = write_golden(model, batch, output)
+    package = write_golden(model, batch, output, backend=_backend())
     say("   model, inputs, every tensor, their hashes and the specification of every op: enough to build from")
-    verdicts = _devices(package, say, told)
+    verdicts = _devices(package, build(folder), say, told)
     demo = Demo(**{"same_model": same, "package": package, **facts, **counts, **verdicts})
     _farewell(demo, say)
     return demo
@@ -109,18 +120,22 @@ def _sentences(float_model: FloatModel, model: Model, home: Path, say: Say) -> d
     batch, _ = _batch(rows)
     names = float_model.config.labels
     exact = float_model.run(batch)["logits"]
-    fast, reference = (model.run(batch, backend) for backend in ("fast", "reference"))
-    logits = fast.float("logits")
+    reference = model.run(batch, "reference")
+    logits = reference.float("logits")
     say("3. Eight texts it has not seen: the answer in float, in integers, and by how much")
     agreeing = 0
     for row, f, q in zip(rows, exact, logits):
         agreeing += int(f.argmax() == q.argmax())
         answers = (f"{names[int(x.argmax())]} {_margin(x):.3f}" for x in (f, q))
         say(f"   {' '.join(f'{answer:15}' for answer in answers)} {row['text'][:72]}")
-    same = fast.digest == reference.digest
-    word = "the same digest" if same else "DIFFERENT DIGESTS"
-    say(f"   reference and fast backend: {word}, {fast.digest[:16]}..")
-    return {"same_digest": same, "digest": fast.digest, "agreeing": agreeing, "sentences": len(rows)}
+    same = model.run(batch, "fast").digest == reference.digest if _backend() == "fast" else None
+    word = {None: "numba is not installed, only the reference ran", True: "the same digest", False: "DIFFERENT DIGESTS"}
+    say(f"   reference and fast backend: {word[same]}, {reference.digest[:16]}..")
+    return {"same_digest": same, "digest": reference.digest, "agreeing": agreeing, "sentences": len(rows)}
+
+
+def _backend() -> str:
+    return "fast" if find_spec("numba") else "reference"
 
 
 def _margin(logits: np.ndarray) -> float:
@@ -137,7 +152,7 @@ def _accuracy(float_model: FloatModel, model: Model, home: Path, say: Say, told:
         mask = held_out["attention_mask"][part]
         longest = int(mask.sum(1).max())
         batch = {"input_ids": held_out["input_ids"][part, :longest], "attention_mask": mask[:, :longest]}
-        answers = {"float": float_model.run(batch)["logits"], "integer": model.run(batch).outputs["logits"]}
+        answers = {"float": float_model.run(batch)["logits"], "integer": model.run(batch, _backend()).outputs["logits"]}
         for kind, logits in answers.items():
             right[kind] += int((logits.argmax(1) == labels[part]).sum())
         told("1,000 phrases", min(start + BATCH, len(labels)), len(labels))
@@ -145,12 +160,10 @@ def _accuracy(float_model: FloatModel, model: Model, home: Path, say: Say, told:
     return {"float_right": right["float"], "integer_right": right["integer"], "phrases": len(labels)}
 
 
-def _devices(package: str, say: Say, told: Told) -> dict[str, Any]:
+def _devices(package: str, built: Built, say: Say, told: Told) -> dict[str, Any]:
     """Judge the two devices of this package."""
-    with tempfile.TemporaryDirectory(prefix="intref-") as folder:
-        kind, duts = _built(Path(folder))
-        say(f"5. Two devices under test, {kind}, built from that specification alone")
-        right, wrong = (_judged(package, name, dut, told) for name, dut in duts.items())
+    say(f"5. Two devices under test, {built.how}, built from that specification alone")
+    right, wrong = (_judged(package, name, dut, told) for name, dut in built.duts.items())
     say(f"   the right one: {right.verdict}, {_counted(right)}")
     say(f"   the wrong one, which rounds ties of rescale_token away from zero: {wrong.verdict}, {_counted(wrong)}")
     found = [case for case in wrong.cases if case.mode == "isolated" and case.verdict == "differs"]
@@ -163,30 +176,9 @@ def _devices(package: str, say: Say, told: Told) -> dict[str, Any]:
     rules = set.intersection(*({*case.rules} for case in found)) if found else set()
     rule = " or ".join(sorted(rules))
     say(f"   what explains every wrong output of all {len(found)}: {rule or 'nothing known'}")
-    return {"devices": kind, "right": right.verdict, "wrong": wrong.verdict, "rule": rule}
-
-
-def _built(folder: Path) -> tuple[str, Mapping[str, str]]:
-    """How the devices were made, and right and wrong as judge takes them."""
-    compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
-    choices = {"right": (), "wrong": ("-DROUND=HALF_AWAY",)}
-    if compiler is not None:
-        commands = {
-            name: [
-                compiler,
-                "-O2",
-                "-shared",
-                "-fPIC",
-                *flags,
-                "-o",
-                str(folder / f"{name}.so"),
-                str(DEVICES / "device.c"),
-            ]
-            for name, flags in choices.items()
-        }
-        if all(subprocess.run(c, capture_output=True, check=False).returncode == 0 for c in commands.values()):
-            return "compiled from device.c", {name: f"so:{folder / name}.so" for name in choices}
-    return "in Python, as no C compiler works here", {name: f"py:{DEVICES / 'device.py'}:{name}" for name in choices}
+    duts = {f"{name}_dut": dut for name, dut in built.duts.items()}
+    verdicts = {"right": right.verdict, "wrong": wrong.verdict, "rule": rule}
+    return {"devices": built.how, "source": str(built.source), "command": built.command, **duts, **verdicts}
 
 
 def _judged(package: str, name: str, dut: str, told: Told) -> Report:
@@ -202,9 +194,12 @@ def _farewell(demo: Demo, say: Say) -> None:
     if not demo.ok:
         say("\nThe demonstration FAILED: see above for what is not as it should be")
         return
-    say("\nNext:")
+    say(f"\nThe source of both devices, a template to start one of your own from: {demo.source}")
+    if demo.command:
+        say(f"   compiled with: {demo.command}")
+    say("Next:")
     commands = {
-        f"intref verify {demo.package} --dut so:./device.so": "judge a device of your own",
+        f"intref verify {demo.package} --dut {demo.wrong_dut}": "the whole verdict on the wrong device",
         f"intref step {demo.package} --op logits --at 0,0": "one element's whole arithmetic",
         "intref quantize CHECKPOINT -o model.safetensors": "a model of your own",
         "intref audit model.safetensors": "proof that no float is left",

@@ -13,6 +13,7 @@ from intref.digest import combined, tensor_hash
 from intref.errors import FormatError
 from intref.model import EXACT, Model
 from intref.modelfile import canonical
+from intref.tensorfile import opened
 
 SCHEMA = 1
 MANIFEST, MODEL, INPUTS, TENSORS, SPEC = (
@@ -112,7 +113,7 @@ def seal_hash(manifest: Mapping[str, Any]) -> str:
 
 def file_hash(path: Path) -> str:
     """SHA-256, in hex, of a file's bytes."""
-    with open(path, "rb") as file:
+    with opened(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

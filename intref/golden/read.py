@@ -29,7 +29,7 @@ from intref.modelfile import open_model
 from intref.ops import OPS
 from intref.ops.op import Op
 from intref.run import prepare, traced
-from intref.tensorfile import TensorFile, open_tensors, parse_json, read_integers, shown
+from intref.tensorfile import TensorFile, open_tensors, opened, parse_json, read_integers, shown
 
 TEXT, NUMBER, TABLE, LIST, NONE = str, int, dict, list, type(None)
 HEAD = {"schema": NUMBER, "kind": TEXT, "generator": TEXT, "spec": TEXT, "ops": TABLE, "files": TABLE, "self": TEXT}
@@ -69,9 +69,10 @@ def read_golden(path: StrPath) -> Package:
 
 def _manifest(path: Path) -> dict[str, Any]:
     try:
-        if path.stat().st_size > MAX_MANIFEST:
+        with opened(path) as file:
+            data = file.read(MAX_MANIFEST + 1)
+        if len(data) > MAX_MANIFEST:
             raise _wrong(path, "manifest", f"at most {MAX_MANIFEST} bytes", "more")
-        data = path.read_bytes()
     except OSError as error:
         raise os_error(path, "read", error) from error
     table: dict[str, Any] = parse_json(path, data, "manifest")
@@ -134,7 +135,7 @@ def _check_file(path: Path, manifest: dict[str, Any]) -> None:
         raise os_error(path, "read", error) from error
     if found != manifest["files"][path.name]:
         place = _culprit(open_tensors(path), manifest) if path.suffix == ".safetensors" else "file"
-        raise _wrong(path, place, f"SHA-256 {manifest['files'][path.name]}", found)
+        raise _wrong(path, place, f"file SHA-256 {manifest['files'][path.name]}", found)
 
 
 def _culprit(file: TensorFile, manifest: dict[str, Any]) -> str:

@@ -85,7 +85,7 @@ def select_token(x, *, index):
     Saturates   nothing.
     Overflow    none.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 index < T.
-    Source      the pooler of BERT (Devlin et al. 2018) takes token 0.
+    Source      the pooler of BERT (Devlin et al. 2018) takes token 0, attended or not: pad on the right before it.
     """
     return {"y": x[..., index, :]}
 

@@ -52,6 +52,7 @@ LAYERNORM_IBERT = Op(
     attrs={"shift": Attr(0, 16)},
     outputs={"y": Port("int64", "... D")},
     limits={"D": 1 << 14},
+    reduces=("D",),
     constraints={
         "C5": (
             "D * (2 * max |x|)**2 must be at most 2**62",
@@ -107,6 +108,7 @@ LAYERNORM_FIXED = Op(
     },
     outputs={"y": Port("int32", "... D")},
     limits={"D": 1 << 14},
+    reduces=("D",),
     constraints={
         "C5": (
             "D * (2 * max |x|)**2 + eps must be below 2**62",
@@ -149,4 +151,5 @@ L2_NORMALIZE = Op(
     attrs={"fraction": Attr(1, 30)},
     outputs={"y": Port("int32", "... D")},
     limits={"D": 1 << 14},
+    reduces=("D",),
 )

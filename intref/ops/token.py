@@ -37,6 +37,7 @@ QUANTIZE_TOKEN = Op(
     inputs={"x": Port("int16 int32", "... D", -(1 << 23), 1 << 23)},
     attrs={},
     outputs={"q": Port("int8", "... D"), "mantissa": Port("int16", "... 1"), "exponent": Port("int8", "... 1")},
+    reduces=("D",),
 )
 
 

@@ -77,8 +77,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dict; FormatError with the line if it is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: not TOML: {error}") from None
+    except (ValueError, RecursionError) as error:  # bad syntax, bad UTF-8, a number or a nesting without end
+        raise FormatError(f"{path}: not TOML: {' '.join(str(error).split())[:120]}") from None
     except OSError as error:
         raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from intref.errors import FormatError, SpecError, Unsupported
 from intref.intmath import MASK32
-from intref.quantize.graph import INPUTS, FloatModel
+from intref.npzfile import read_npz
+from intref.quantize.graph import INPUTS, FloatModel, check_inputs
 from intref.tensorfile import parse_json, read_integers
 
 Batch = dict[str, Any]
@@ -28,21 +29,17 @@ def batches_for(
         batches = list(calib)
         if not batches:
             raise SpecError("calibration: expected at least one batch of token ids, found none")
-        return batches, f"given, {amount(batches)}"
+        return batches, f"given, {amount(model, batches)}"
     built_in = model.path / BUILT_IN if model.path is not None else None
     if built_in is not None and built_in.is_file():
         return list(read_batches(built_in)), f"built-in {BUILT_IN}"
     return list(drawn(model, seed)), f"{DRAWN} sequences of random token ids, seed {seed}"
 
 
-def amount(batches: Iterable[Mapping[str, Any]]) -> str:
-    """How many sequences, and how many attended tokens, in words."""
-    sequences = tokens = 0
-    for batch in batches:
-        ids = np.asarray(batch.get("input_ids", ()))
-        sequences += len(ids) if ids.ndim else 0
-        tokens += int(np.count_nonzero(batch.get("attention_mask", np.ones(ids.shape, np.int8))))
-    return f"{sequences} sequences of {tokens} tokens"
+def amount(model: FloatModel, batches: Iterable[Mapping[str, Any]]) -> str:
+    """How many sequences, and how many attended tokens, in words; SpecError for a batch that the model cannot take."""
+    masks = [check_inputs(model.config, batch)[1] for batch in batches]
+    return f"{sum(map(len, masks))} sequences of {sum(int(mask.sum()) for mask in masks)} tokens"
 
 
 def drawn(model: FloatModel, seed: int) -> Iterator[Batch]:
@@ -70,15 +67,7 @@ def read_batches(path: str | os.PathLike[str], tokenizer: Path | None = None) ->
     elif path.suffix == ".txt":
         yield from _of_rows(path, _text_rows(path, tokenizer))
     else:
-        yield from _of_arrays(path, read_integers(path)[0] if path.suffix == ".safetensors" else _npz(path))
-
-
-def _npz(path: Path) -> Batch:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
-        raise FormatError(f"{path}: expected an npz archive of integer arrays, found {error}") from None
+        yield from _of_arrays(path, read_integers(path)[0] if path.suffix == ".safetensors" else read_npz(path))
 
 
 def _of_arrays(path: Path, arrays: Batch) -> Iterator[Batch]:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import numpy as np
+
 from intref.model import Model
 from intref.profiles import Profile
 from intref.quantize.builder import Builder
@@ -45,9 +47,11 @@ class _Graph:
         start = config.position_offset + (config.position_form == "count")
         attrs = {"form": config.position_form, "start": start}
         positions = self.build.node("positions", "emb.positions", {"mask": self.mask}, attrs, positions=("B", "T"))
+        tables = {"word": self.ids, "type": self.types, "position": positions["positions"]}
+        peak = max(float(np.abs(self.weights[f"emb.{name}"]).max()) for name in tables)
         word, kind, place = (
-            self.low("embedding", ids, self.weights[f"emb.{name}"], f"emb.{name}")
-            for name, ids in (("word", self.ids), ("type", self.types), ("position", positions["positions"]))
+            self.low("embedding", ids, self.weights[f"emb.{name}"], f"emb.{name}", peak=peak)
+            for name, ids in tables.items()
         )
         typed = self.low("embedding_sum", word, kind, "emb.typed")
         return self._norm(self.low("embedding_sum", typed, place, "emb.sum"), "emb.norm")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from threadpoolctl import threadpool_limits
+
 from intref.errors import FormatError, SpecError, Unsupported
 from intref.profiles import in_words, load_profile, read_toml
 
@@ -133,7 +135,8 @@ def quantize(
     plan, told = load_recipe(recipe), progress or _silent
     dialect = load_profile(profile or plan.profile)
     batches, source = batches_for(model, calib, seed)
-    ranges = observe(model, batches, plan.observer != "minmax", told)
+    with threadpool_limits(1, user_api="blas"):  # BLAS sums in another order on more threads: other bytes
+        ranges = observe(model, batches, plan.observer != "minmax", told)
     about = {"calibration": source, "seed": seed, "checkpoint": model.path.name if model.path else ""}
     return lower(model, ranges, plan, dialect, about, told)
 

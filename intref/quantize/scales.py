@@ -48,6 +48,14 @@ def rounded(x: Any, low: int, high: int) -> Array:
     return np.clip(np.floor(np.asarray(x, np.float64) + 0.5), low, high).astype(np.int64)
 
 
+def fitted(x: Any, bits: int) -> Array:
+    """x to the nearest integer, ties upward; BoundError where it leaves [-2**bits + 1, 2**bits - 1]."""
+    value = np.floor(np.asarray(x, np.float64) + 0.5)
+    if not np.all(np.abs(value) < 2.0**bits):
+        raise BoundError(f"a constant of {np.abs(value).max():.4g} does not fit {bits} bits and a sign")
+    return value.astype(np.int64)
+
+
 def symmetric_range(bits: int) -> int:
     """n of the range [-n, n]."""
     return (1 << bits - 1) - 1
@@ -95,6 +103,11 @@ def softmax_constants(scale: float) -> dict[str, int]:
     c = int(_scaled_floor(F32(s * s), 1 / 0.35815147))
     multiplier, shift = dyadic(32767.0 / (max(c, 1) * 2.0**30))
     return {"ln2": ln2, "b": b, "c": c, "multiplier": int(multiplier[0]), "shift": int(shift[0])}
+
+
+def norm_shift(squares: float) -> int:
+    """shift of layernorm_ibert, for the largest sum of squares seen: what keeps the shifted sum within 2**32."""
+    return 0 if squares < 2.0**32 else math.ceil(math.log2(math.sqrt(squares / 2.0**32)))
 
 
 def gelu_constants(scale: Array) -> tuple[dict[str, Array], Array]:

@@ -101,6 +101,7 @@ class Bench:
             max_abs=first.max_abs,
             port=found.port,
             rules=found.rules,
+            also=found.also,
             first=first.first,
             dut=first.dut,
             golden=first.golden,

@@ -38,6 +38,7 @@ class Child:
     """
 
     def __init__(self, argv: Sequence[str], memory: int | None = None, channel: str = "streams"):
+        self._memory = memory
         pipes = {"in": os.pipe(), "back": os.pipe(), "noise": os.pipe()}
         theirs = [pipes["in"][0], pipes["back"][1], pipes["noise"][1]]
         self._out, self._back, self._noise = pipes["in"][1], pipes["back"][0], pipes["noise"][0]
@@ -121,7 +122,10 @@ class Child:
             self._listen()
         words = self._last_line.decode("utf-8", "replace").strip()
         said = f"; last words: {words[:200]!r}" if words else ""
-        return DeviceError("crashed", status_text(self.process.poll()) + said)
+        status = self.process.poll()
+        # A signal under the limit that no one asked for is more likely a bug of the device.
+        refused = refused_memory(words) or (self._memory and status is not None and status < 0)
+        return DeviceError("crashed", status_text(status) + (limit_text(self._memory) if refused else "") + said)
 
     def _ready(self, writing: bool, timeout: float) -> set[int]:
         """Which descriptors can move bytes now."""
@@ -178,6 +182,24 @@ def status_text(status: int | None) -> str:
         return f"killed by signal {-status}"
 
 
+def refused_memory(words: str) -> bool:
+    """Whether a child's words say that it was given no memory."""
+    return any(sign in words for sign in ("MemoryError", "bad_alloc", "allocate memory", "Unable to allocate"))
+
+
+def memory_limit(memory: int | None) -> int:
+    """The limit in bytes that a memory argument means; 0: none."""
+    if memory is None and sys.platform == "linux":
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return memory or 0
+
+
+def limit_text(memory: int | None) -> str:
+    """The limit in words, to be added to what happened under it."""
+    size = memory_limit(memory)
+    return f" under a limit of {size >> 20} MB" if size else ""
+
+
 def _limit_memory(pid: int, memory: int | None) -> None:
     """memory None: private memory up to half the machine's; a number: that many bytes of address space; 0: no limit."""
     if memory == 0:
@@ -189,6 +211,6 @@ def _limit_memory(pid: int, memory: int | None) -> None:
     import resource
 
     kind = resource.RLIMIT_DATA if memory is None else resource.RLIMIT_AS
-    size = memory or os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    size = memory_limit(memory)
     with suppress(ProcessLookupError, PermissionError):
         resource.prlimit(pid, kind, (size, size))

@@ -14,7 +14,7 @@ import numpy as np
 
 from intref.errors import FormatError, Unsupported
 from intref.ops import OPS
-from intref.verify.child import Child, DeviceError
+from intref.verify.child import Child, DeviceError, limit_text, refused_memory
 from intref.verify.protocol import Arrays, frame, frame_size, parse_frame
 
 __all__ = ["MODEL", "TIMEOUT", "Device", "DeviceError", "HostedDevice", "Request", "Seconds", "checked", "open_device"]
@@ -114,7 +114,7 @@ class HostedDevice(Device):
             raise
         if header["status"] != "ok":
             child.close()
-            raise FormatError(f"dut {self.spec}: cannot be loaded: {header['detail']}")
+            raise FormatError(f"dut {self.spec}: cannot be loaded: {self._said(header['detail'])}")
         return child
 
     def _answer(self, child: Child, data: bytes, timeout: float, limit: int) -> tuple[dict[str, Any], Arrays]:
@@ -143,8 +143,11 @@ class HostedDevice(Device):
         if status["status"] in ("crashed", "malformed"):
             if self.kind == "so":  # what wrote out of bounds once may have hit anything
                 self.close()
-            raise DeviceError(status["status"], status["detail"])
+            raise DeviceError(status["status"], self._said(status["detail"]))
         return outputs if status["status"] == "ok" else None
+
+    def _said(self, detail: str) -> str:
+        return detail + limit_text(self.memory) if refused_memory(detail) else detail
 
     def close(self) -> None:
         if self._child is not None:

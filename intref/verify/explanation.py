@@ -3,7 +3,7 @@
 # The vocabulary of op bodies is not typed.
 # mypy: allow-untyped-calls
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,22 +13,26 @@ from intref.errors import IntrefError
 from intref.intmath import split_fp32
 from intref.ops import OPS
 from intref.ops.op import Op
+from intref.verify.bodies import Rounding, elementwise, observed, vocabulary
 from intref.verify.comparison import Difference, compare, mismatches
-from intref.verify.variants import Rounding, observed, variants
+from intref.verify.variants import CHOICES, SLIPS, SLOW_CHOICES, variants
 
 Arrays = Mapping[str, np.ndarray]
 Masks = Mapping[str, np.ndarray | None]
 DIGITS = 6
+NAMED_RULES = 4  # of those that reproduce a device, the simplest
 
 
 @dataclass(frozen=True)
 class Explanation:
-    """lines: for people. port: the first output that differs. rules: each of them reproduces every output."""
+    """lines: for people. port: the first output that differs. rules: each of them reproduces every output, the
+    simplest first. also: what does so as well, but is less likely."""
 
     lines: tuple[str, ...]
     port: str
     difference: Difference
     rules: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
 
 
 def explain(
@@ -45,12 +49,12 @@ def explain(
     first, wrong = differences[port], mismatches(dut[port], golden[port], masks[port])
     roundings, unclipped = _observed(op, inputs, attrs)
     values = _exact(op, inputs, attrs, roundings, wrong) if port == next(iter(op.outputs)) else []
-    rules, verdict = _scored(op, inputs, attrs, golden, dut, masks)
+    rules, also, verdict = _scored(op, inputs, attrs, golden, dut, masks)
     count = f"{f'output {port!r}: ' if len(op.outputs) > 1 else ''}{first.count}, {first.sizes}"
-    place = "  ".join([f"{first.place} ", *_intermediates(inputs, values, unclipped, golden[port], first)])
+    place = "  ".join([f"{first.place} ", *_intermediates(op, inputs, values, unclipped, golden[port], first)])
     found = [*_ties(op, inputs, values, wrong), *_clipped(attrs, unclipped, wrong), *_pattern(inputs, dut[port], wrong)]
     lines = (count, place.rstrip(), "; ".join([*found, verdict]))
-    return Explanation(lines, port, first, rules)
+    return Explanation(lines, port, first, rules, also)
 
 
 def outline(
@@ -115,19 +119,30 @@ def _fraction(step: Rounding, parts: list[Any]) -> tuple[np.ndarray, np.ndarray]
 
 
 def _intermediates(
-    inputs: Arrays, values: list[Any], unclipped: list[Any], golden: np.ndarray, first: Difference
+    op: Op, inputs: Arrays, values: list[Any], unclipped: list[Any], golden: np.ndarray, first: Difference
 ) -> list[str]:
-    """The first mismatch's operands of its own shape, its exact scaled value, and the result before the clip."""
+    """What made the first mismatch: the operands that stand at its own place, the exact value that was rounded and
+    the result before the clip; or the terms of a sum of products."""
+    if "product" in vocabulary(op):
+        return _sum(inputs, golden, first)
     words = [
-        f"{'acc' if port == 'x' else port} {int(t[first.first])}"
+        f"{'acc' if port == 'x' and values else port} {int(t[first.first])}"
         for port, t in inputs.items()
-        if t.shape == golden.shape
+        if t.shape == golden.shape and elementwise(op, port)
     ]
     if values:
         words.append("scaled " + " + ".join(decimal(int(num[0]), int(den[0])) for num, den in values))
     if unclipped and np.shape(unclipped[-1]) == golden.shape:
         words.append(f"unclipped {int(unclipped[-1][first.first])}")
     return words
+
+
+def _sum(inputs: Arrays, golden: np.ndarray, first: Difference) -> list[str]:
+    """The number of terms, their sum, and the bias beside it."""
+    terms, bias = next(iter(inputs.values())).shape[-1], inputs.get("bias")
+    added = 0 if bias is None else int(bias[first.first[-1]])
+    words = [f"{terms} terms", f"sum {int(golden[first.first]) - added}"]
+    return words if bias is None else [*words, f"bias {added}"]
 
 
 def decimal(num: int, den: int) -> str:
@@ -156,7 +171,7 @@ def _ties(op: Op, inputs: Arrays, values: list[Any], wrong: np.ndarray) -> list[
     signs = np.sign(values[0][0].astype(object))
     side = next((s for s, sign in (("< 0", -1), ("> 0", 1)) if (signs == sign).all()), "of both signs")
     name = "scaled"
-    if "x" in inputs and inputs["x"].shape == wrong.shape and (np.sign(inputs["x"][wrong]) == signs).all():
+    if "x" in inputs and elementwise(op, "x") and (np.sign(inputs["x"][wrong]) == signs).all():
         name = "acc"
     return [f"all on exact ties with {name} {side}"]
 
@@ -187,22 +202,39 @@ def _pattern(inputs: Arrays, dut: np.ndarray, wrong: np.ndarray) -> list[str]:
 
 def _scored(
     op: Op, inputs: Arrays, attrs: dict[str, Any], golden: Arrays, dut: Arrays, masks: Masks
-) -> tuple[tuple[str, ...], str]:
-    """(what reproduces every output of the device, the sentence that says so), scored on all outputs, never on the
-    mismatches alone, where wrong rules would look right as well."""
+) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+    """(what reproduces every output of the device, what less likely does, the sentence that says so), scored on all
+    outputs, never on the mismatches alone, where wrong rules would look right as well."""
     counts = [compare(dut[p], golden[p], masks[p]) for p in dut]
     total = sum(d.compared for d in counts)
-    best, nearest, whole = total - sum(d.differing for d in counts), "", []
-    for words, made in variants(op, inputs, attrs):
+    whole: dict[str, bool] = {}
+    nearest, best = [], total - sum(d.differing for d in counts)
+    for words, made, chosen in _catalogue(op, inputs, attrs, whole):
         equal = total - sum(int(np.count_nonzero(mismatches(dut[p], made[p], masks[p]))) for p in dut)
         if equal == total:
-            whole.append(words)
-        if equal > best:
-            best, nearest = equal, words
+            whole.setdefault(words, chosen)
+        elif equal > best:
+            best, nearest = equal, [words]
+        elif equal == best and nearest:
+            nearest.append(words)
     if whole:
-        return tuple(whole), f"{' or '.join(whole[:4])} explains 100.000 % of {total} outputs"
-    close = f" (closest: {nearest}, {_percent(best, total)} %)" if nearest else ""
-    return (), f"no known rule reproduces it{close}"
+        rules = tuple(words for words, chosen in whole.items() if chosen) or tuple(whole)
+        also = tuple(words for words in whole if words not in rules)
+        return rules, also, f"{' or '.join(rules[:NAMED_RULES])} explains 100.000 % of {total} outputs"
+    close = f" (closest: {' or '.join(nearest[:NAMED_RULES])}, {_percent(best, total)} %)" if nearest else ""
+    return (), (), f"no known rule reproduces it{close}"
+
+
+def _catalogue(
+    op: Op, inputs: Arrays, attrs: dict[str, Any], explained: Container[str]
+) -> Iterator[tuple[str, Arrays, bool]]:
+    """(words, outputs, whether a designer may have chosen it) of everything that a device may have done instead.
+
+    What is slow to compute is tried only while nothing has explained the device.
+    """
+    for parts in (CHOICES, SLOW_CHOICES, SLIPS):
+        if parts is not SLOW_CHOICES or not explained:
+            yield from ((words, made, parts is not SLIPS) for words, made in variants(op, inputs, attrs, parts))
 
 
 def _percent(part: int, whole: int) -> str:

@@ -11,13 +11,14 @@ import numpy as np
 
 from intref.errors import FormatError
 from intref.modelfile import canonical
-from intref.tensorfile import read_integers, write_tensors
+from intref.tensorfile import open_tensors, read_integers, write_tensors
 from intref.verify.child import Child, DeviceError, status_text
 from intref.verify.devices import MODEL, Device, Request
 from intref.verify.pipe import parse_answer, program
 from intref.verify.protocol import NOT_SUPPORTED, PIPE_HEADER, Arrays
 
 CALL = "__call__"
+ACCEPTED = "a recording is a directory of .npy, a .npz, a .safetensors, or a file of answer lines"
 BAD_ARRAY = (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError)
 
 
@@ -86,9 +87,7 @@ def read_arrays(path: Path, limit: int | None = None) -> Arrays:
         with np.load(path, allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except (FormatError, *BAD_ARRAY) as error:
-        raise DeviceError(
-            "malformed", f"{path.name}: {str(error).splitlines()[0] if str(error) else 'unreadable'}"
-        ) from None
+        raise DeviceError("malformed", f"{path.name}: {_line(error)}") from None
 
 
 class RecordedDevice(Device):
@@ -98,17 +97,19 @@ class RecordedDevice(Device):
 
     def __init__(self, spec: str, path: str):
         self.spec = spec
-        self._names, self._load = _recording(spec, path)
+        self._names, self._load, self._refused = _recording(spec, path)
 
     def call(self, request: Request) -> Arrays | None:
         if request.op == MODEL:
-            found = {tap: self._load(tap) for tap in request.attrs["taps"] if tap in self._names}
-            return {tap: array for tap, array in found.items() if array is not None}
+            return {tap: self._load(tap) for tap in request.attrs["taps"] if tap in self._names}
+        if request.id in self._refused:
+            if self._refused[request.id] is None:
+                return None
+            raise DeviceError("malformed", f"{self._refused[request.id]}")
         keys = {port: self._key(request, port) for port in request.outputs}
         if absent := [key for key in keys.values() if key not in self._names]:
             raise DeviceError("not_run", f"nothing was recorded for {absent[0]!r}")
-        outputs = {port: self._load(key) for port, key in keys.items()}
-        return {port: array for port, array in outputs.items() if array is not None} or None
+        return {port: self._load(key) for port, key in keys.items()}
 
     def _key(self, request: Request, port: str) -> str:
         """CASE/OUTPUT, or the case alone if it has one output."""
@@ -116,46 +117,73 @@ class RecordedDevice(Device):
         return request.id if len(request.outputs) == 1 and whole not in self._names else whole
 
 
-Load = Callable[[str], np.ndarray | None]
+Load = Callable[[str], np.ndarray]
+Refused = dict[str, str | None]  # case -> what is wrong with its answer; None: not supported
+Recording = tuple[set[str], Load, Refused]
 
 
-def _recording(spec: str, path: str) -> tuple[set[str], Load]:
-    """The recorded names, and how to get one; None for a recorded 'unsupported'."""
+def _recording(spec: str, path: str) -> Recording:
+    """The recorded names, how to get one (DeviceError if it cannot be read), and the cases that have none."""
     place = Path(path)
-    if path == "-" or (place.is_file() and place.suffix not in (".npz", ".safetensors")):
-        arrays: dict[str, Any] = _answers(spec, path)
-    elif place.is_dir():
+    if place.is_dir():
         files = {str(f.relative_to(place).with_suffix("").as_posix()): f for f in place.rglob("*.npy")}
-        return set(files), lambda name: _read_npy(files[name])
-    elif place.is_file():
-        try:
-            arrays = dict(read_arrays(place))
-        except DeviceError as error:
-            raise FormatError(f"dut {spec}: {error.detail}") from None
-    else:
+        return set(files), lambda name: _one(files[name].name, lambda: np.load(files[name], allow_pickle=False)), {}
+    if path == "-" or (place.is_file() and place.suffix not in (".npz", ".safetensors")):
+        return _answers(spec, path)
+    if not place.is_file():
         raise FormatError(f"dut {spec}: expected a directory or a file {path}, found none")
-    return set(arrays), lambda name: arrays[name]
-
-
-def _read_npy(path: Path) -> np.ndarray:
     try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except BAD_ARRAY as error:
-        raise DeviceError("malformed", f"{path.name}: {str(error).splitlines()[0]}") from None
-
-
-def _answers(spec: str, path: str) -> dict[str, Any]:
-    """Answer lines as {"ID/output": array}, {"ID": None} where unsupported."""
-    try:
-        if path == "-":
-            lines = sys.stdin.read().split("\n")
+        if place.suffix == ".npz":
+            names, load = _open_npz(place)
         else:
-            lines = Path(path).read_text("ascii").split("\n")
-        if lines[0].rstrip("\r") != PIPE_HEADER:
-            raise ValueError(f"first line {lines[0][:60]!r}, expected {PIPE_HEADER!r}")
-        found: dict[str, Any] = {}
-        for identity, outputs in (parse_answer(line.rstrip("\r")) for line in lines[1:] if line.strip()):
-            found.update({identity: None} if outputs is None else {f"{identity}/{n}": t for n, t in outputs.items()})
-        return found
+            tensors = open_tensors(place)
+            names, load = {*tensors.entries}, tensors.integers
+    except (FormatError, *BAD_ARRAY) as error:
+        raise FormatError(f"dut {spec}: {_line(error)}") from None
+    return names, lambda name: _one(place.name, lambda: load(name)), {}
+
+
+def _open_npz(place: Path) -> tuple[set[str], Load]:
+    with np.load(place, allow_pickle=False) as arrays:
+        names = {*arrays.files}
+
+    def load(name: str) -> np.ndarray:
+        with np.load(place, allow_pickle=False) as arrays:
+            return np.asarray(arrays[name])
+
+    return names, load
+
+
+def _one(file: str, load: Callable[[], Any]) -> np.ndarray:
+    """One recorded tensor; DeviceError (malformed) if it cannot be read."""
+    try:
+        return np.asarray(load())
+    except (FormatError, *BAD_ARRAY) as error:
+        raise DeviceError("malformed", f"{file}: {_line(error)}") from None
+
+
+def _line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else "unreadable"
+
+
+def _answers(spec: str, path: str) -> Recording:
+    """Answer lines, tensors as "ID/output". A line that is not as it should be costs the case that it names."""
+    try:
+        text = sys.stdin.read() if path == "-" else Path(path).read_text("ascii")
     except (OSError, ValueError) as error:
-        raise FormatError(f"dut {spec}: {error}") from None
+        raise FormatError(f"dut {spec}: {error}; {ACCEPTED}") from None
+    first, *lines = text.split("\n")
+    if first.rstrip("\r") != PIPE_HEADER:
+        raise FormatError(f"dut {spec}: first line {first[:60]!r}, expected {PIPE_HEADER!r}; {ACCEPTED}")
+    found: Arrays = {}
+    refused: Refused = {}
+    for line in (line.rstrip("\r") for line in lines if line.strip()):
+        try:
+            identity, outputs = parse_answer(line)
+        except ValueError as error:
+            refused[line.split(" ")[0]] = str(error)
+            continue
+        found.update({f"{identity}/{name}": tensor for name, tensor in (outputs or {}).items()})
+        if outputs is None:
+            refused[identity] = None
+    return {*found}, found.__getitem__, refused

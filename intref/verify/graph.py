@@ -1,7 +1,8 @@
 """A model's nodes judged twice: each on golden inputs, and all of them on what the device made itself."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -189,17 +190,37 @@ class GraphJudge:
         inputs = {name: self.bench.package.inputs[name] for name in sorted(self.model.inputs)}
         outputs = {name: row for name, row in found.items() if name in public}
         optional = {name: row for name, row in found.items() if name not in public}
+        if recorded:
+            return self._record_whole(*self._recorded(names, found))
         answer = self._answer(Request(MODEL, MODEL, inputs, {"taps": sorted(optional)}, outputs, optional))
         if isinstance(answer, DeviceError):
             self.bench.failed(MODEL, MODEL, "cumulative", answer)
             return None
         if answer is None:
             return None
+        return self._record_whole(self._ours(answer, names))
+
+    def _ours(self, answer: Arrays, names: dict[str, tuple[Tap, str]]) -> Arrays:
+        """The device's tensors by our names, in our layouts."""
         made: Arrays = {}
         for name, array in answer.items():
             tap, tensor = names[name]
             made.setdefault(tensor, tap.ours(array, self._row(tensor)))
-        return self._record_whole(made)
+        return made
+
+    def _recorded(
+        self, names: dict[str, tuple[Tap, str]], rows: dict[str, tuple[str, tuple[int, ...]]]
+    ) -> tuple[Arrays, dict[str, DeviceError]]:
+        """The recorded tensors, each by itself, and what is wrong with the others."""
+        made: Arrays = {}
+        bad: dict[str, DeviceError] = {}
+        for name, row in rows.items():
+            answer = self._answer(Request(MODEL, MODEL, {}, {"taps": [name]}, {}, {name: row}))
+            if isinstance(answer, DeviceError):
+                bad[names[name][1]] = answer
+            else:
+                made |= self._ours(answer or {}, names)
+        return made, bad
 
     def _device_names(self) -> dict[str, tuple[Tap, str]]:
         """The device's name for a tensor -> its tap and our tensor.
@@ -218,10 +239,13 @@ class GraphJudge:
             names.setdefault(tap.name, (tap, tensor))
         return names
 
-    def _record_whole(self, tensors: Arrays) -> Arrays:
+    def _record_whole(self, tensors: Arrays, bad: Mapping[str, DeviceError] = MappingProxyType({})) -> Arrays:
+        """Compare every tensor; bad: those that cannot be, and why. The public outputs."""
         right = {*self.model.constants, *self.model.inputs}
         for i, node in enumerate(self.model.nodes):
             made = {port: tensors[name] for port, name in self._judged(node).items() if name in tensors}
+            for name in [name for name in node.outputs.values() if name in bad]:
+                self.bench.failed(name, node.op, "cumulative", bad[name])
             if not made:
                 continue
             local = right.issuperset(node.inputs.values())
@@ -230,7 +254,7 @@ class GraphJudge:
             if equal and len(made) == len(node.outputs):
                 right.update(node.outputs.values())
         for public, tensor in self.model.outputs.items():
-            if tensor not in tensors:
+            if tensor not in tensors and tensor not in bad:
                 self.bench.record(Case(public, MODEL, "cumulative", NOT_RUN, "nothing was recorded for this output"))
         return {public: tensors[tensor] for public, tensor in self.model.outputs.items() if tensor in tensors}
 

@@ -62,8 +62,10 @@ class PipeDevice(Device):
             found, outputs = parse_answer(answer)
             if found != identity:
                 raise ValueError(f"answer to {found[:60]!r}, expected one to {identity!r}")
-        except DeviceError:
+        except DeviceError as error:
             self.close()
+            if error.kind == "hung":
+                raise DeviceError("hung", f"{error.detail}; does it flush after every line?") from None
             raise
         except ValueError as error:
             self.close()

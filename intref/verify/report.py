@@ -21,8 +21,8 @@ class Case:
 
     mode: op, isolated (golden inputs) or cumulative (the device's own). verdict: one of VERDICTS. detail: why it is
     not equal, in one line. kind: of a crash: crashed, hung, flooded or malformed. lines: the explanation of a
-    difference. first: its coordinates. rules: each of them reproduces all outputs of the device. sha256: digest of
-    the device's outputs.
+    difference. first: its coordinates. rules: each of them reproduces all outputs of the device; also: what does so as
+    well, but is less likely. sha256: digest of the device's outputs.
     """
 
     id: str
@@ -39,6 +39,7 @@ class Case:
     dut: int | None = None
     golden: int | None = None
     rules: tuple[str, ...] = ()
+    also: tuple[str, ...] = ()
     sha256: str = ""
     required: bool = True
     lines: tuple[str, ...] = ()
@@ -48,11 +49,17 @@ class Case:
         """What reproduces the device, in words; empty if nothing known does."""
         return " or ".join(self.rules[:4])
 
+    @property
+    def outcome(self) -> str:
+        """The verdict, and of a failed call how it failed, in words."""
+        return (self.kind or self.verdict).replace("_", " ")
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Report:
     """What judge found. about: what was judged against what, hashes and versions. flips: output -> rows,
-    those whose argmax changed, and elements that differ."""
+    those whose argmax changed, and elements that differ. unmatched: required patterns that name nothing in the
+    package. blind: what equal bits on this package do not show."""
 
     dut: str
     package: str
@@ -60,14 +67,19 @@ class Report:
     about: dict[str, Any] = field(default_factory=dict)
     flips: dict[str, dict[str, int]] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    blind: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"Report({self.dut!r} against {self.package!r}: {len(self.cases)} cases, {self.verdict})"
 
     @property
     def verdict(self) -> str:
-        """equal only if at least one case and every required one ran and is equal; differs if any case does."""
+        """equal only if at least one case is required and all of those ran and are equal; differs if any case does."""
         if any(case.verdict == DIFFERS for case in self.cases):
             return DIFFERS
         missing = {case.verdict for case in self.cases if case.required and case.verdict != EQUAL}
-        ran = any(case.verdict == EQUAL and case.compared for case in self.cases)
+        ran = any(case.required and case.verdict == EQUAL and case.compared for case in self.cases)
         return next((v for v in (CRASHED, NOT_RUN, UNSUPPORTED) if v in missing), EQUAL if ran else NOT_RUN)
 
     @property
@@ -89,9 +101,12 @@ class Report:
             "verdict": self.verdict,
             "exit_code": self.exit_code,
             "counts": {v: sum(case.verdict == v for case in self.cases) for v in VERDICTS},
+            "kinds": dict(sorted(Counter(case.kind for case in self.cases if case.kind).items())),
             "first_divergence": first.id if first else None,
             "argmax_flips": self.flips,
             "notes": list(self.notes),
+            "unmatched": list(self.unmatched),
+            "blind": list(self.blind),
             "cases": [_row(case) for case in self.cases],
         }
 
@@ -109,7 +124,13 @@ class Report:
                 rows = f"argmax flips in {flip['flipped']} of {flip['rows']} rows"
                 lines.append(f"output {name!r}: {flip['differing']} elements differ, {rows}")
         lines += [f"note: {note}" for note in self.notes]
-        return "\n".join([*lines, f"verdict: {self.verdict.replace('_', ' ')} (exit code {self.exit_code})"])
+        lines += _blind_lines(self.blind)
+        return "\n".join([*lines, f"verdict: {self._outcome()} (exit code {self.exit_code})"])
+
+    def _outcome(self) -> str:
+        """The verdict in words; of failed calls how they failed, where all did so alike."""
+        found = {case.outcome for case in self.cases if case.required and case.verdict == self.verdict}
+        return found.pop() if len(found) == 1 else self.verdict.replace("_", " ")
 
     def junit(self) -> str:
         """One test case per case, for a CI server."""
@@ -142,7 +163,7 @@ def _printable(text: str) -> str:
 
 def _row(case: Case) -> dict[str, Any]:
     row: dict[str, Any] = {key: getattr(case, key) for key in ("id", "op", "mode", "verdict", "required")}
-    optional = ("detail", "kind", "compared", "differing", "max_abs", "port", "rules", "sha256")
+    optional = ("detail", "kind", "compared", "differing", "max_abs", "port", "rules", "also", "sha256")
     row.update({key: getattr(case, key) for key in optional if getattr(case, key)})
     if case.verdict == DIFFERS:
         # As text: JSON numbers are exact only below 2**53.
@@ -151,12 +172,12 @@ def _row(case: Case) -> dict[str, Any]:
 
 
 def _mode_lines(mode: str, cases: list[Case]) -> list[str]:
-    counts = Counter(case.verdict for case in cases)
-    words = ", ".join(f"{counts[v]} {v.replace('_', ' ')}" for v in VERDICTS if counts[v])
+    counts = Counter(case.outcome for case in sorted(cases, key=lambda case: VERDICTS.index(case.verdict)))
+    words = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     elements = sum(case.compared for case in cases)
     lines = [f"{mode}: {len(cases)} cases: {words}; {elements} elements compared"]
     different = [case for case in cases if case.verdict == DIFFERS]
-    if len(different) > 1 and (common := [r for r in different[0].rules if all(r in case.rules for case in different)]):
+    if len(different) > 1 and (common := _common(different)):
         lines.append(f"  {' or '.join(common[:4])} explains 100.000 % of the outputs of all {len(different)}")
     if mode == "cumulative" and different:
         lines.append(
@@ -171,13 +192,24 @@ def _mode_lines(mode: str, cases: list[Case]) -> list[str]:
     return [*lines, *_others(cases)]
 
 
+def _common(cases: list[Case]) -> list[str]:
+    """What reproduces every one of these cases: that which each names first, else what each allows."""
+    for named in ([case.rules for case in cases], [(*case.rules, *case.also) for case in cases]):
+        if found := [rule for rule in named[0] if all(rule in rules for rules in named)]:
+            return found
+    return []
+
+
+def _blind_lines(blind: tuple[str, ...]) -> list[str]:
+    return [f"note: not shown by this package: {'; '.join(blind)}: judge golden/ops too"] if blind else []
+
+
 def _others(cases: Iterable[Case]) -> list[str]:
     """Cases that did not run, those with one reason in one line."""
     reasons: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
         if case.verdict in (CRASHED, NOT_RUN, UNSUPPORTED):
-            word = (case.kind or case.verdict).replace("_", " ")
-            reasons.setdefault((word, case.detail), []).append(case)
+            reasons.setdefault((case.outcome, case.detail), []).append(case)
     return [
         _printable(f"  {word}: {_names(found)}" + (f": {detail}" if detail else ""))
         for (word, detail), found in reasons.items()

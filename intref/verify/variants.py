@@ -1,195 +1,193 @@
 """What a device may have done instead: the op with one of its rules changed, from the op's own body.
 
-A body names its roundings (`shift_half_up`, `div_half_up`, `mul_shift`, `divide`) and its clip (`saturate`). Each of
-them can be listened to, which gives the exact value that was rounded, or replaced, which gives a wrong device.
+The simplest come first: another rounding, another clip, something left out; then the slips of `verify.slips`.
 """
 
 # The vocabulary of op bodies is not typed.
 # mypy: allow-untyped-calls
 
-import types
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from intref import intmath
 from intref.errors import BoundError, SpecError
-from intref.intmath import (
-    ROUNDS_UP,
-    absolute,
-    bitlen,
-    div_half_up,
-    divide,
-    max_along,
-    maximum,
-    saturate,
-    spread,
-    within,
-)
+from intref.intmath import MAX_SHIFT, ROUNDS_UP, divide, maximum, minimum, saturate, scale_fp32, split_fp32, wrap_int32
 from intref.ops.op import Op, dtype_range
+from intref.verify import fp32
+from intref.verify.bodies import ROUNDINGS, Arrays, Rounding, count_floors, floored, observed, run_body, vocabulary
+from intref.verify.slips import Lazy, slips
 
-Arrays = dict[str, np.ndarray]
+Part = Callable[[Op, Mapping[str, np.ndarray], dict[str, Any]], Iterator[Lazy]]
 # Without these a call means something: the constant stands for "left out".
 NEUTRAL = {"bias": 0, "mask": 1, "residual": 0, "input_zero_point": 0, "output_zero_point": 0}
+NEAREST = ("half_up", "half_down", "half_away", "half_to_zero", "half_even")
+TRUNCATED = "half_up by a division toward zero"
+OF_PRODUCTS = (fp32.RULE, "gemmlowp_double")  # rules of x * multiplier / 2**shift, beside those of a value
+FLOORS = ("toward_zero", "half_up", "half_even")  # what else a >> or // may be
+NOT_ALLOWED = (SpecError, BoundError, OverflowError, IndexError, ValueError, ZeroDivisionError)
 
 
-@dataclass(frozen=True)
-class Rounding:
-    """One rounding of a body: the exact values numerator / denominator, element by element, and the rule."""
+def variants(
+    op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], parts: Sequence[Part] | None = None
+) -> Iterator[tuple[str, Arrays]]:
+    """(what was done instead, the outputs that it gives), for everything in the catalogue that applies to the call.
 
-    numerator: tuple[Any, ...]  # factors
-    denominator: Any
-    shifted: bool  # the denominator is 2**denominator
-    rule: str
-
-
-def _shift_half_up(x: Any, shift: Any) -> Rounding:
-    return Rounding((x,), shift, True, "half_up")
-
-
-def _div_half_up(num: Any, den: Any) -> Rounding:
-    return Rounding((num,), den, False, "half_up")
+    parts: of the catalogue; None: CHOICES, SLOW_CHOICES, SLIPS, in this order.
+    """
+    for part in (*CHOICES, *SLOW_CHOICES, *SLIPS) if parts is None else parts:
+        for words, runs in part(op, tensors, attrs):
+            made = tried(runs)
+            if made is not None:
+                yield words, made
 
 
-def _mul_shift(x: Any, m: Any, shift: Any, rule: str) -> Rounding:
-    return Rounding((x, m), shift, True, rule)
-
-
-def _divide(num: Any, den: Any, rule: str) -> Rounding:
-    return Rounding((num,), den, False, rule)
-
-
-ROUNDINGS: dict[str, Callable[..., Rounding]] = {
-    "shift_half_up": _shift_half_up,
-    "div_half_up": _div_half_up,
-    "mul_shift": _mul_shift,
-    "divide": _divide,
-}
-
-
-def _rounded(step: Rounding, rule: str) -> Any:
-    if step.shifted:
-        x, m = (*step.numerator, 1)[:2]
-        return intmath.mul_shift(x, m, step.denominator, rule)
-    return divide(step.numerator[0], step.denominator, rule)
-
-
-def _rescale_quotient(x: Any, total: Any, multiplier: Any, shift: Any, *, output: str, low: int, high: int) -> Any:
-    multiplier, shift = spread(multiplier, -3, x.ndim), spread(shift, -3, x.ndim)
-    return {"y": saturate(divide(x * multiplier, maximum(total, 1) << shift, "half_up"), low, high)}
-
-
-def _quantize_token(x: Any) -> Any:
-    peak = maximum(max_along(absolute(x), -1), 1)
-    e = maximum(bitlen(peak) - 15, 0)
-    a = within(-(-peak >> e), 1, 1 << 15)
-    mantissa, exponent = a >> (a >> 15), e + (a >> 15)
-    return {"q": div_half_up(127 * x, mantissa << exponent), "mantissa": mantissa, "exponent": exponent}
-
-
-# Bodies that round without naming it, with the name: the same bits.
-NAMED: dict[str, Callable[..., Any]] = {"rescale_quotient": _rescale_quotient, "quantize_token": _quantize_token}
-
-
-def _run(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], swaps: dict[str, Any]) -> Arrays:
-    """The op's body with some of its vocabulary replaced; outputs wrap to their dtypes, as a device's would."""
-    body = NAMED.get(op.name, op.reference)
-    # Functions of the body's own file must see the replacements too.
-    names: dict[str, Any] = dict(body.__globals__)
-    for name, value in body.__globals__.items():
-        if isinstance(value, types.FunctionType) and value.__module__ == body.__module__:
-            names[name] = types.FunctionType(value.__code__, names, name, value.__defaults__, value.__closure__)
-            names[name].__kwdefaults__ = value.__kwdefaults__
-    names.update({name: swap for name, swap in swaps.items() if name in names})
-    copy = types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)
-    made = copy(**{port: t.astype(np.int64) for port, t in tensors.items()}, **attrs)
-    dtypes = op.output_dtypes({port: t.dtype.name for port, t in tensors.items()}, attrs)
-    return {port: np.asarray(made[port]).astype(dtypes[port]) for port in op.outputs}
-
-
-def observed(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> tuple[list[Rounding], list[Any]]:
-    """Every rounding of a call, and every value before it was clipped, in the body's order."""
-    roundings: list[Rounding] = []
-    unclipped: list[Any] = []
-
-    def listen(name: str) -> Callable[..., Any]:
-        def heard(*args: Any) -> Any:
-            roundings.append(ROUNDINGS[name](*args))
-            return getattr(intmath, name)(*args)
-
-        return heard
-
-    def clip(x: Any, low: Any, high: Any) -> Any:
-        unclipped.append(x)
-        return saturate(x, low, high)
-
-    _run(op, tensors, attrs, {**{name: listen(name) for name in ROUNDINGS}, "saturate": clip})
-    return roundings, unclipped
-
-
-def variants(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[tuple[str, Arrays]]:
-    """(what was done instead, the outputs that it gives), for everything in the catalogue that applies to the call."""
-    for words, runs in (*_rules(op, tensors, attrs), *_clips(op, tensors, attrs), *_left_out(op, tensors, attrs)):
+def tried(runs: Callable[[], Arrays]) -> Arrays | None:
+    """The outputs; None for a rule that the call does not allow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a wrong device may divide by 0
         try:
-            yield words, runs()
-        except (SpecError, BoundError, OverflowError):
-            continue  # a rule that this call does not allow
+            return runs()
+        except NOT_ALLOWED:
+            return None
 
 
-Lazy = tuple[str, Callable[[], Arrays]]
-
-
-def _rules(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
+def rules(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
+    """Every rounding of the op by another rule."""
     if "rounding" in op.attrs:
         for rule in op.attrs["rounding"].choices:
             if rule != attrs["rounding"]:
-                changed = {**attrs, "rounding": rule}
-                yield f"rule {rule}", lambda changed=changed: op.run(tensors, op.check(tensors, changed))  # type: ignore[misc]
-        return
+                yield f"rule {rule}", partial(_by_attribute, op, tensors, attrs, rule)
     steps = observed(op, tensors, attrs)[0]
     places: list[tuple[str, set[int]]] = [("", {0})] if len(steps) == 1 else []
     if len(steps) > 1:
         places = [(f" at rounding {i + 1} of {len(steps)}", {i}) for i in range(len(steps))]
         places.append((" at every rounding", {*range(len(steps))}))
+    known = op.attrs["rounding"].choices if "rounding" in op.attrs else ()
     for place, which in places:
-        for rule in ROUNDS_UP:
-            if {steps[i].rule for i in which} != {rule}:
-                swaps = _swapped(rule, which)
-                yield f"rule {rule}{place}", lambda swaps=swaps: _run(op, tensors, attrs, swaps)  # type: ignore[misc]
+        products = all(len(steps[i].numerator) > 1 for i in which)
+        for rule in (*ROUNDS_UP, TRUNCATED, *(OF_PRODUCTS if products else ())):
+            if {steps[i].rule for i in which} != {rule} and (rule not in known or len(which) < len(steps)):
+                yield f"rule {rule}{place}", partial(_by_swaps, op, tensors, attrs, rule, which)
 
 
-def _swapped(rule: str, which: set[int]) -> dict[str, Any]:
+def _by_attribute(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], rule: str) -> Arrays:
+    """rescale's fp32_half_even has its scale as a bit pattern, the other rules as a multiplier and a shift."""
+    changed, scale = {**attrs, "rounding": rule}, dict(tensors)
+    if attrs["rounding"] == fp32.RULE:
+        sign, significand, exponent = split_fp32(tensors["multiplier"].astype(np.int64))
+        gone = -exponent > MAX_SHIFT
+        if (exponent > 0).any():
+            raise SpecError("a scale of 2**24 or more has no shift")
+        scale["multiplier"] = np.where(gone, 0, sign * significand).astype(np.int32)
+        scale["shift"] = minimum(-exponent, MAX_SHIFT).astype(np.int8)
+    elif rule == fp32.RULE:
+        size = max(len(tensors["multiplier"]), len(tensors["shift"]))
+        m, s = (np.broadcast_to(tensors[k].astype(np.int64), size) for k in ("multiplier", "shift"))
+        scale["multiplier"], scale["shift"] = fp32.pattern(m, s).astype(np.int32), np.zeros(1, np.int8)
+    return op.run(scale, op.check(scale, changed))
+
+
+def _by_swaps(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], rule: str, which: set[int]) -> Arrays:
     """The roundings of a body, counted from 0 over one run, those in `which` by another rule; no lemma is checked."""
     calls = iter(range(1 << 30))
 
     def swap(name: str) -> Callable[..., Any]:
         def rounded(*args: Any) -> Any:
             step = ROUNDINGS[name](*args)
-            return _rounded(step, rule if next(calls) in which else step.rule)
+            return by_rule(step, rule if next(calls) in which else step.rule)
 
         return rounded
 
-    return {**{name: swap(name) for name in ROUNDINGS}, "within": lambda x, low, high: x}
+    swaps = {**{name: swap(name) for name in ROUNDINGS}, "within": lambda x, low, high: x}
+    return run_body(op, tensors, attrs, swaps)
+
+
+def by_rule(step: Rounding, rule: str) -> Any:
+    """A value rounded by one of the rules of ROUNDS_UP, TRUNCATED or OF_PRODUCTS."""
+    if rule == TRUNCATED:
+        # Adding a half and cutting: one too high below zero, unless the sum is an integer, which it is at a tie.
+        up, down = by_rule(step, "half_up"), by_rule(step, "half_down")
+        return up + ((up < 0) & (up == down))
+    if not step.shifted:
+        return divide(step.numerator[0], step.denominator, rule)
+    x, m = (*step.numerator, 1)[:2]
+    if rule == fp32.RULE:
+        m, s = np.broadcast_arrays(np.asarray(m, np.int64), np.asarray(step.denominator, np.int64))
+        return scale_fp32(x, fp32.pattern(m, s))
+    if rule == "gemmlowp_double":
+        doubled = wrap_int32(wrap_int32(x) << maximum(31 - step.denominator, 0))
+        high = intmath.mul_shift(doubled, m, 31, "half_up")
+        return intmath.mul_shift(high, 1, maximum(step.denominator, 31) - 31, "half_away")
+    return intmath.mul_shift(x, m, step.denominator, rule)
+
+
+def _in_fp32(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
+    if {*fp32.TOKEN} <= tensors.keys() and tensors["x"].size <= fp32.LARGEST:
+        for first, words in ((False, ""), (True, ", the two scales multiplied first")):
+            yield f"rule {fp32.RULE}{words}", partial(_token_in_fp32, op, tensors, attrs, first)
+
+
+def _token_in_fp32(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], first: bool) -> Arrays:
+    return {"y": fp32.token_rescale(tensors, attrs, first).astype(attrs["output"])}
+
+
+def _floors(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
+    """Every >> and // by another rule, of which a division toward zero is what C does."""
+    if "product" in vocabulary(op):
+        return  # no product of matrices rounds, and one more of them takes long
+    count = tried(lambda: {"": np.asarray(count_floors(op, tensors, attrs))})
+    total = int(count[""]) if count else 0
+    places = [(f"{i + 1} of {total}" if total > 1 else "", {i}) for i in range(total)]
+    for rule in FLOORS:
+        for place, which in places:
+            yield f"{rule} at floor {place}".strip(), partial(_unfloored, op, tensors, attrs, rule, which)
+        if total > 1:
+            every = {*range(total)}
+            yield f"{rule} at every floor", partial(_unfloored, op, tensors, attrs, rule, every)
+
+
+def _unfloored(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], rule: str, which: set[int]) -> Arrays:
+    calls = iter(range(1 << 30))
+
+    def divided(a: Any, b: Any, shifted: bool) -> Any:
+        if next(calls) not in which:
+            return a >> b if shifted else a // b
+        return intmath.mul_shift(a, 1, b, rule) if shifted else divide(a, b, rule)
+
+    return run_body(op, tensors, attrs, {"within": lambda x, low, high: x}, kind=floored(divided))
 
 
 def _clips(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
-    if "saturate" not in op.reference.__code__.co_names:
+    if "saturate" not in vocabulary(op):
         return
     dtypes = op.output_dtypes({port: t.dtype.name for port, t in tensors.items()}, attrs)
     low, high = dtype_range(next(iter(dtypes.values())))
-    yield "no saturation (the result wraps)", lambda: _run(op, tensors, attrs, {"saturate": lambda x, low, high: x})
+    unclipped = {"saturate": lambda x, low, high: x}
+    yield "no saturation (the result wraps)", partial(run_body, op, tensors, attrs, unclipped)
     if (attrs.get("low", low), attrs.get("high", high)) != (low, high):
         wide = {"saturate": lambda x, *_: saturate(x, low, high)}
-        yield f"saturation to [{low}, {high}]", lambda: _run(op, tensors, attrs, wide)
+        yield f"saturation to [{low}, {high}]", partial(run_body, op, tensors, attrs, wide)
 
 
 def _left_out(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
     for name, neutral in NEUTRAL.items():
         if name in tensors and (tensors[name] != neutral).any():
             changed = {**tensors, name: np.full_like(tensors[name], neutral)}
-            yield f"no {name}", lambda changed=changed: op.run(changed, op.check(changed, attrs))  # type: ignore[misc]
+            yield f"no {name}", partial(_called, op, changed, attrs)
         elif name in op.attrs and attrs[name] != neutral:
-            other = {**attrs, name: neutral}
-            yield f"no {name}", lambda other=other: op.run(tensors, op.check(tensors, other))  # type: ignore[misc]
+            yield f"no {name}", partial(_called, op, tensors, {**attrs, name: neutral})
+
+
+def _called(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Arrays:
+    return op.run(tensors, op.check(tensors, attrs))
+
+
+# What a designer may have chosen, and what only a mistake explains: where a choice explains a device, a slip that does
+# so as well is most likely a coincidence.
+CHOICES: tuple[Part, ...] = (rules, _clips, _left_out)
+SLOW_CHOICES: tuple[Part, ...] = (_in_fp32,)
+SLIPS: tuple[Part, ...] = (_floors, slips)

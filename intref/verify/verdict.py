@@ -1,10 +1,12 @@
 """The verdict on a device: every case of a golden package, each by itself, whatever the device does."""
 
+import difflib
 import fnmatch
 import hashlib
 import shlex
 import shutil
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,15 @@ from intref.errors import SpecError
 from intref.golden import Package, read_golden
 from intref.model import SPEC_VERSION
 from intref.verify.bench import Bench, Progress, rows
-from intref.verify.devices import TIMEOUT, Device, Request, Seconds, open_device
+from intref.verify.blind import blind_spots
+from intref.verify.devices import KINDS, MODEL, TIMEOUT, Device, Request, Seconds, open_device
 from intref.verify.graph import GraphJudge, node_ids
-from intref.verify.report import Case, Report
+from intref.verify.report import EQUAL, NOT_RUN, Case, Report
 from intref.verify.tapmap import read_map
 
 __all__ = ["MODES", "judge", "node_ids"]
 
+NAMED = 8  # cases or ops of a package that an error names
 MODES = ("both", "isolated", "cumulative")
 
 
@@ -33,6 +37,7 @@ def judge(
     timeout: Seconds = TIMEOUT,
     memory: int | None = None,
     progress: Progress | None = None,
+    lenient: bool = False,
 ) -> Report:
     """Judge a device against a golden package.
 
@@ -41,11 +46,15 @@ def judge(
     mode, for a model: isolated (every node on golden inputs), cumulative (on what the device made itself) or both.
     require: patterns of case ids or op names that must run, comma separated; None: all. map: a map file (TOML).
     timeout: seconds per call. memory: see open_device. progress(done, total, case id).
+    lenient: a pattern that names nothing in this package is no error, but one of the report's `unmatched`.
     FormatError, Unsupported or SpecError for a bad package, device or argument; what a device does wrong is a result.
     """
     if mode not in MODES:
         raise SpecError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
-    package, taps = read_golden(path), read_map(map)
+    if not isinstance(dut, (str, Device)):
+        raise SpecError(f"dut must be {KINDS}, or an open Device, not {type(dut).__name__}")
+    wanted, package, taps = patterns(require), read_golden(path), read_map(map)
+    unmatched = _unmatched(wanted, package, lenient)
     opened = open_device(dut, timeout, memory) if isinstance(dut, str) else dut
     spec = dut if isinstance(dut, str) else type(dut).__name__
     with opened as device:
@@ -54,9 +63,12 @@ def judge(
             _judge_op(bench)
         else:
             GraphJudge(bench, package.model, taps).run(mode)
-    cases = tuple(_required(case, patterns(require)) for case in bench.cases)
-    about = _about(package, spec, mode)
-    return Report(spec, str(path), cases, about, bench.flips, tuple(bench.notes))
+    cases = tuple(_required(case, wanted) for case in bench.cases)
+    cases += tuple(_never_judged(cases, [pattern for pattern in wanted if pattern not in unmatched]))
+    blind = blind_spots(package, _equal_ops(cases))
+    return Report(
+        spec, str(path), cases, _about(package, spec, mode), bench.flips, tuple(bench.notes), unmatched, blind
+    )
 
 
 def _judge_op(bench: Bench) -> None:
@@ -67,15 +79,59 @@ def _judge_op(bench: Bench) -> None:
 
 
 def patterns(require: str | Iterable[str] | None) -> list[str]:
+    """The patterns of a require argument; SpecError if there is none, or one is empty."""
     if require is None:
         return ["*"]
-    parts = require.split(",") if isinstance(require, str) else [*require]
-    return [part.strip() for part in parts if part.strip()]
+    parts = [part.strip() for part in (require.split(",") if isinstance(require, str) else require)]
+    if not parts or not all(parts):
+        raise SpecError(f"require {require!r}: expected patterns of cases or ops, comma separated, found an empty one")
+    return parts
+
+
+def _matches(pattern: str, names: Iterable[str]) -> bool:
+    return any(fnmatch.fnmatchcase(name, pattern) for name in names)
+
+
+def _unmatched(wanted: Sequence[str], package: Package, lenient: bool) -> tuple[str, ...]:
+    """The patterns that name nothing in a package; SpecError, with near names, if that is not allowed."""
+    names = dict.fromkeys(_names(package))
+    missing = tuple(pattern for pattern in wanted if not _matches(pattern, names))
+    if missing and not lenient:
+        near = difflib.get_close_matches(missing[0], names, n=4) or [*names][:NAMED]
+        found = f"near it: {', '.join(near)}" if near != [*names][:NAMED] else f"it has {', '.join(near)}, ..."
+        raise SpecError(f"require {missing[0]!r} matches no case or op of {package.path}; {found}")
+    return missing
+
+
+def _names(package: Package) -> list[str]:
+    """What a package's cases and ops are called."""
+    if package.model is None:
+        return [package.manifest["op"], *(case.id for case in package.cases)]
+    ops = [node.op for node in package.model.nodes]
+    return [*ops, *node_ids(package.model), *package.model.outputs, MODEL]
 
 
 def _required(case: Case, wanted: list[str]) -> Case:
-    asked = any(fnmatch.fnmatchcase(name, pattern) for pattern in wanted for name in (case.id, case.op))
-    return case if asked else replace(case, required=False)
+    return case if _matches_case(wanted, case) else replace(case, required=False)
+
+
+def _matches_case(wanted: Iterable[str], case: Case) -> bool:
+    return any(_matches(pattern, (case.id, case.op)) for pattern in wanted)
+
+
+def _never_judged(cases: Sequence[Case], wanted: Iterable[str]) -> list[Case]:
+    """A case that did not run for each pattern that names something which was never judged."""
+    why = "required, but no such case was judged (not in the trace, inside a fused group, or of another mode)"
+    lost = [pattern for pattern in wanted if not any(_matches_case([pattern], case) for case in cases)]
+    return [Case(pattern, "", "required", NOT_RUN, why) for pattern in lost]
+
+
+def _equal_ops(cases: Iterable[Case]) -> list[str]:
+    """The ops whose every case is equal."""
+    found: dict[str, set[str]] = defaultdict(set)
+    for case in cases:
+        found[case.op].add(case.verdict)
+    return [op for op, verdicts in found.items() if verdicts == {EQUAL}]
 
 
 def _about(package: Package, spec: str, mode: str) -> dict[str, Any]:

@@ -5,18 +5,20 @@ from typing import Any
 import numpy as np
 
 from intref.quantize import scales
-from intref.quantize.scales import Array, rounded
+from intref.quantize.scales import Array, fitted
 from intref.quantize.sites.linear import added
-from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, lowers
+from intref.quantize.sites.lowering import FIXED_BITS, Lowering, Value, lowers
 
 
 @lowers("embedding", "embedding")
-def embed(low: Lowering, ids: str, table: Array, site: str) -> Value:
-    """Rows of a table: int8 at its own scale, or fixed point at the scale of the sum."""
+def embed(low: Lowering, ids: str, table: Array, site: str, peak: float) -> Value:
+    """Rows of a table: int8 at its own scale, or fixed point at the scale of the sum.
+
+    peak: the largest entry of all tables, for a row that calibration never met must not be clipped.
+    """
     if low.site("embedding")["scale"] == "sum":
-        scale: Any = low.fixed_scale("emb.sum")
-        entries = rounded(table / scale, -FIXED, FIXED)
-        dtype = "int32"
+        scale: Any = low.fixed_scale("emb.sum", peak)
+        entries, dtype = fitted(table / scale, FIXED_BITS - 1), "int32"
     else:
         bits = low.recipe.weight_bits
         scale = scales.weight_scale(table.reshape(1, -1), bits)[0]

@@ -7,7 +7,7 @@ import numpy as np
 
 from intref.ops.token import GUARD
 from intref.quantize import scales
-from intref.quantize.scales import Array, dyadic, rounded
+from intref.quantize.scales import Array, dyadic, fitted, rounded
 from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers
 
 STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
@@ -48,7 +48,7 @@ def token_rescaled(
         **dict(zip(("mantissa", "exponent"), acc.token)),
         "multiplier": multiplier,
         "shift": shift.astype(np.int64) - GUARD,
-        "bias": rounded(acc.bias / out * 2.0**GUARD, -(1 << 40), 1 << 40),
+        "bias": fitted(acc.bias / out * 2.0**GUARD, 40),
     }
     op = "rescale_token"
     if residual is not None:

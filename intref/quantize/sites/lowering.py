@@ -86,9 +86,12 @@ class Lowering:
         """fp32 scale of an activation of many bits."""
         return self._scale(self.ranges.peak(site) * self.recipe.headroom, bits)
 
-    def fixed_scale(self, site: str) -> float:
-        """A power of two that gives a fixed-point site its headroom; a norm's input has room for epsilon as well."""
-        scale = scales.power_of_two(self.ranges.peak(site) * self.recipe.headroom, FIXED_BITS)
+    def fixed_scale(self, site: str, least: float = 0.0) -> float:
+        """A power of two that gives a fixed-point site its headroom, and holds least.
+
+        A norm's input has room for epsilon as well.
+        """
+        scale = scales.power_of_two(max(self.ranges.peak(site) * self.recipe.headroom, least), FIXED_BITS)
         while site.endswith(".sum") and self.epsilon / scale**2 > MAX_EPSILON:
             scale *= 2
         return scale

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from intref.quantize.scales import Array, rounded
+from intref.quantize.scales import Array, fitted, norm_shift
 from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers
 
 MAX_BIAS = 1 << 46  # beyond it a bias leaves the accumulator and is added at the output's scale
@@ -16,12 +16,11 @@ def norm_ibert(low: Lowering, x: Value, site: str, weight: Array, bias: Array, e
     width = len(weight)
     unit = np.float32(math.sqrt(width)) / np.float32(2.0**30)
     squares = low.ranges.squares(site.replace(".norm", ".sum")) / float(x.scale) ** 2
-    shift = 0 if squares < 2.0**32 else math.ceil(math.log2(math.sqrt(squares / 2.0**32)))
     with np.errstate(all="ignore"):  # each quotient in fp32, as in the published code
         integer = np.floor(((bias / weight).astype(np.float32) / unit).astype(np.float64))
     carried = np.abs(integer) <= MAX_BIAS  # false for gamma = 0 as well
     inputs = {"x": x.tensor, "bias": np.where(carried, integer, 0).astype(np.int64)}
-    attrs = {"shift": min(shift, 16)}
+    attrs = {"shift": norm_shift(squares)}
     name = low.build.node("layernorm_ibert", f"{site}.raw", inputs, attrs, y=low.build.axes(x.tensor))["y"]
     scale = (weight * unit).astype(np.float64)
     return Value(name, np.where(carried, scale, 0.0), offset=np.where(carried, 0.0, bias.astype(np.float64)))
@@ -34,12 +33,14 @@ def norm_fixed(low: Lowering, x: Value, site: str, weight: Array, bias: Array, e
     width = len(weight)
     gain = weight.astype(np.float64) * math.sqrt(width) / 2.0**30 / out
     beta = bias.astype(np.float64) / out
-    shift = 31 - math.frexp(max(float(np.abs(gain).max()), 2.0**-28))[1]
+    top = max(float(np.abs(gain).max()), 2.0**-28)
+    shift = 31 - math.frexp(top)[1]
+    shift -= math.floor(math.ldexp(top, shift) + 0.5) == 1 << 31  # a mantissa that rounds up to the next power of two
     shift = max(1, min(shift, 60, 59 - math.ceil(math.log2(float(np.abs(beta).max()) + 1))))
     inputs = {
         "x": x.tensor,
-        "gain": rounded(gain * 2.0**shift, -(2**31) + 1, 2**31 - 1),
-        "bias": rounded(beta * 2.0**shift, -(1 << 60), 1 << 60),
+        "gain": fitted(gain * 2.0**shift, 31),
+        "bias": fitted(beta * 2.0**shift, 60),
     }
     attrs = {"eps": round(width * eps / float(x.scale) ** 2), "shift": shift, "low": -FIXED, "high": FIXED}
     name = low.build.node("layernorm_fixed", site, inputs, attrs, y=low.build.axes(x.tensor))["y"]
