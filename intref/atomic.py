@@ -93,6 +93,8 @@ def _discarded_on_failure(path: StrPath, temporary: Path) -> Iterator[None]:
             temporary.unlink()
         if isinstance(error, OSError):
             raise os_error(path, "written", error) from error
+        if isinstance(error, FormatError) and str(temporary) in str(error):  # of a file within: its lasting name
+            raise FormatError(str(error).replace(str(temporary), os.fspath(path))) from error
         raise
 
 

@@ -1,9 +1,11 @@
-"""Reading npz archives that may be anything: arrays without pickles, or one line that says why not."""
+"""Reading npz and npy files that may be anything: arrays without pickles, or one line that says why not."""
 
 import math
 import zipfile
 import zlib
-from typing import Any
+from collections.abc import Container, Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -14,36 +16,61 @@ from intref.errors import FormatError
 from intref.tensorfile import opened, shown
 
 MAX_BYTES = 1 << 33  # of one array: beyond it a header is not believed
-BAD_ARCHIVE = (OSError, ValueError, EOFError, KeyError, RuntimeError, zipfile.BadZipFile, zlib.error)
+BAD = (OSError, ValueError, EOFError, KeyError, RuntimeError, NotImplementedError, zipfile.BadZipFile, zlib.error)
+Array = NDArray[Any]
 
 
-def read_npz(path: StrPath) -> dict[str, NDArray[Any]]:
-    """Every array of an npz archive; FormatError, naming the file and the member, if one cannot be read.
+def members(path: StrPath) -> dict[str, int]:
+    """Every array of an npz archive, and the bytes that the archive says it takes; FormatError if it is not one."""
+    with _archive(path) as archive:
+        return {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+
+
+def read_npz(path: StrPath, only: Container[str] | None = None) -> dict[str, Array]:
+    """The arrays of an npz archive, all or only some; FormatError, naming file and member, if one cannot be read.
 
     A member's size is taken from its own header and checked against what the archive says it holds before anything is
     allocated. Dtypes are the caller's to check; object arrays are refused.
     """
     arrays = {}
-    with opened(path) as file:
-        try:
-            with zipfile.ZipFile(file) as archive:
-                for member in archive.infolist():
-                    arrays[member.filename.removesuffix(".npy")] = _array(path, archive, member)
-        except BAD_ARCHIVE as error:
-            raise FormatError(f"{path}: expected an npz archive of arrays, found {shown(str(error))}") from None
+    with _archive(path) as archive:
+        for entry in archive.infolist():
+            name = entry.filename.removesuffix(".npy")
+            if only is None or name in only:
+                with archive.open(entry) as stream:
+                    arrays[name] = _array(f"{path}: member {shown(entry.filename)}", stream, entry.file_size)
     return arrays
 
 
-def _array(path: StrPath, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> NDArray[Any]:
-    at = f"{path}: member {shown(member.filename)}"
-    with archive.open(member) as stream:
-        major, _ = npy.read_magic(stream)
-        shape, fortran, dtype = (npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0)(stream)
-        size = math.prod(shape) * dtype.itemsize
-        if dtype.hasobject or size > min(MAX_BYTES, member.file_size):
-            raise FormatError(f"{at}: expected an array of at most {member.file_size} bytes, found {dtype} {shape}")
-        data = stream.read(size)
+def read_npy(path: StrPath) -> Array:
+    """The array of an npy file; FormatError, naming it, if it is not one."""
+    with opened(path) as file:
+        size = file.seek(0, 2)
+        file.seek(0)
+        try:
+            return _array(str(path), file, size)
+        except BAD as error:
+            raise FormatError(f"{path}: expected an npy array, found {shown(str(error))}") from None
+
+
+@contextmanager
+def _archive(path: StrPath) -> Iterator[zipfile.ZipFile]:
+    with opened(path) as file:
+        try:
+            with zipfile.ZipFile(file) as archive:
+                yield archive
+        except BAD as error:
+            raise FormatError(f"{path}: expected an npz archive of arrays, found {shown(str(error))}") from None
+
+
+def _array(at: str, stream: IO[bytes], held: int) -> Array:
+    major, _ = npy.read_magic(stream)
+    shape, fortran, dtype = (npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0)(stream)
+    size = math.prod(shape) * dtype.itemsize
+    if dtype.hasobject or not 0 <= size <= min(MAX_BYTES, held):
+        raise FormatError(f"{at}: expected an array of at most {held} bytes, found {dtype} {shape}")
+    data = stream.read(size)
     if len(data) != size:
         raise FormatError(f"{at}: expected {size} bytes, found {len(data)}")
-    array = np.frombuffer(bytearray(data), dtype)
+    array: Array = np.frombuffer(bytearray(data), dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import intref
+from hostile_npz import ARCHIVES
 from intref.errors import FormatError, SpecError, Unsupported
 from intref.golden import read_golden, write_op_golden
 from intref.tensorfile import write_tensors
@@ -162,6 +163,7 @@ def test_is_gen_then_device_then_judge_a_verdict(rescale, tmp_path):
         ("nothing", "malformed", "returned outputs [], expected ['y']"),
         ("echo", "malformed", "returned outputs ['x', 'multiplier', 'shift'], expected ['y']"),
         ("echo_as_output", "malformed", "output 'y' is int32 [4], expected int8 [4]"),
+        ("masked", "malformed", "output 'y' is MaskedArray, expected an integer array"),
         ("a_list", "malformed", "output 'y' is list, expected an integer array"),
         ("not_a_dict", "malformed", "returned ndarray, expected a dict of arrays or None"),
         ("wider", "malformed", "output 'y' is int64 [4], expected int8 [4]"),
@@ -245,6 +247,8 @@ def test_is_a_device_that_never_answers_not_asked_for_ever(tiny):
         ("HALF", "crashed", "did not write 2 of 4 elements of output 'y', first at [2]"),
         ("BEYOND", "crashed", "wrote outside of its output 'y'"),
         ("BEFORE", "crashed", "wrote outside of its output 'y'"),
+        ("BEFORE_INPUT", "crashed", "wrote outside of its input 'x'"),
+        ("BEYOND_INPUT", "crashed", "wrote outside of its input 'x'"),
         ("INPUTS", "crashed", "changed its input 'x'"),
         ("RANDOM", "crashed", "gave two results for the same call: output 'y' at [0]"),
         ("CRASHES", "crashed", "killed by signal 6 (SIGABRT)"),
@@ -266,6 +270,7 @@ def test_is_a_broken_library_caught(rescale, tmp_path, how, verdict, text):
         ("garbage", "malformed", "answer 'what?' is not"),
         ("number", "malformed", "answer to '71', expected one to '1'"),
         ("short", "malformed", "hexadecimal digits, expected"),
+        ("twice", "malformed", "names an output twice"),
         ("sleeps", "hung", "no answer within 1.5 s"),
         ("floods", "flooded", "answered with more than"),
     ],
@@ -289,6 +294,17 @@ def test_is_a_broken_command_a_crash(rescale, how, verdict, text):
     report = judge(rescale, cmd(how))
     assert (report.verdict, report.exit_code) == (verdict, 3)
     assert text in report.text()
+
+
+@pytest.mark.parametrize("how", ["bent", "plain", "vast"])
+def test_does_a_hostile_archive_cost_one_case(rescale, tmp_path, how):
+    report = judge(rescale, cmd(how, ".npz"))
+    assert report.exit_code == 3 and {case.kind for case in report.cases} == {"malformed"}
+    (tmp_path / "run.npz").write_bytes(ARCHIVES[how])
+    try:
+        assert judge(rescale, f"file:{tmp_path / 'run.npz'}").exit_code == 3
+    except FormatError as error:
+        assert "\n" not in str(error)
 
 
 def test_is_a_command_that_hangs_stopped(rescale):

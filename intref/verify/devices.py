@@ -52,7 +52,7 @@ class Request:
 
 
 class Device(ABC):
-    """A device under test; a context manager, nothing of which outlives the block."""
+    """A device under test; a context manager: its group of processes ends with the block (setsid leaves the group)."""
 
     recorded = False  # its outputs were made earlier, by a run of the whole
 

@@ -2,7 +2,6 @@
 
 import sys
 import tempfile
-import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 
 from intref.errors import FormatError
 from intref.modelfile import canonical
+from intref.npzfile import members, read_npy, read_npz
 from intref.tensorfile import open_tensors, read_integers, write_tensors
 from intref.verify.child import Child, DeviceError, status_text
 from intref.verify.devices import MODEL, Device, Request
@@ -19,7 +19,6 @@ from intref.verify.protocol import NOT_SUPPORTED, PIPE_HEADER, Arrays
 
 CALL = "__call__"
 ACCEPTED = "a recording is a directory of .npy, a .npz, a .safetensors, or a file of answer lines"
-BAD_ARRAY = (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError)
 
 
 class CommandDevice(Device):
@@ -80,13 +79,11 @@ def read_arrays(path: Path, limit: int | None = None) -> Arrays:
     try:
         if path.suffix != ".npz":
             return read_integers(path)[0]
-        with zipfile.ZipFile(path) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
+        size = sum(members(path).values())
         if limit is not None and size > limit + (1 << 20):
             raise DeviceError("flooded", f"wrote {size} bytes, expected {limit}")
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in arrays.files}
-    except (FormatError, *BAD_ARRAY) as error:
+        return read_npz(path)
+    except FormatError as error:
         raise DeviceError("malformed", f"{path.name}: {_line(error)}") from None
 
 
@@ -127,38 +124,27 @@ def _recording(spec: str, path: str) -> Recording:
     place = Path(path)
     if place.is_dir():
         files = {str(f.relative_to(place).with_suffix("").as_posix()): f for f in place.rglob("*.npy")}
-        return set(files), lambda name: _one(files[name].name, lambda: np.load(files[name], allow_pickle=False)), {}
+        return set(files), lambda name: _one(files[name].name, lambda: read_npy(files[name])), {}
     if path == "-" or (place.is_file() and place.suffix not in (".npz", ".safetensors")):
         return _answers(spec, path)
     if not place.is_file():
         raise FormatError(f"dut {spec}: expected a directory or a file {path}, found none")
     try:
         if place.suffix == ".npz":
-            names, load = _open_npz(place)
+            names, load = {*members(place)}, lambda name: read_npz(place, {name})[name]
         else:
             tensors = open_tensors(place)
             names, load = {*tensors.entries}, tensors.integers
-    except (FormatError, *BAD_ARRAY) as error:
+    except FormatError as error:
         raise FormatError(f"dut {spec}: {_line(error)}") from None
     return names, lambda name: _one(place.name, lambda: load(name)), {}
-
-
-def _open_npz(place: Path) -> tuple[set[str], Load]:
-    with np.load(place, allow_pickle=False) as arrays:
-        names = {*arrays.files}
-
-    def load(name: str) -> np.ndarray:
-        with np.load(place, allow_pickle=False) as arrays:
-            return np.asarray(arrays[name])
-
-    return names, load
 
 
 def _one(file: str, load: Callable[[], Any]) -> np.ndarray:
     """One recorded tensor; DeviceError (malformed) if it cannot be read."""
     try:
         return np.asarray(load())
-    except (FormatError, *BAD_ARRAY) as error:
+    except FormatError as error:
         raise DeviceError("malformed", f"{file}: {_line(error)}") from None
 
 

@@ -30,7 +30,10 @@ def parse_answer(line: str) -> tuple[str, Arrays | None]:
         raise ValueError(f"answer {line[:60]!r} is not 'ID output=...' or 'ID unsupported'")
     if fields == ["unsupported"]:
         return identity, None
-    return identity, dict(map(parse_tensor, fields))
+    tensors = [parse_tensor(field) for field in fields]
+    if len(dict(tensors)) < len(tensors):
+        raise ValueError(f"answer {line[:60]!r} names an output twice")
+    return identity, dict(tensors)
 
 
 def program(spec: str, command: str) -> list[str]:

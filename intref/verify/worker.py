@@ -23,7 +23,7 @@ from intref.verify.protocol import DTYPES, Arrays, frame, frame_size, parse_fram
 
 Answer = tuple[dict[str, Any], Arrays]  # {"status": ..., "detail": ...} and the outputs
 Serve = Callable[[dict[str, Any], Arrays], Answer]
-GUARD = 256  # bytes on either side of every output; a multiple of ALIGN
+GUARD = 256  # bytes on either side of every tensor; a multiple of ALIGN
 ALIGN = 64
 GUARD_BYTE = 0xC3
 PREFILLS = (0xA5, 0x5A)
@@ -109,6 +109,8 @@ def _module_file(path: str) -> Any:
 
 def _as_array(value: Any) -> np.ndarray | None:
     """An array as it is; what offers DLPack without a copy of type; never a cast. None for anything else."""
+    if isinstance(value, np.ndarray) and hasattr(value, "mask"):  # a masked array: what is hidden is no answer
+        return None
     if isinstance(value, (np.ndarray, np.generic)):
         return np.asarray(value)
     for _ in range(2):
@@ -136,7 +138,8 @@ def _library(path: str) -> Serve:
     function.restype = ctypes.c_int
 
     def serve(header: dict[str, Any], tensors: Arrays) -> Answer:
-        inputs = {name: _aligned(t) for name, t in tensors.items()}
+        held = {name: _aligned(t) for name, t in tensors.items()}
+        inputs = {name: _view(held[name], t.dtype.name, t.shape) for name, t in tensors.items()}
         results = []
         for prefill in PREFILLS:
             code, buffers = _call(function, header, inputs, prefill)
@@ -144,6 +147,8 @@ def _library(path: str) -> Serve:
             if code != 0:
                 status = "unsupported" if code == 1 else "crashed"
                 return {"status": status, "detail": f"intref_dut returned {code}"}, {}
+            if broken := [name for name, buffer in held.items() if not _guarded(buffer)]:
+                return {"status": "malformed", "detail": f"wrote outside of its input {broken[0]!r}"}, {}
             if broken := [name for name, buffer in buffers.items() if not _guarded(buffer)]:
                 return {"status": "malformed", "detail": f"wrote outside of its output {broken[0]!r}"}, {}
             results.append({n: _view(b, *header["outputs"][n]) for n, b in buffers.items()})
@@ -180,9 +185,10 @@ def _raw(size: int) -> np.ndarray:
 
 
 def _aligned(tensor: np.ndarray) -> np.ndarray:
-    raw = _raw(tensor.nbytes).view(tensor.dtype).reshape(tensor.shape)
-    raw[...] = tensor
-    return raw
+    """A guarded buffer that holds a copy of the tensor."""
+    buffer = _buffer(tensor.dtype.name, tensor.shape, 0)
+    _view(buffer, tensor.dtype.name, tensor.shape)[...] = tensor
+    return buffer
 
 
 def _buffer(dtype: str, shape: Any, prefill: int) -> np.ndarray:

@@ -5,7 +5,7 @@
 #include <string.h>
 
 typedef struct { void *data; int32_t dtype; int32_t ndim; int64_t shape[8]; } intref_tensor;
-enum { NOTHING, HALF, BEYOND, BEFORE, INPUTS, RANDOM, CRASHES, FAILS, REFUSES };
+enum { NOTHING, HALF, BEYOND, BEFORE, INPUTS, BEFORE_INPUT, BEYOND_INPUT, RANDOM, CRASHES, FAILS, REFUSES };
 
 static int64_t bytes(const intref_tensor *t) {
     static const int width[] = {1, 1, 2, 4, 8};
@@ -28,6 +28,8 @@ int intref_dut(const char *op, int na, const char **names, const int64_t *values
     if (HOW == BEYOND) ((char *)out->data)[n] = 0;
     if (HOW == BEFORE) ((char *)out->data)[-1] = 0;
     if (HOW == INPUTS) memset(in[0].data, 7, (size_t)bytes(in));
+    if (HOW == BEFORE_INPUT) ((char *)in[0].data)[-1] = 7;
+    if (HOW == BEYOND_INPUT) ((char *)in[0].data)[bytes(in)] = 7;
     if (HOW == RANDOM) ((char *)out->data)[0] = (char)calls;
     return 0;
 }

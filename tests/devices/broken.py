@@ -39,6 +39,10 @@ def echo_as_output(op, inputs, attrs):
     return {n: inputs["x"] for n in _outputs(op, inputs, attrs)}
 
 
+def masked(op, inputs, attrs):
+    return {n: np.ma.masked_array(t, mask=True) for n, t in _outputs(op, inputs, attrs).items()}
+
+
 def a_list(op, inputs, attrs):
     return {n: t.tolist() for n, t in _outputs(op, inputs, attrs).items()}
 
