@@ -27,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "ops": OPS,
     "vectors": {*OPS, "vectors"},
     "kernels": {"kernels"},
-    "profiles": {"errors", "intmath", "ops"},
+    "profiles": {*BASE, "intmath", "ops"},
     "digest": set(),
     "model": {*BASE, *OPS},
     "proof": {*OPS, "model"},
@@ -106,14 +106,27 @@ INTEGER_NAMES = set(
 FLOAT_NAMES = {"float", "complex", "fastmath"}
 FLOAT_METHODS = {"mean", "std", "var", "average", "median", "quantile", "percentile", "log2", "sqrt", "exp2"}
 FLOAT_METHODS |= {"true_divide", "truediv", "random", "linspace", "__truediv__", "__rtruediv__", "__float__"}
-NEED_DTYPE = {"empty": 1, "zeros": 1, "ones": 1}  # float64 by default; the position of dtype
+NEED_DTYPE = {"empty": 1, "zeros": 1, "ones": 1, "ndarray": 1}  # float64 by default; the position of dtype
 COMPUTED = {"import_module", "__import__", "exec", "eval", "spec_from_file_location"}
-FLOAT_DTYPE = re.compile(r"[<>=|]?[fc]\d+|b?float\d*|complex\d*")
+FLOAT_DTYPE = re.compile(r"[<>=|]?[fc]\d+|[<>=|][efdgFDG]|b?float\d*|complex\d*")
 SIGNATURE = re.compile(r"\b(float|double|complex|f)\d+\b\s*[(,)]|\((float|double)")
 # Words and letters that are float dtypes where a dtype is wanted, and words like others elsewhere.
 WORDS = {"half", "single", "double", "longdouble", "cdouble", "clongdouble", *"efdgFDG"}
 TAKE_DTYPE = {*NEED_DTYPE, "astype", "view", "dtype", "array", "asarray", "ascontiguousarray", "arange", "frombuffer"}
-TAKE_DTYPE |= {"full", "require", "full_like", "zeros_like", "ones_like", "empty_like", "cumsum", "prod", "sum"}
+TAKE_DTYPE |= {
+    "reduce",
+    "accumulate",
+    "cast",
+    "full",
+    "require",
+    "full_like",
+    "zeros_like",
+    "ones_like",
+    "empty_like",
+    "cumsum",
+    "prod",
+    "sum",
+}
 
 
 def layer(module: str) -> str | None:

@@ -27,6 +27,12 @@ def damaged() -> bytes:
     return bytes(whole)
 
 
+def raw_header(text: str) -> bytes:
+    """An npy header of any text."""
+    padded = text.encode().ljust(118)
+    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded
+
+
 ARCHIVES = {
     "nothing": b"",
     "text": b"hello",
@@ -37,4 +43,9 @@ ARCHIVES = {
     "a negative shape": archive(x=header((-1,))),
     "data cut off": archive(x=header((8,)) + bytes(9)),
     "objects": archive(x=header((1,), "|O") + bytes(8)),
+    "an open bracket": archive(x=raw_header("{'descr': '<i4', 'fortran_order': False, 'shape': (")),
+    "an empty descr": archive(x=raw_header("{'descr': (), 'fortran_order': False, 'shape': (1,)}")),
+    "a shape of truths": archive(x=raw_header("{'descr': '<i4', 'fortran_order': False, 'shape': (True,)}")),
+    "an unhashable key": archive(x=raw_header("{[]: 1}")),
+    "brackets without end": archive(x=raw_header("(" * 110)),
 }

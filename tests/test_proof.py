@@ -351,3 +351,29 @@ def test_is_a_product_of_two_large_unknown_matrices_refused():
     build.prover.axes["x"] = (1 << 9, 1 << 9)
     with pytest.raises(BoundError, match="a product of 134217728 terms, neither side constant, is too large"):
         build.node("matmul", "large", {"a": x, "b": x}, y=(1 << 9, 1 << 9))
+
+
+def widened(x, *, shift):
+    """y = x * 2**shift / 2**shift."""
+    return {"y": x << shift >> shift}
+
+
+@pytest.mark.parametrize("shift, fits", [(32, True), (33, False)])
+def test_are_64_bits_the_last_that_fit(monkeypatch, shift, fits):
+    op = Op(widened, {"x": Port("int32", "...")}, {"shift": Attr(0, 62)}, {"y": Port("int32", "...")})
+    monkeypatch.setitem(OPS, "widened", op)
+    build = Builder({"B": 2, "T": 3})
+    x = build.input("x", "int32", -(1 << 31), (1 << 31) - 1, None)
+    if fits:
+        build.node("widened", "n", {"x": x}, {"shift": shift}, y=TOKENS)
+        return
+    with pytest.raises(BoundError, match=r"intermediate left_shift.* may need 65 bits, int64 has 64"):
+        build.node("widened", "n", {"x": x}, {"shift": shift}, y=TOKENS)
+
+
+def test_do_bounds_hold_for_the_shortest_sequence_as_well():
+    build = Builder({"B": 2, "T": 6})
+    a = build.input("a", "int8", 26, 46, None)
+    b = build.node("transpose", "bt", {"x": build.input("b", "int8", 11, 20, None)}, y=("T", "B"))["y"]
+    build.node("matmul", "ab", {"a": a, "b": b}, y=("B", "B"))
+    assert build.tensors["ab"].range == (26 * 11, 6 * 46 * 20)

@@ -236,7 +236,7 @@ def test_are_packed_nibbles_unpacked(order):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[tensors", "expected TOML"),
+        ("[tensors", "not TOML"),
         ("[other]", "expected the tables tensors and groups, found 'other'"),
         ("tensors = 3", "tensors: expected a table, found 3"),
         ("[tensors.x]\ncolour = 1", "expected the keys name, transpose, packing"),

@@ -177,8 +177,21 @@ def test_is_a_package_blind_to_a_rounding_just_where_a_device_of_another_is_equa
     package, device = suite_path() / "models/sentiment/w8a8-token", Path(intref.__file__).parent / "demo" / "device.py"
     right, wrong = (judge(package, f"py:{device}:{name}", mode="isolated") for name in ("right", "wrong"))
     seen = {case.op for case in wrong.cases if case.verdict == "differs"}
-    named = {op for words in right.blind if "tie" in words for op in words.split(" in ")[1].split(", ")}
+    named = {
+        op for words in right.blind if "tie" in words.split(" in ")[0] for op in words.split(" in ")[1].split(", ")
+    }
     assert "rescale_token" in seen and named and not seen & named
+
+
+def test_are_masks_and_clips_that_nothing_reaches_named(tiny):
+    package = suite_path() / "models/sentiment/w8a8-token"
+    device = Path(intref.__file__).parent / "demo" / "device.py"
+    blind = judge(package, f"py:{device}:right", mode="isolated").blind
+    assert any(words.startswith("no output reaches its clip in add, ") for words in blind)
+    assert not any("mask" in words for words in blind)  # this package has a padded row, the tiny one below has none
+    assert any(words.startswith("mask is 1 everywhere in") for words in judge(tiny, RIGHT).blind) is bool(
+        read_golden(tiny).inputs["attention_mask"].all()
+    )
 
 
 def test_is_nothing_said_of_ops_that_differ_or_of_an_op_package(tiny, rescale):

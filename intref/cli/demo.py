@@ -3,7 +3,7 @@
 import click
 
 from intref.cli import options
-from intref.cli.output import print_text, progress
+from intref.cli.output import check_place, print_text, progress
 
 
 @click.command(short_help="From float weights to a verdict, in one go.")
@@ -16,6 +16,7 @@ def demo(output: str, as_json: bool) -> int:
     """
     from intref.demo.run import run
 
+    check_place(output)
     with progress() as told:
         found = run(output, (lambda line: None) if as_json else print_text, told)
     if as_json:

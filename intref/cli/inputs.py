@@ -9,7 +9,7 @@ import numpy as np
 
 from intref.errors import FormatError
 from intref.model import Model
-from intref.tensorfile import parse_json, shown
+from intref.tensorfile import opened, parse_json, shown
 
 MASK = "attention_mask"
 GIVEN = ("ids", "inputs", "text")
@@ -58,9 +58,14 @@ def _encoded(texts: Iterable[str], tokenizer: str | None) -> list[list[int]]:
     return [encode(text) for text in texts]
 
 
+def _bytes(path: Path) -> bytes:
+    with opened(path) as file:
+        return file.read()
+
+
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return _bytes(path).decode("utf-8")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: expected UTF-8 text, found {error.reason}") from None
 
@@ -68,7 +73,7 @@ def _text(path: Path) -> str:
 def _json_rows(path: Path) -> list[list[int]]:
     """A list of ids, or an object with input_ids, on each line."""
     rows = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    for number, line in enumerate(_bytes(path).splitlines(), 1):
         if line.strip():
             place = f"line {number}"
             is_list = line.lstrip()[:1] == b"["

@@ -31,7 +31,7 @@ def check_folder(folder: Path) -> None:
         raise FormatError(f"{folder}: expected a directory for the devices, found a file")
     for name in (C, PYTHON):
         path = folder / name
-        if path.exists() and path.read_bytes() != (HERE / name).read_bytes():
+        if path.exists() and (not path.is_file() or path.read_bytes() != (HERE / name).read_bytes()):
             raise FormatError(f"{path}: expected the demonstration's own device, found another: it is not overwritten")
 
 

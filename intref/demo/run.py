@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -198,9 +199,10 @@ def _farewell(demo: Demo, say: Say) -> None:
     if demo.command:
         say(f"   compiled with: {demo.command}")
     say("Next:")
+    package, wrong = quote(str(demo.package)), quote(demo.wrong_dut)
     commands = {
-        f"intref verify {demo.package} --dut {demo.wrong_dut}": "the whole verdict on the wrong device",
-        f"intref step {demo.package} --op logits --at 0,0": "one element's whole arithmetic",
+        f"intref verify {package} --dut {wrong}": "the whole verdict on the wrong device",
+        f"intref step {package} --op logits --at 0,0": "one element's whole arithmetic",
         "intref quantize CHECKPOINT -o model.safetensors": "a model of your own",
         "intref audit model.safetensors": "proof that no float is left",
     }

@@ -11,6 +11,7 @@ from intref.errors import FormatError, Unsupported
 from intref.intmath import ROUNDS_UP
 from intref.ops import OPS
 from intref.ops.rescale import RULES
+from intref.tensorfile import opened
 
 HERE = Path(__file__).parent
 HEAD = ("name", "about", "source", "status")
@@ -75,12 +76,12 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
 
 def read_toml(path: Path) -> dict[str, Any]:
     """A TOML file as a dict; FormatError with the line if it is not TOML."""
+    with opened(path) as file:
+        data = file.read()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # bad syntax, bad UTF-8, a number or a nesting without end
         raise FormatError(f"{path}: not TOML: {' '.join(str(error).split())[:120]}") from None
-    except OSError as error:
-        raise FormatError(f"{path}: cannot be read: {error.strerror}") from None
 
 
 def in_words(value: object) -> str:

@@ -40,7 +40,7 @@ def blind_spots(package: Package, equal: Iterable[str]) -> tuple[str, ...]:
     for op in sorted(equal):
         nodes = [i for i in package.judgeable() if model.nodes[i].op == op]
         if calls := [_call(package, model, i) for i in nodes]:
-            for words in (*_zeros(op, calls), *_ties(op, calls)):
+            for words in (*_zeros(op, calls), *_clips(op, calls), *_ties(op, calls)):
                 ops.setdefault(words, []).append(op)
     return tuple(f"{words} in {', '.join(found)}" for words, found in ops.items())
 
@@ -59,6 +59,20 @@ def _zeros(op: str, calls: list[_Call]) -> Iterator[str]:
     for port in CONSTANTS:
         if port in OPS[op].inputs and not any(call.inputs[port].any() for call in calls):
             yield f"{port} is 0 everywhere"
+    if "mask" in OPS[op].inputs and all(call.inputs["mask"].all() for call in calls):
+        yield "mask is 1 everywhere"
+
+
+def _clips(op: str, calls: list[_Call]) -> Iterator[str]:
+    """A clip narrower than the dtype, at or beyond which no output lies."""
+    reached = [
+        bool(((t == call.attrs["low"]) | (t == call.attrs["high"])).any())
+        for call in calls
+        for t in call.outputs.values()
+        if {"low", "high"} <= call.attrs.keys()
+    ]
+    if reached and not any(reached):
+        yield "no output reaches its clip"
 
 
 def _ties(op: str, calls: list[_Call]) -> Iterator[str]:

@@ -9,7 +9,6 @@ packing = "int4"                # uint8, two elements to a byte along the device
 ffn = ["L0.ffn.up", "L0.gelu"]  # nodes that the device fuses: judged only at what leaves the group
 """
 
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
-from intref.atomic import StrPath, os_error
+from intref.atomic import StrPath
 from intref.errors import FormatError
 from intref.modelfile import unpack_int4
+from intref.profiles import read_toml
 from intref.tensorfile import shown
 
 Row = tuple[str, tuple[int, ...]]  # dtype, shape
@@ -71,12 +71,7 @@ def read_map(path: StrPath | None) -> TapMap:
     """Read a map file; FormatError names the file, the tensor and what was expected."""
     if path is None:
         return TapMap()
-    try:
-        table = tomllib.loads(Path(path).read_text("utf-8"))
-    except OSError as error:
-        raise os_error(path, "read", error) from error
-    except ValueError as error:
-        raise FormatError(f"{path}: expected TOML, found {str(error).splitlines()[0]}") from None
+    table = read_toml(Path(path))
     if extra := table.keys() - {"tensors", "groups"}:
         raise FormatError(f"{path}: expected the tables tensors and groups, found {shown(min(extra))}")
     for key in table:

@@ -109,6 +109,8 @@ def _by_swaps(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], 
 def by_rule(step: Rounding, rule: str) -> Any:
     """A value rounded by one of the rules of ROUNDS_UP, TRUNCATED or OF_PRODUCTS."""
     if rule == TRUNCATED:
+        if not step.shifted:  # C's (x + d / 2) / d, whose half of an odd d is rounded down
+            return divide(step.numerator[0] + step.denominator // 2, step.denominator, "toward_zero")
         # Adding a half and cutting: one too high below zero, unless the sum is an integer, which it is at a tie.
         up, down = by_rule(step, "half_up"), by_rule(step, "half_down")
         return up + ((up < 0) & (up == down))

@@ -144,13 +144,12 @@ def _library(path: str) -> Serve:
         for prefill in PREFILLS:
             code, buffers = _call(function, header, inputs, prefill)
             tensors.update(inputs)  # so that a changed input is seen
+            for word, kept in (("input", held), ("output", buffers)):
+                if broken := [name for name, buffer in kept.items() if not _guarded(buffer)]:
+                    return {"status": "malformed", "detail": f"wrote outside of its {word} {broken[0]!r}"}, {}
             if code != 0:
                 status = "unsupported" if code == 1 else "crashed"
                 return {"status": status, "detail": f"intref_dut returned {code}"}, {}
-            if broken := [name for name, buffer in held.items() if not _guarded(buffer)]:
-                return {"status": "malformed", "detail": f"wrote outside of its input {broken[0]!r}"}, {}
-            if broken := [name for name, buffer in buffers.items() if not _guarded(buffer)]:
-                return {"status": "malformed", "detail": f"wrote outside of its output {broken[0]!r}"}, {}
             results.append({n: _view(b, *header["outputs"][n]) for n, b in buffers.items()})
         if detail := _unsteady(*results):
             return {"status": "malformed", "detail": detail}, {}
