@@ -11,7 +11,7 @@ import intref
 from intref.errors import FormatError, SpecError
 from intref.golden import read_golden, suite_path, write_golden
 from intref.tensorfile import write_tensors
-from intref.verify import Case, Report, judge
+from intref.verify import Case, Report, judge, node_ids
 from intref.verify.protocol import tensor_text
 from tiny_models import tiny_inputs, tiny_model
 from verify_packages import COMPILER, DEVICES, compiled, pipe, py, write_rescale, write_tiny
@@ -203,3 +203,15 @@ def test_is_nothing_said_of_ops_that_differ_or_of_an_op_package(tiny, rescale):
 def test_is_a_report_short_when_shown(rescale):
     shown = repr(judge(rescale, RIGHT))
     assert "3 cases, equal" in shown and len(shown) < 300
+
+
+def test_is_a_required_op_judged_at_every_node_or_not_a_pass(tmp_path):
+    """A package of a few tensors cannot show the other nodes of an op that is asked for."""
+    model = tiny_model()
+    write_golden(model, tiny_inputs(), tmp_path / "few", trace="h,q*")
+    whole = judge(tmp_path / "few", RIGHT)
+    asked = judge(tmp_path / "few", RIGHT, require="*")
+    assert whole.exit_code == 0 and asked.exit_code == 3 and asked.verdict == "not_run"
+    assert {case.id for case in asked.cases if case.mode == "required"} == {*node_ids(model)} - {
+        c.id for c in whole.cases
+    }

@@ -47,7 +47,9 @@ class GraphJudge:
         nodes, recorded = self.bench.package.judgeable(), self.bench.device.recorded
         self.bench.total = len(nodes) * (2 if mode == "both" and not recorded else 1)
         if missing := len(self.model.nodes) - len(nodes):
-            self.bench.notes.append(f"{missing} of {len(self.model.nodes)} nodes are not in the package's trace")
+            self.bench.notes.append(
+                f"{missing} of {len(self.model.nodes)} nodes cannot be judged by themselves: the package's trace lacks their inputs or outputs"
+            )
         if recorded and mode != "cumulative":
             self.bench.notes.append("recorded outputs come from one run of the whole, so none is judged in isolation")
         if mode != "cumulative" and not recorded:

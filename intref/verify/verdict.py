@@ -64,7 +64,8 @@ def judge(
         else:
             GraphJudge(bench, package.model, taps).run(mode)
     cases = tuple(_required(case, wanted) for case in bench.cases)
-    cases += tuple(_never_judged(cases, [pattern for pattern in wanted if pattern not in unmatched]))
+    if require is not None:
+        cases += tuple(_never_judged(cases, [p for p in wanted if p not in unmatched], package))
     blind = blind_spots(package, _equal_ops(cases))
     return Report(
         spec, str(path), cases, _about(package, spec, mode), bench.flips, tuple(bench.notes), unmatched, blind
@@ -119,11 +120,18 @@ def _matches_case(wanted: Iterable[str], case: Case) -> bool:
     return any(_matches(pattern, (case.id, case.op)) for pattern in wanted)
 
 
-def _never_judged(cases: Sequence[Case], wanted: Iterable[str]) -> list[Case]:
-    """A case that did not run for each pattern that names something which was never judged."""
+def _never_judged(cases: Sequence[Case], wanted: Sequence[str], package: Package) -> list[Case]:
+    """A case that did not run for each node that is asked for by name or op and was never judged, and for each
+    pattern that names anything else which was not."""
     why = "required, but no such case was judged (not in the trace, inside a fused group, or of another mode)"
-    lost = [pattern for pattern in wanted if not any(_matches_case([pattern], case) for case in cases)]
-    return [Case(pattern, "", "required", NOT_RUN, why) for pattern in lost]
+    judged = {case.id for case in cases}
+    named = (
+        [(name, node.op) for name, node in zip(node_ids(package.model), package.model.nodes)] if package.model else []
+    )
+    missing = [(name, op) for name, op in named if name not in judged and any(_matches(p, (name, op)) for p in wanted)]
+    asked = [*((case.id, case.op) for case in cases), *missing]
+    lost = [pattern for pattern in wanted if not any(_matches(pattern, names) for names in asked)]
+    return [Case(name, op, "required", NOT_RUN, why) for name, op in [*missing, *((pattern, "") for pattern in lost)]]
 
 
 def _equal_ops(cases: Iterable[Case]) -> list[str]:
