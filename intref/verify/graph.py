@@ -48,7 +48,7 @@ class GraphJudge:
         self.bench.total = len(nodes) * (2 if mode == "both" and not recorded else 1)
         if missing := len(self.model.nodes) - len(nodes):
             self.bench.notes.append(
-                f"{missing} of {len(self.model.nodes)} nodes cannot be judged by themselves: the trace lacks their tensors"
+                f"{missing} of {len(self.model.nodes)} nodes cannot be judged by themselves: not in the trace"
             )
         if recorded and mode != "cumulative":
             self.bench.notes.append("recorded outputs come from one run of the whole, so none is judged in isolation")
