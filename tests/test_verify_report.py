@@ -114,7 +114,7 @@ def test_are_nodes_that_were_not_traced_counted_as_such(tmp_path):
     package = write_tiny(tmp_path / "part", "h,q,mantissa,exponent")
     report = judge(package, py("right", "ops"), mode="isolated")
     assert report.verdict == "equal" and len(by_mode(report, "isolated")) == 2
-    assert "nodes cannot be judged by themselves: the package's trace lacks their inputs or outputs" in report.text()
+    assert "nodes cannot be judged by themselves: not in the trace" in report.text()
     assert judge(package, py("right", "ops")).verdict == "equal"
 
 
