@@ -14,7 +14,8 @@ BASE = {"errors", "atomic", "tensorfile", "npzfile"}
 OPS = {"errors", "intmath", "numbertypes", "ops"}
 GRAPH = {*BASE, *OPS, "digest", "profiles", "model"}
 RUN = {*GRAPH, "proof", "modelfile", "run"}
-TESTED = {*RUN, "vectors", "golden", "verify", "testing"}
+VERIFY = {*RUN, "vectors", "golden", "comparison", "devices", "faults", "verify"}
+TESTED = {*VERIFY, "testing"}
 
 # module or package -> what of intref it may import, in reading order; a module's own row stands before its package's.
 LAYERS: dict[str, set[str]] = {
@@ -35,7 +36,10 @@ LAYERS: dict[str, set[str]] = {
     "run": {*OPS, "digest", "model"},
     "display": set(),
     "golden": {*RUN, "vectors", "golden"},
-    "verify": {*RUN, "vectors", "golden", "verify"},
+    "comparison": set(),
+    "devices": {*BASE, *OPS, "model", "modelfile", "devices"},
+    "faults": {*OPS, "faults"},
+    "verify": VERIFY,
     "testing": TESTED,
     "element": {*TESTED, "element"},
     "checkpoint": {*BASE, "checkpoint"},
@@ -56,7 +60,11 @@ LAZY = {
     FACADE: {*TESTED, "quantize", "audit", "demo"},
 }
 USERS_OF_FACADE = ("cli", "demo")  # others take nothing from intref itself but its version
-DYNAMIC = {FACADE, "verify", "verify.worker"}  # they import by computed name: a table of their own, or a user's device
+DYNAMIC = {
+    FACADE,
+    "devices",
+    "devices.worker",
+}  # they import by computed name: a table of their own, or a user's device
 
 STANDARD = set(
     """
@@ -72,6 +80,7 @@ SHELL = {*STANDARD, "numpy", "math", "time", "rich", "click"}
 OUTSIDE: dict[str, set[str]] = {
     **dict.fromkeys(("intmath", "numbertypes", "ops", "vectors"), PURE),
     "kernels": {*("numpy", "numba", "hashlib", "os", "pathlib", "concurrent", "threading", "collections", "typing")},
+    "devices": {*STANDARD, "numpy", "math", "time"},
     "verify": {*STANDARD, "numpy", "math", "time"},
     "display": {"numpy", "typing"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "threadpoolctl", "tokenizers"},
@@ -82,10 +91,10 @@ OUTSIDE: dict[str, set[str]] = {
 
 # How strictly a module is kept from floats: "integer" (the default), "files" (paths may be joined by /), "seconds"
 # (files, and float literals and annotations, for timeouts), "float" (anything).
-TIMED = ("child", "devices", "files", "pipe", "verdict", "worker", "bench")
+TIMED = ("devices", "verify.verdict", "verify.bench")
 STRICTNESS = {
     **dict.fromkeys(("profiles", "golden", "verify", "testing", "element"), "files"),
-    **dict.fromkeys((f"verify.{name}" for name in TIMED), "seconds"),
+    **dict.fromkeys(TIMED, "seconds"),
     **dict.fromkeys(("display", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
     "demo.device": "integer",
 }

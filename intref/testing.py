@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
+from intref.comparison import compare
 from intref.errors import SpecError
 from intref.ops import OPS
 from intref.vectors import Case, cases
-from intref.verify.comparison import compare
 from intref.verify.explanation import explain
 
 Arrays = Mapping[str, np.ndarray]

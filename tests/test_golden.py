@@ -289,7 +289,7 @@ def test_do_no_inputs_and_outputs_of_an_op_share_a_name():
 
 
 def test_are_the_codes_that_devices_are_told_the_ones_that_are_sent():
-    protocol = pytest.importorskip("intref.verify.protocol")
+    protocol = pytest.importorskip("intref.devices.protocol")
     text = spec_text([])
     assert f"| dtype | {' | '.join(protocol.DTYPES)} |" in text
     assert f"| code | {' | '.join(map(str, range(len(protocol.DTYPES))))} |" in text

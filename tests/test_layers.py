@@ -98,7 +98,7 @@ PLANTED = [
     ("verify.x", "def f():\n    import intref.quantize.graph", "verify may not import quantize"),
     ("verify.x", "def f():\n    import intref\n    return intref.load('x')", "verify may not import intref"),
     ("verify.x", "y = 0.5", "float literal 0.5"),
-    ("verify.child", "import numpy as np\ny = np.log(2)", "float name np.log"),
+    ("devices.child", "import numpy as np\ny = np.log(2)", "float name np.log"),
     ("checkpoint.x", "from intref.quantize import load", "checkpoint may not import quantize"),
     ("checkpoint.x", "import torch", "checkpoint may not import torch"),
     ("quantize.x", "from intref.verify import judge", "quantize may not import verify"),
@@ -119,7 +119,7 @@ INNOCENT = [
     ("run", "def float(self): ..."),
     ("golden.x", "path = folder / name / 'x'"),
     ("golden.x", "from intref import __version__"),
-    ("verify.child", "NAP: float = 0.2 / 20"),
+    ("devices.child", "NAP: float = 0.2 / 20"),
     ("quantize.x", "import numpy as np\ny = np.log2(0.5) / 2"),
     ("kernels.x", "rule = 'half'"),
 ]

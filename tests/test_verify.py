@@ -10,13 +10,14 @@ import pytest
 
 import intref
 from hostile_npz import ARCHIVES
+from intref.devices import open_device, request_lines
+from intref.devices.device import Request
+from intref.devices.pipe import parse_answer
+from intref.devices.protocol import frame, frame_size, parse_frame, parse_tensor, tensor_text
 from intref.errors import FormatError, SpecError, Unsupported
 from intref.golden import read_golden, write_op_golden
 from intref.tensorfile import write_tensors
-from intref.verify import judge, open_device, request_lines
-from intref.verify.devices import Request
-from intref.verify.pipe import parse_answer
-from intref.verify.protocol import frame, frame_size, parse_frame, parse_tensor, tensor_text
+from intref.verify import judge
 from tiny_models import tiny_model
 from verify_packages import COMPILER, DEVICES, cmd, compiled, leftovers, pipe, py, write_rescale, write_tiny
 

@@ -6,12 +6,13 @@ import numpy as np
 import pytest
 
 from intref import intmath
+from intref.comparison import compare
+from intref.faults.bodies import NAMED, observed, run_body
+from intref.faults.variants import variants
 from intref.ops import OPS
 from intref.vectors import cases
-from intref.verify import compare, explain, judge
-from intref.verify.bodies import NAMED, observed, run_body
+from intref.verify import explain, judge
 from intref.verify.explanation import _exact, decimal
-from intref.verify.variants import variants
 from verify_packages import case, py, write_rescale
 
 RULES = [*intmath.ROUNDS_UP]

@@ -7,11 +7,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
+from intref.devices import Device, DeviceError
 from intref.errors import FormatError
 from intref.golden import read_golden
 from intref.modelfile import pack_int4
 from intref.run import call
-from intref.verify import Case, Device, DeviceError, Report, judge, node_ids
+from intref.verify import Case, Report, judge, node_ids
 from intref.verify.tapmap import Tap, read_map
 from tiny_models import tiny_model
 from verify_packages import py, write_rescale, write_tiny

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 import intref
+from intref.devices.protocol import tensor_text
 from intref.errors import FormatError, SpecError
 from intref.golden import read_golden, suite_path, write_golden
 from intref.tensorfile import write_tensors
 from intref.verify import Case, Report, judge, node_ids
-from intref.verify.protocol import tensor_text
 from tiny_models import tiny_inputs, tiny_model
 from verify_packages import COMPILER, DEVICES, compiled, pipe, py, write_rescale, write_tiny
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from intref.comparison import compare
+from intref.devices.device import Device, DeviceError, Request, checked
+from intref.devices.protocol import Arrays
 from intref.digest import digest
 from intref.golden import Package
-from intref.verify.comparison import compare
-from intref.verify.devices import Device, DeviceError, Request, checked
 from intref.verify.explanation import explain, outline
-from intref.verify.protocol import Arrays
 from intref.verify.report import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, Case
 
 MAX_HANGS = 3  # in a row; after that a device is not asked again

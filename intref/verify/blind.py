@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
+from intref.comparison import mismatches
+from intref.faults.bodies import Arrays
+from intref.faults.variants import NEAREST, rules, tried
 from intref.golden import Package
 from intref.model import Model
 from intref.ops import OPS
-from intref.verify.bodies import Arrays
-from intref.verify.comparison import mismatches
-from intref.verify.variants import NEAREST, rules, tried
 
 LARGEST = 1 << 20  # output elements of one op that are looked at; with more of them, nothing is claimed
 CONSTANTS = ("bias", "residual")

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from intref.comparison import Difference, compare, mismatches
 from intref.errors import IntrefError
+from intref.faults.bodies import Rounding, elementwise, observed, vocabulary
+from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES, variants
 from intref.intmath import split_fp32
 from intref.ops import OPS
 from intref.ops.op import Op
-from intref.verify.bodies import Rounding, elementwise, observed, vocabulary
-from intref.verify.comparison import Difference, compare, mismatches
-from intref.verify.variants import CHOICES, SLIPS, SLOW_CHOICES, variants
 
 Arrays = Mapping[str, np.ndarray]
 Masks = Mapping[str, np.ndarray | None]

@@ -6,14 +6,14 @@ from types import MappingProxyType
 
 import numpy as np
 
+from intref.comparison import mismatches
+from intref.devices.device import MODEL, DeviceError, Request
+from intref.devices.protocol import Arrays
 from intref.errors import BoundError, SpecError, Unsupported
 from intref.model import Model, Node
 from intref.ops import OPS
 from intref.run import execute
 from intref.verify.bench import Bench
-from intref.verify.comparison import mismatches
-from intref.verify.devices import MODEL, DeviceError, Request
-from intref.verify.protocol import Arrays
 from intref.verify.report import NOT_RUN, UNSUPPORTED, Case
 from intref.verify.tapmap import Tap, TapMap
 

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from intref.atomic import StrPath
+from intref.devices.device import KINDS, MODEL, TIMEOUT, Device, Request, Seconds, open_device
 from intref.errors import SpecError
 from intref.golden import Package, read_golden
 from intref.model import SPEC_VERSION
 from intref.verify.bench import Bench, Progress, rows
 from intref.verify.blind import blind_spots
-from intref.verify.devices import KINDS, MODEL, TIMEOUT, Device, Request, Seconds, open_device
 from intref.verify.graph import GraphJudge, node_ids
 from intref.verify.report import EQUAL, NOT_RUN, Case, Report
 from intref.verify.tapmap import read_map

@@ -4,8 +4,8 @@ import sys
 import time
 
 import intref
+from intref.devices.protocol import parse_tensor, tensor_text
 from intref.ops import OPS
-from intref.verify.protocol import parse_tensor, tensor_text
 
 
 def answer(line):

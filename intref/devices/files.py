@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from intref.devices.child import Child, DeviceError, status_text
+from intref.devices.device import MODEL, Device, Request
+from intref.devices.pipe import parse_answer, program
+from intref.devices.protocol import NOT_SUPPORTED, PIPE_HEADER, Arrays
 from intref.errors import FormatError
 from intref.modelfile import canonical
 from intref.npzfile import members, read_npy, read_npz
 from intref.tensorfile import open_tensors, read_integers, write_tensors
-from intref.verify.child import Child, DeviceError, status_text
-from intref.verify.devices import MODEL, Device, Request
-from intref.verify.pipe import parse_answer, program
-from intref.verify.protocol import NOT_SUPPORTED, PIPE_HEADER, Arrays
 
 CALL = "__call__"
 ACCEPTED = "a recording is a directory of .npy, a .npz, a .safetensors, or a file of answer lines"

@@ -4,10 +4,10 @@ import shlex
 import shutil
 from collections.abc import Iterable, Iterator
 
+from intref.devices.child import Child, DeviceError
+from intref.devices.device import Device, Request
+from intref.devices.protocol import PIPE_HEADER, Arrays, attribute_text, parse_tensor, tensor_text
 from intref.errors import FormatError
-from intref.verify.child import Child, DeviceError
-from intref.verify.devices import Device, Request
-from intref.verify.protocol import PIPE_HEADER, Arrays, attribute_text, parse_tensor, tensor_text
 
 
 def request_line(request: Request, identity: str) -> str:

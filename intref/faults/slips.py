@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from intref.faults.bodies import Arrays, run_body, vocabulary
 from intref.intmath import absolute, bitlen, maximum
 from intref.ops.op import Op, dtype_range
-from intref.verify.bodies import Arrays, run_body, vocabulary
 
 Lazy = tuple[str, Callable[[], Arrays]]
 Tensors = Mapping[str, np.ndarray]

@@ -15,11 +15,11 @@ import numpy as np
 
 from intref import intmath
 from intref.errors import BoundError, SpecError
+from intref.faults import fp32
+from intref.faults.bodies import ROUNDINGS, Arrays, Rounding, count_floors, floored, observed, run_body, vocabulary
+from intref.faults.slips import Lazy, slips
 from intref.intmath import MAX_SHIFT, ROUNDS_UP, divide, maximum, minimum, saturate, scale_fp32, split_fp32, wrap_int32
 from intref.ops.op import Op, dtype_range
-from intref.verify import fp32
-from intref.verify.bodies import ROUNDINGS, Arrays, Rounding, count_floors, floored, observed, run_body, vocabulary
-from intref.verify.slips import Lazy, slips
 
 Part = Callable[[Op, Mapping[str, np.ndarray], dict[str, Any]], Iterator[Lazy]]
 # Without these a call means something: the constant stands for "left out".

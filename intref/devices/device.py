@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from intref.devices.child import Child, DeviceError, limit_text, refused_memory
+from intref.devices.protocol import Arrays, frame, frame_size, parse_frame
 from intref.errors import FormatError, Unsupported
 from intref.ops import OPS
-from intref.verify.child import Child, DeviceError, limit_text, refused_memory
-from intref.verify.protocol import Arrays, frame, frame_size, parse_frame
 
 __all__ = ["MODEL", "TIMEOUT", "Device", "DeviceError", "HostedDevice", "Request", "Seconds", "checked", "open_device"]
 
@@ -81,8 +81,8 @@ def open_device(spec: str, timeout: Seconds = TIMEOUT, memory: int | None = None
         raise Unsupported(f"dut {spec!r}: expected {KINDS}")
     if kind in ("py", "so"):
         return HostedDevice(spec, kind, rest, timeout, memory)
-    from intref.verify.files import CommandDevice, RecordedDevice
-    from intref.verify.pipe import PipeDevice
+    from intref.devices.files import CommandDevice, RecordedDevice
+    from intref.devices.pipe import PipeDevice
 
     if kind == "file":
         return RecordedDevice(spec, rest)
@@ -99,7 +99,7 @@ class HostedDevice(Device):
 
     def _start(self) -> Child:
         code = (
-            "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1)); from intref.verify.worker import main; main()"
+            "import sys, json; sys.path[:] = json.loads(sys.argv.pop(1));from intref.devices.worker import main; main()"
         )
         # The child finds what this process finds, the current directory included.
         path = json.dumps([os.getcwd(), *(p for p in sys.path if p)])

@@ -1,6 +1,6 @@
 """The child's side: loads a Python function or a shared library and answers one frame after another.
 
-    python -c "from intref.verify.worker import main; main()" KIND TARGET... READ_FD WRITE_FD
+    python -c "from intref.devices.worker import main; main()" KIND TARGET... READ_FD WRITE_FD
 
 It knows no op. Requests carry the attributes as the device wants them; answers are ok, unsupported, malformed or
 crashed, with a detail.
@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.verify.protocol import DTYPES, Arrays, frame, frame_size, parse_frame
+from intref.devices.protocol import DTYPES, Arrays, frame, frame_size, parse_frame
 
 Answer = tuple[dict[str, Any], Arrays]  # {"status": ..., "detail": ...} and the outputs
 Serve = Callable[[dict[str, Any], Arrays], Answer]
