@@ -90,6 +90,16 @@ def rescale_quotient(x, total, multiplier, shift, a):
     return clamp(y, a["low"], a["high"])
 
 
+def linear_int4(x, weight, scale, bias, a):
+    nibbles = np.stack([weight % 16, weight // 16], -1).reshape(len(weight), -1)[:, : x.shape[-1]]
+    w = nibbles - 16 * (nibbles > 7)
+    y = bias + np.zeros((*x.shape[:-1], 1), np.int64)
+    for g in range(scale.shape[1]):
+        group = slice(g * a["group_size"], (g + 1) * a["group_size"])
+        y = y + scale[:, g] * (x[..., group] @ w[:, group].T)
+    return y
+
+
 def positions(mask, a):
     if a["form"] == "count":
         return np.where(mask == 1, np.cumsum(mask, -1) - 1, -1) + a["start"]
@@ -207,6 +217,7 @@ OPS = {
     "select_token": ("x", "y", lambda x, a: x[..., a["index"], :]),
     "linear": ("x weight bias", "y", lambda x, weight, bias, a: x @ weight.T + bias),
     "matmul": ("a b", "y", lambda left, right, a: left @ right),
+    "linear_int4": ("x weight scale bias", "y", linear_int4),
     "rescale": ("x multiplier shift", "y", rescale),
     "rescale_quotient": ("x total multiplier shift", "y", rescale_quotient),
     "add": ("a b a_multiplier a_shift b_multiplier b_shift", "y", add),

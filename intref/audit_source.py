@@ -36,24 +36,52 @@ LAYERS: dict[str, set[str]] = {
     "run": {*OPS, "digest", "model"},
     "display": set(),
     "golden": {*RUN, "vectors", "golden"},
+    "golden.onnx": {*RUN, "golden", "golden.onnx"},
+    "emit": {*BASE, *OPS, "model", "modelfile", "emit"},
     "comparison": set(),
-    "devices": {*BASE, *OPS, "model", "modelfile", "devices"},
+    "coverage": {*RUN, "vectors", "golden", "coverage"},
+    "rtl": {*BASE, *OPS, "comparison", "profiles", "rtl"},
+    "devices": {*BASE, *OPS, "model", "modelfile", "rtl", "devices"},
+    "devices.onnxruntime": {*BASE, "golden.onnx", "devices"},
     "faults": {*OPS, "faults"},
     "verify": VERIFY,
+    "selftest": {*VERIFY, "selftest"},
+    "sweep": {*VERIFY, "sweep"},
     "testing": TESTED,
     "element": {*TESTED, "element"},
+    "identify": {*VERIFY, "identify"},
     "checkpoint": {*BASE, "checkpoint"},
     "quantize": {*GRAPH, "proof", "modelfile", "run", "checkpoint", "quantize"},
     "audit_source": set(),
     "audit": {*TESTED, "element", "audit_source", "audit"},
+    "report": {"errors", "modelfile", "verify", "report"},
     "demo.device": set(),
+    "demo.gpu": {"demo.gpu"},
     "demo": {*TESTED, "quantize", "checkpoint", "demo"},
-    "cli": {*TESTED, "element", "display", "quantize", "checkpoint", "audit_source", "audit", "demo", "cli"},
+    "cli": {
+        *TESTED,
+        "element",
+        "identify",
+        "selftest",
+        "coverage",
+        "display",
+        "emit",
+        "report",
+        "rtl",
+        "sweep",
+        "quantize",
+        "checkpoint",
+        "audit_source",
+        "audit",
+        "demo",
+        "cli",
+    },
     "__main__": {"cli"},
     FACADE: {"errors", "ops", "model"},
 }
 # Imports that wait until a function is called: a facade's way down, and what most users never need.
 LAZY = {
+    "golden": {"golden.onnx"},
     "model": {"proof", "run", "modelfile"},
     "run": {"kernels", "display"},
     "audit": {"kernels"},
@@ -64,6 +92,8 @@ DYNAMIC = {
     FACADE,
     "devices",
     "devices.worker",
+    "coverage.body",
+    "testing",
 }  # they import by computed name: a table of their own, or a user's device
 
 STANDARD = set(
@@ -81,10 +111,16 @@ OUTSIDE: dict[str, set[str]] = {
     **dict.fromkeys(("intmath", "numbertypes", "ops", "vectors"), PURE),
     "kernels": {*("numpy", "numba", "hashlib", "os", "pathlib", "concurrent", "threading", "collections", "typing")},
     "devices": {*STANDARD, "numpy", "math", "time"},
+    "devices.onnxruntime": {*STANDARD, "numpy", "onnxruntime"},
+    "golden.onnx": {*STANDARD, "numpy", "math", "onnx"},
     "verify": {*STANDARD, "numpy", "math", "time"},
+    "rtl": {*STANDARD, "numpy", "cocotb"},
     "display": {"numpy", "typing"},
+    "report": {*STANDARD, "base64", "jinja2", "markupsafe", "math"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "threadpoolctl", "tokenizers"},
     "audit": {*STANDARD, "numpy", "math", "numba"},
+    "demo.gpu": {*STANDARD, "numpy", "math", "torch", "triton"},
+    "testing": {*STANDARD, "numpy", "math", "time", "pytest", "hypothesis"},
     "demo": SHELL,
     "cli": SHELL,
 }
@@ -93,10 +129,11 @@ OUTSIDE: dict[str, set[str]] = {
 # (files, and float literals and annotations, for timeouts), "float" (anything).
 TIMED = ("devices", "verify.verdict", "verify.bench")
 STRICTNESS = {
-    **dict.fromkeys(("profiles", "golden", "verify", "testing", "element"), "files"),
+    **dict.fromkeys(("profiles", "golden", "rtl", "verify", "selftest", "testing", "element"), "files"),
     **dict.fromkeys(TIMED, "seconds"),
-    **dict.fromkeys(("display", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
+    **dict.fromkeys(("display", "report", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
     "demo.device": "integer",
+    "demo.gpu": "integer",
 }
 # Only these names of numpy and math are integer whatever integers they are given.
 INTEGER_NAMES = set(
@@ -104,11 +141,12 @@ INTEGER_NAMES = set(
     format ndarray generic dtype iinfo integer bool_ int8 int16 int32 int64 uint8 uint16 uint32 uint64 asarray
     ascontiguousarray array empty zeros full ones zeros_like ones_like full_like empty_like arange tile repeat
     frombuffer from_dlpack broadcast broadcast_to broadcast_arrays broadcast_shapes moveaxis swapaxes transpose
-    lib roll shape stack concatenate expand_dims ravel ndindex unravel_index require frompyfunc where take load savez
+    lib roll flip resize shape stack concatenate expand_dims ravel ndindex unravel_index require frompyfunc where take
+    load savez errstate
     add subtract multiply matmul negative floor_divide left_shift right_shift bitwise_and bitwise_or bitwise_xor
-    maximum minimum clip square abs absolute sign greater greater_equal less less_equal equal any all
+    packbits maximum minimum clip square abs absolute sign greater greater_equal less less_equal equal any all
     array_equal argmax argmin argwhere argsort flatnonzero count_nonzero unique cumsum prod newaxis
-    shares_memory isqrt gcd comb NDArrayOperatorsMixin NDArray
+    shares_memory isqrt gcd comb resize unpackbits NDArrayOperatorsMixin NDArray
     """.split()
 )
 # Names and attributes that are floats, or make them, whatever they are taken from.

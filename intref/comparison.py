@@ -60,9 +60,9 @@ def compare(dut: np.ndarray, golden: np.ndarray, valid: np.ndarray | None = None
     if not count:
         return Difference(compared, 0, bits)
     first = tuple(int(i) for i in np.unravel_index(int(np.argmax(wrong)), wrong.shape))
-    a, b = dut[wrong].astype(np.int64), golden[wrong].astype(np.int64)
+    a, b = dut[wrong], golden[wrong]
     # Modulo 2**64 the larger minus the smaller is right even where int64 would wrap.
-    size = np.maximum(a, b).view(np.uint64) - np.minimum(a, b).view(np.uint64)
+    size = np.maximum(a, b).astype(np.uint64) - np.minimum(a, b).astype(np.uint64)
     logs = sum((size >> np.uint64(k) > 0).astype(np.int64) for k in range(1, 64))
     bins = tuple((int(b), int(n)) for b, n in zip(*np.unique(logs, return_counts=True)))
     return Difference(compared, count, bits, first, int(dut[first]), int(golden[first]), int(size.max()), bins)

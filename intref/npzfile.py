@@ -17,6 +17,7 @@ from intref.tensorfile import opened, shown
 MAX_BYTES = 1 << 33  # of one array: beyond it a header is not believed
 # A header is evaluated as a Python literal and a stream is inflated: hostile bytes raise nearly anything.
 BAD = (Exception,)
+UNKNOWN = "__unknown__"  # of a recording: JSON, as bytes, that says which tensors have digits x or z, and where
 Array = NDArray[Any]
 
 

@@ -379,7 +379,7 @@ def test_does_the_worst_of_several_packages_count(call, place, tmp_path):
     words = ("verify", place / "clamp", tmp_path / "token", "--dut", f"{DEVICE}:wrong")
     result = call(*words)
     assert result.code == 1 and "rule half_away explains 100.000 %" in result.out
-    assert [row["verdict"] for row in answered(call(*words, "--json"))] == ["equal", "differs"]
+    assert [row["verdict"] for row in answered(call(*words, "--json"))["reports"]] == ["equal", "differs"]
     assert "first at" in call(*words, "--report", tmp_path / "r.txt").out
     assert "half_away" in (tmp_path / "r.txt").read_text()
 

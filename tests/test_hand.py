@@ -120,6 +120,16 @@ def test_matrix_products():
     assert y("matmul", a=([[1, 2]], "uint8"), b=([[3, 100], [-4, 1]], "int8")) == [[-5, 102]]
 
 
+def test_linear_int4():
+    # 0xF2 is w = 2, -1; 0x83 is 3, -8; 0x07 is 7. Groups of 2: 10*2 - 20 = 0; 30*3 - 40*8 = -230; 50*7 = 350.
+    # 5 * 0 + 2 * -230 - 1 * 350 + 100 = -710. Groups of 4: 3 * (0 - 230) + 1 * 350 = -340.
+    row = {"x": ([10, 20, 30, 40, 50], "int8"), "weight": ([[0xF2, 0x83, 0x07]], "uint8")}
+    scale = {"scale": ([[5, 2, -1]], "int16"), "bias": ([100], "int32")}
+    assert y("linear_int4", {"group_size": 2}, **row, **scale) == [-710]
+    scale = {"scale": ([[3, 1]], "int16"), "bias": ([0], "int32")}
+    assert y("linear_int4", {"group_size": 4}, **row, **scale) == [-340]
+
+
 def test_quantize_token():
     # Scale 254: 254 -> 127, 1 -> 1/2 -> 1, -1 -> -1/2 -> 0, 3 -> 3/2 -> 2. 65535 / 2 -> 32768, so mantissa 2**14,
     # exponent 2: 127 * 258 = 32766 and 127 * 259 = 32893 lie either side of half of 65536.

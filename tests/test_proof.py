@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from intref.errors import BoundError
 from intref.model import Model, Node, TensorInfo, info
+from intref.modelfile import open_model
 from intref.numbertypes import Interval
 from intref.ops import OPS
 from intref.ops.op import Attr, Op, Port
@@ -212,6 +213,40 @@ def test_where_does_an_int32_accumulator_end():
     accumulator(longest, value=-128)
     with pytest.raises(BoundError, match="'acc' is int32"):
         accumulator(longest + 1, value=-128)
+
+
+def test_where_does_the_accumulator_of_scaled_int4_groups_end():
+    """The scales of the groups and the nibbles themselves bound it: 127 * 7 * (1000 + 2000) for each pair of k."""
+
+    def grouped(scale: int) -> Builder:
+        build = Builder({"B": 1, "T": 1})
+        ids = build.input("ids", "int32", 0, 0, None)
+        table = build.constant("t", np.full((1, 5), 127), "int8")
+        x = build.node("embedding", "x", {"ids": ids, "table": table}, y=(*TOKENS, 5))["y"]
+        inputs = {"x": x, "weight": np.array([[0x77, 0x77, 0x07]]), "scale": np.array([[1000, 2000, scale]])}
+        inputs["bias"] = np.array([2**31 - 1 - 127 * 7 * 2 * 3000 - 127 * 7 * 9])
+        build.outputs["y"] = build.node("linear_int4", "acc", inputs, {"group_size": 2}, y=(*TOKENS, 1))["y"]
+        return build
+
+    assert grouped(9).tensors["acc"].range == (2**31 - 1, 2**31 - 1)
+    assert grouped(-9).tensors["acc"].high == 2**31 - 1 - 2 * 127 * 7 * 9
+    with pytest.raises(BoundError, match=r"node acc \(op linear_int4\): tensor 'acc' is int32, but may reach"):
+        grouped(10)
+
+
+def test_is_a_model_with_packed_int4_weights_saved_and_run(tmp_path):
+    build = Builder({"B": 2, "T": 3})
+    ids = build.input("ids", "int32", 0, 3, None)
+    table = build.constant("t", np.arange(-10, 10).reshape(4, 5), "int8")
+    x = build.node("embedding", "x", {"ids": ids, "table": table}, y=(*TOKENS, 5))["y"]
+    inputs = {"x": x, "weight": np.array([[0xF2, 0x83, 0x07]]), "scale": np.array([[3, -2]]), "bias": np.array([7])}
+    build.outputs["y"] = build.node("linear_int4", "acc", inputs, {"group_size": 4}, y=(*TOKENS, 1))["y"]
+    build.model({}).save(tmp_path / "m.safetensors")
+    model = open_model(tmp_path / "m.safetensors")
+    for backend in ("reference", "fast"):
+        y = model.run({"ids": np.array([[0, 3, 1], [2, 2, 0]])}, backend).outputs["y"]
+        rows = model.constants["t"].astype(int)[[0, 3, 1, 2, 2, 0]]
+        assert y.ravel().tolist() == [3 * int(r[:4] @ [2, -1, 3, -8]) - 2 * int(r[4]) * 7 + 7 for r in rows]
 
 
 def test_is_a_bias_that_overflows_the_accumulator_refused():

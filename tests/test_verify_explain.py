@@ -8,11 +8,15 @@ import pytest
 from intref import intmath
 from intref.comparison import compare
 from intref.faults.bodies import NAMED, observed, run_body
+from intref.faults.variants import rules as rules_of_the_catalogue
 from intref.faults.variants import variants
 from intref.ops import OPS
 from intref.vectors import cases
 from intref.verify import explain, judge
-from intref.verify.explanation import _exact, decimal
+from intref.verify.answers import flips
+from intref.verify.exact import decimal, exact_values
+from intref.verify.explanation import explain_cases
+from intref.verify.hypotheses import Observation
 from verify_packages import case, py, write_rescale
 
 RULES = [*intmath.ROUNDS_UP]
@@ -64,20 +68,21 @@ def test_is_a_device_outside_the_catalogue_not_explained(package):
     assert "no known rule reproduces it" in report.text() and "explains" not in report.text()
 
 
-@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("op", ["rescale_token", "mean_pool", "rescale_quotient", "quantize_token", "layernorm_fixed"])
-def test_is_every_rule_at_a_last_rounding_found(op, rule):
-    found = {}
-    for given in cases(op):
+def test_is_every_rule_at_a_last_rounding_found(op):
+    """By the outputs of one case, the first on which the rule differs from the op's own."""
+    left = {*RULES} - {"half_up"}
+    for given in sorted(cases(op), key=lambda case: sum(t.size for t in case.tensors.values())):
         attrs = OPS[op].check(given.tensors, given.attrs)
-        golden = OPS[op].run(given.tensors, attrs)
-        steps = observed(OPS[op], given.tensors, attrs)[0]
+        golden, steps = OPS[op].run(given.tensors, attrs), observed(OPS[op], given.tensors, attrs)[0]
         place = "" if len(steps) == 1 else f" at rounding {len(steps)} of {len(steps)}"
-        made = dict(variants(OPS[op], given.tensors, attrs)).get(f"rule {rule}{place}")
-        if made is not None and any((made[p] != golden[p]).any() for p in golden):
-            found = explain(op, given.tensors, attrs, golden, made)
-            assert f"rule {rule}{place}" in found.rules
-    assert found or rule == "half_up"
+        made = dict(variants(OPS[op], given.tensors, attrs, [rules_of_the_catalogue]))
+        for rule in sorted(left):
+            words = f"rule {rule}{place}"
+            if words in made and any((made[words][p] != golden[p]).any() for p in golden):
+                assert words in explain(op, given.tensors, attrs, golden, made[words]).rules
+                left.remove(rule)
+    assert not left
 
 
 @pytest.mark.parametrize("op", NAMED)
@@ -99,8 +104,7 @@ def test_is_the_scaled_value_what_the_op_rounds(op):
         if rule not in intmath.ROUNDS_UP:
             continue
         golden = OPS[op].run(given.tensors, attrs)["y"]
-        steps = observed(OPS[op], given.tensors, attrs)[0]
-        ((num, den),) = _exact(OPS[op], given.tensors, attrs, steps, np.ones(golden.shape, bool))
+        ((num, den),) = exact_values(OPS[op], given.tensors, attrs, np.ones(golden.shape, bool))
         info, offset = np.iinfo(golden.dtype), attrs.get("output_zero_point", 0)
         low, high = attrs.get("low", info.min), attrs.get("high", info.max)
         rounded = [min(max(int(intmath.DIVIDE[rule](n, d)) + offset, low), high) for n, d in zip(num, den)]
@@ -195,3 +199,52 @@ def test_does_every_op_explain_a_wrong_device(op):
     found = explain(op, given.tensors, attrs, golden, dut)
     assert (found.port, found.difference.differing) == (last, 1)
     assert found.difference.first == tuple(n - 1 for n in golden[last].shape)
+
+
+def test_are_margins_of_flipped_and_of_kept_rows_told():
+    golden = np.array([[1, 5, 3], [9, 2, 1], [4, 4, 0], [7, 0, 0]], np.int8)
+    dut = np.array([[1, 3, 5], [8, 2, 1], [4, 4, 0], [7, 0, 0]], np.int8)
+    assert flips(dut, golden, None) == {
+        **{"rows": 4, "flipped": 1, "differing": 3},
+        **{"margin_least": 0, "margin_flipped": 2, "margin_survived": 7},
+    }
+    valid = np.array([[0] * 3, [1] * 3, [1] * 3, [0] * 3], bool)
+    found = {"rows": 2, "flipped": 0, "differing": 1, "margin_least": 0, "margin_survived": 7}
+    assert flips(dut, golden, valid) == found
+    assert flips(golden[:, :1], golden[:, :1], None) == {"rows": 4, "flipped": 0, "differing": 0}
+
+
+def test_are_margins_exact_at_the_ends_of_int64():
+    ends = np.array([[-(1 << 63), (1 << 63) - 1]], np.int64)
+    assert flips(ends, ends, None)["margin_least"] == (1 << 53) - 1  # told as the largest that JSON holds
+
+
+WRONG = {
+    "scale": ("rescale", lambda y, a: y * 3, "times a factor between"),
+    "accumulate": ("linear", lambda y, a: y - 5, "every output is -5 off"),
+    "output": ("linear", lambda y, a: y | 1 << 30, "bit 30 of every wrong output is 1"),
+    "clip": ("rescale", lambda y, a: np.where(y > a["high"], a["high"] // 2, y), "only where the result is clipped"),
+}
+
+
+def unclipped(op, tensors, attrs):
+    """int64, before any clip."""
+    free = {"low": -(1 << 62), "high": 1 << 62, "output": "int64"} if "low" in attrs else {}
+    return OPS[op].run(tensors, {**attrs, **free})["y"].astype(np.int64)
+
+
+@pytest.mark.parametrize("stage", WRONG)
+def test_is_the_stage_told_without_a_rule(stage):
+    op, spoil, why = WRONG[stage]
+    seen = []
+    for given in cases(op):
+        attrs = OPS[op].check(given.tensors, given.attrs)
+        if op == "rescale" and (attrs["rounding"], attrs["output_zero_point"]) != ("half_up", 0):
+            continue
+        golden = OPS[op].run(given.tensors, attrs)
+        y = spoil(unclipped(op, given.tensors, attrs), attrs)
+        clipped = np.clip(y, attrs["low"], attrs["high"]) if attrs else y
+        dut = {"y": clipped.astype(golden["y"].dtype)}
+        seen.append(Observation(given.why, OPS[op], given.tensors, attrs, golden, dut))
+    found = explain_cases(op, seen)
+    assert (found.stage, found.explained.known) == (stage, False) and why in found.why

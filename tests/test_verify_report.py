@@ -136,7 +136,8 @@ def test_are_argmax_flips_counted(tiny):
     golden = read_golden(tiny).tensors["clipped"]
     flipped = int((golden.argmax(-1) != (-golden).argmax(-1)).sum())
     differing = int((golden != -golden).sum())
-    assert report.flips["pooled"] == {"rows": len(golden), "flipped": flipped, "differing": differing} and flipped
+    counts = {"rows": len(golden), "flipped": flipped, "differing": differing}
+    assert report.flips["pooled"].items() >= counts.items() and flipped
     text = f"output 'pooled': {differing} elements differ, argmax flips in {flipped} of {len(golden)} rows"
     assert text in report.text()
 
@@ -157,11 +158,14 @@ def test_is_the_receipt_canonical_and_whole(rescale, tmp_path):
 
 def test_is_junit_what_a_server_reads(rescale):
     report = judge(rescale, py("broken", "killed_once"))
-    suite = ElementTree.fromstring(report.junit())
-    assert suite.attrib == {"name": "intref", "tests": "3", "failures": "0", "errors": "1", "skipped": "0"}
-    assert suite[1].find("error").get("message").startswith("killed by signal 11")
+    root = ElementTree.fromstring(report.junit())
+    (suite,) = root
+    assert root.attrib == {"name": "intref", "tests": "3", "failures": "0", "errors": "1"}
+    assert suite.attrib == {"name": str(rescale), "tests": "3", "failures": "0", "errors": "1", "skipped": "0"}
+    error = suite.findall("testcase")[1].find("error")
+    assert error.get("message").startswith("killed by signal 11") and error.get("type") == "crashed"
     wrong = ElementTree.fromstring(judge(rescale, py("right", "half_away")).junit())
-    assert "rule half_away explains" in wrong[1].find("failure").text
+    assert "rule half_away explains" in wrong[0].findall("testcase")[1].find("failure").text
 
 
 def test_are_a_device_s_words_harmless_in_text_and_xml():

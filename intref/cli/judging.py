@@ -1,20 +1,18 @@
 """Verdicts over one package or several: what is required of them together, what is printed, what is written."""
 
-from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from intref.cli.output import Told, nearest
-from intref.errors import SpecError
-from intref.verify import Report, judge
+import click
 
-NOTHING_RAN = 3
-UNASKED = "without a required case"
+from intref.atomic import kind
+from intref.cli.output import Told, check_place, nearest, print_text
+from intref.errors import FormatError, SpecError
+from intref.verify import Report, Reports, judge
 
 
-def judged(
-    paths: Sequence[str], dut: str, told: Told, taps: str | None, memory: int | None, **how: Any
-) -> list[Report]:
+def judged(paths: Sequence[str], dut: str, told: Told, taps: str | None, memory: int | None, **how: Any) -> Reports:
     """A report for each package; SpecError if a required pattern matches no case of any of them."""
     limit, several = None if memory is None else memory << 20, len(paths) > 1
     reports = [_judged(path, dut, told, map=taps, memory=limit, lenient=several, **how) for path in paths]
@@ -22,52 +20,51 @@ def judged(
     if several and unmatched:
         names = dict.fromkeys(name for report in reports for case in report.cases for name in (case.op, case.id))
         raise SpecError(f"--require: {nearest('case or op', min(unmatched), names)}")
-    return reports
+    return Reports(reports)
 
 
 def _judged(path: str, dut: str, told: Told, **how: Any) -> Report:
     return judge(path, dut, progress=lambda done, total, case: told(path, done, total), **how)
 
 
-def overall(reports: Sequence[Report]) -> int:
-    """The exit code of all packages: 1 if one differs, 3 if something required did not run, else 0.
+def check_reports(*places: str | None, html: str | None = None) -> None:
+    """FormatError or Unsupported if a report cannot be made or written, found out before a device is asked."""
+    given = [place for place in (*places, html) if place is not None]
+    for place in given:
+        check_place(place)
+        if Path(place).exists() and not Path(place).is_file():
+            raise FormatError(f"{place}: cannot be written: expected a file, found {kind(Path(place))}")
+    if len({*map(Path, given)}) < len(given):
+        raise FormatError(f"{', '.join(given)}: cannot be written: expected different files, found one twice")
+    if html is not None:
+        from intref.report import check_installed
 
-    A package without a required case counts only where it differs.
+        check_installed()
+
+
+def write_reports(
+    reports: Reports, junit: str | None, report: str | None, html: str | None, coverage: dict[str, Any] | None = None
+) -> None:
+    """JUnit XML, the report as a receipt (.json) or as text, and an HTML page, where they are asked for.
+
+    coverage: for the page, see `intref.report.page`.
     """
-    codes = {r.exit_code for r in reports if _asked(r) or r.exit_code == 1} or {NOTHING_RAN}
-    return next(code for code in (1, 3, 0) if code in codes)
-
-
-def text(reports: Sequence[Report]) -> str:
-    """Every report, and one line over all where there are several."""
-    parts = [report.text() for report in reports]
-    if len(reports) > 1:
-        words = Counter(r.verdict.replace("_", " ") if _asked(r) or r.exit_code == 1 else UNASKED for r in reports)
-        counts = ", ".join(f"{count} {word}" for word, count in words.most_common())
-        parts.append(f"overall: {len(reports)} packages: {counts} (exit code {overall(reports)})")
-    return "\n\n".join(parts)
-
-
-def _asked(report: Report) -> bool:
-    return any(case.required for case in report.cases)
-
-
-def receipts(reports: Sequence[Report]) -> str:
-    """The receipt of one package as it is, of several as a list."""
-    texts = [report.json() for report in reports]
-    return texts[0] if len(texts) == 1 else f"[{','.join(texts)}]"
-
-
-def write_reports(reports: Sequence[Report], junit: str | None, report: str | None) -> None:
-    """JUnit XML, and the report as a receipt (.json) or as text, where they are asked for."""
-    from xml.etree import ElementTree
-
     from intref.atomic import write_atomically
 
     if junit is not None:
-        suites = ElementTree.Element("testsuites")
-        suites.extend([ElementTree.fromstring(r.junit()) for r in reports])
-        write_atomically(junit, ElementTree.tostring(suites, encoding="utf-8", xml_declaration=True))
+        write_atomically(junit, reports.junit().encode())
     if report is not None:
-        content = receipts(reports) if report.endswith(".json") else text(reports)
+        content = reports.json() if report.endswith(".json") else reports.text()
         write_atomically(report, f"{content}\n".encode())
+    if html is not None:
+        from intref.report import page
+
+        write_atomically(html, page(reports.receipt(), coverage).encode())
+
+
+def print_reports(reports: Reports, as_json: bool) -> None:
+    """The receipt, or the report as text."""
+    if as_json:
+        click.echo(reports.json())
+    else:
+        print_text(reports.text())

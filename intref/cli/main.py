@@ -8,7 +8,19 @@ from collections.abc import Sequence
 import click
 
 from intref import __version__
-from intref.cli import catalogue, demo, model, package
+from intref.cli import (
+    catalogue,
+    coverage,
+    demo,
+    diagnosis,
+    emitting,
+    exchange,
+    model,
+    package,
+    reporting,
+    scoring,
+    sweeping,
+)
 from intref.cli.output import nearest, one_line
 from intref.errors import IntrefError, Unsupported
 
@@ -42,8 +54,12 @@ def cli(ctx: click.Context) -> None:
 
 
 for command in (
-    *(demo.demo, model.inspect, model.quantize, model.run, package.golden, package.verify, package.step),
-    *(model.audit, catalogue.ops, catalogue.profile, catalogue.recipe),
+    *(demo.demo, model.inspect, model.quantize, model.run),
+    *(package.golden, package.verify, reporting.report, package.step),
+    *(diagnosis.explain, diagnosis.minimize, diagnosis.identify),
+    *(exchange.export, exchange.import_, emitting.emit),
+    *(sweeping.gen, sweeping.sweep, coverage.coverage),
+    *(scoring.selftest, model.audit, catalogue.ops, catalogue.profile, catalogue.recipe),
 ):
     cli.add_command(command)
 

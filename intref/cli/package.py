@@ -83,9 +83,16 @@ def golden(path: str, output: str, backend: str, trace: str, as_json: bool, **gi
 )
 @click.option("--junit", metavar="FILE", help="Write the cases as JUnit XML.")
 @click.option("--report", metavar="FILE", help="Write the report: .json the receipt, else the text.")
+@click.option("--html", metavar="FILE", help="Write one self-contained page with pictures.")
 @options.as_json
 def verify(
-    paths: tuple[str, ...], dut: str | None, junit: str | None, report: str | None, as_json: bool, **how: Any
+    paths: tuple[str, ...],
+    dut: str | None,
+    junit: str | None,
+    report: str | None,
+    html: str | None,
+    as_json: bool,
+    **how: Any,
 ) -> int:
     """Judge a device against golden packages; without --dut, check that every byte of them is as it was sealed.
 
@@ -97,19 +104,16 @@ def verify(
     """
     from intref.cli import judging, suite
 
-    for place in (junit, report):
-        check_place(place)
+    judging.check_reports(junit, report, html=html)
     places = suite.expanded(paths)
     if dut is None:
-        return _checked(places, as_json, [name for name, value in (("--junit", junit), ("--report", report)) if value])
+        given = (("--junit", junit), ("--report", report), ("--html", html))
+        return _checked(places, as_json, [name for name, value in given if value])
     with progress() as told:
         reports = judging.judged(places, dut, told, **how)
-    judging.write_reports(reports, junit, report)
-    if as_json:
-        click.echo(judging.receipts(reports))
-    else:
-        print_text(judging.text(reports))
-    return judging.overall(reports)
+    judging.write_reports(reports, junit, report, html)
+    judging.print_reports(reports, as_json)
+    return reports.exit_code
 
 
 def _checked(paths: list[str], as_json: bool, needing: list[str]) -> int:

@@ -169,7 +169,7 @@ def _devices(package: str, built: Built, say: Say, told: Told) -> dict[str, Any]
     say(f"   the wrong one, which rounds ties of rescale_token away from zero: {wrong.verdict}, {_counted(wrong)}")
     found = [case for case in wrong.cases if case.mode == "isolated" and case.verdict == "differs"]
     for case in found[:2]:
-        say("\n".join(f"     {line}" for line in case.lines))
+        say("\n".join(f"     {line}" for line in wrong.told(case)))
     if len(found) > 2:
         say(f"     and {len(found) - 2} more")
     if (first := wrong.first_divergence()) is not None:

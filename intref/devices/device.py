@@ -23,7 +23,8 @@ MODEL = "model"  # the op that is the whole model
 Seconds = float
 TIMEOUT: Seconds = 30.0  # per call
 LOAD_TIMEOUT: Seconds = 120.0  # seconds a device may take to load
-KINDS = "py:module:function, so:library, pipe:program, cmd:'program {in} {out}' or file:path"
+KINDS = "py:module:function, so:library, pipe:program, cmd:'program {in} {out}', file:path"
+KINDS += ", icarus:unit.toml, verilator:unit.toml or ort:[model.onnx]"
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,16 @@ def open_device(spec: str, timeout: Seconds = TIMEOUT, memory: int | None = None
     memory; 0: no limit.
     """
     kind, colon, rest = spec.partition(":")
-    if kind not in ("py", "so", "pipe", "cmd", "file") or not colon or not rest:
+    known = (*TARGETS, "pipe", "cmd", "file", "icarus", "verilator")
+    if kind not in known or not colon or not (rest or kind == "ort"):
         raise Unsupported(f"dut {spec!r}: expected {KINDS}")
-    if kind in ("py", "so"):
+    if kind in TARGETS:
         return HostedDevice(spec, kind, rest, timeout, memory)
+    if kind in ("icarus", "verilator"):
+        from intref.devices.rtl import RtlDevice
+        from intref.rtl.description import read_unit
+
+        return RtlDevice(spec, kind, read_unit(rest), timeout, memory)
     from intref.devices.files import CommandDevice, RecordedDevice
     from intref.devices.pipe import PipeDevice
 
@@ -94,7 +101,7 @@ class HostedDevice(Device):
 
     def __init__(self, spec: str, kind: str, rest: str, timeout: float, memory: int | None):
         self.spec, self.kind, self.timeout, self.memory = spec, kind, timeout, memory
-        self.target = _python_target(spec, rest) if kind == "py" else _library_target(spec, rest)
+        self.target = TARGETS[kind](spec, rest)
         self._child: Child | None = self._start()
 
     def _start(self) -> Child:
@@ -176,10 +183,18 @@ def _library_target(spec: str, rest: str) -> list[str]:
     return [_existing(spec, rest)]
 
 
+def _onnx_target(spec: str, rest: str) -> list[str]:
+    module = "intref.devices.onnxruntime"
+    return [module, "of_file", _existing(spec, rest)] if rest else [module, "every_op"]
+
+
 def _existing(spec: str, path: str) -> str:
     if not Path(path).is_file():
         raise FormatError(f"dut {spec}: expected a file {path}, found none")
     return os.path.abspath(path)
+
+
+TARGETS = {"py": _python_target, "so": _library_target, "ort": _onnx_target}
 
 
 def checked(request: Request, outputs: Mapping[str, np.ndarray]) -> Arrays:

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from intref.devices.arrays import as_array
 from intref.devices.protocol import DTYPES, Arrays, frame, frame_size, parse_frame
 
 Answer = tuple[dict[str, Any], Arrays]  # {"status": ..., "detail": ...} and the outputs
@@ -35,7 +36,7 @@ def main() -> None:
     _die_with_parent()
     with os.fdopen(int(read_fd), "rb") as requests, os.fdopen(int(write_fd), "wb") as answers:
         try:
-            serve = (_python if kind == "py" else _library)(*target)
+            serve = LOADERS[kind](*target)
             _send(answers, {"status": "ok"}, {})
         except BaseException as error:
             _send(answers, {"status": "failed", "detail": _one_line(error)}, {})
@@ -76,7 +77,16 @@ def _die_with_parent() -> None:
 
 def _python(module: str, name: str) -> Serve:
     """A function of a module, or of a .py file."""
-    function = getattr(_module_file(module) if module.endswith(".py") else importlib.import_module(module), name)
+    return _served(getattr(_module_file(module) if module.endswith(".py") else importlib.import_module(module), name))
+
+
+def _made(module: str, name: str, *given: str) -> Serve:
+    """What a function of our own makes of its arguments."""
+    return _served(getattr(importlib.import_module(module), name)(*given))
+
+
+def _served(function: Callable[..., Any]) -> Serve:
+    """A Python function behind the frames."""
 
     def serve(header: dict[str, Any], tensors: Arrays) -> Answer:
         made = function(header["op"], dict(tensors), header["attrs"])
@@ -87,10 +97,12 @@ def _python(module: str, name: str) -> Serve:
             return {"status": "malformed", "detail": detail}, {}
         outputs: Arrays = {}
         for key, value in made.items():
-            array = _as_array(value)
-            if array is None or array.dtype.kind not in "iufb":
-                found = type(value).__name__ if array is None else f"an array of {array.dtype}"
-                return {"status": "malformed", "detail": f"output {key!r} is {found}, expected an integer array"}, {}
+            try:
+                array = as_array(value)
+                if array.dtype.kind not in "iufb":
+                    raise TypeError(f"an array of {array.dtype}")
+            except TypeError as error:
+                return {"status": "malformed", "detail": f"output {key!r} is {error}, expected an integer array"}, {}
             outputs[str(key)] = array
         return {"status": "ok"}, outputs
 
@@ -105,22 +117,6 @@ def _module_file(path: str) -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-def _as_array(value: Any) -> np.ndarray | None:
-    """An array as it is; what offers DLPack without a copy of type; never a cast. None for anything else."""
-    if isinstance(value, np.ndarray) and hasattr(value, "mask"):  # a masked array: what is hidden is no answer
-        return None
-    if isinstance(value, (np.ndarray, np.generic)):
-        return np.asarray(value)
-    for _ in range(2):
-        if hasattr(value, "__dlpack__"):
-            with suppress(BufferError, TypeError, RuntimeError, ValueError):
-                return np.from_dlpack(value)
-        if not hasattr(value, "cpu"):
-            return None
-        value = value.cpu()
-    return None
 
 
 class _Tensor(ctypes.Structure):
@@ -216,3 +212,6 @@ def _unsteady(first: Arrays, second: Arrays) -> str:
                 return f"did not write {len(where)} of {a.size} elements of output {name!r}, first at {at}"
             return f"gave two results for the same call: output {name!r} at {at}"
     return ""
+
+
+LOADERS: dict[str, Callable[..., Serve]] = {"py": _python, "so": _library, "ort": _made}

@@ -16,7 +16,24 @@ from typing import Any
 import numpy as np
 
 from intref import intmath
-from intref.intmath import absolute, bitlen, div_half_up, divide, max_along, maximum, saturate, spread, within
+from intref.intmath import (
+    absolute,
+    bitlen,
+    div_half_up,
+    divide,
+    isqrt,
+    max_along,
+    maximum,
+    minimum,
+    saturate,
+    shift_half_up,
+    spread,
+    square,
+    sum_along,
+    take,
+    where,
+    within,
+)
 from intref.ops.op import Op
 
 Arrays = dict[str, np.ndarray]
@@ -67,11 +84,40 @@ def _quantize_token(x: Any) -> Any:
     e = maximum(bitlen(peak) - 15, 0)
     a = within(-(-peak >> e), 1, 1 << 15)
     mantissa, exponent = a >> (a >> 15), e + (a >> 15)
-    return {"q": div_half_up(127 * x, mantissa << exponent), "mantissa": mantissa, "exponent": exponent}
+    scale = within(mantissa << exponent, 1, 1 << 24)
+    return {"q": div_half_up(127 * x, scale), "mantissa": mantissa, "exponent": exponent}
+
+
+def _layernorm_fixed(x: Any, gain: Any, bias: Any, *, eps: int, shift: int, low: int, high: int) -> Any:
+    c = x - div_half_up(sum_along(x, -1), x.shape[-1])
+    v = within(maximum(sum_along(square(c), -1) + eps, 1), 1, (1 << 62) - 1)
+    k = 62 - bitlen(v) >> 1
+    sigma = within(isqrt(within(v << 2 * k, 1 << 60, (1 << 62) - 1)), 1 << 30, (1 << 31) - 1)
+    f = (1 << 61) // sigma
+    z = shift_half_up(within(within(c << k, -sigma, sigma) * f, -(1 << 61), 1 << 61), 31)
+    return {"y": saturate(shift_half_up(z * gain + bias, shift), low, high)}
+
+
+def _softmax_exp2(x: Any, mask: Any, multiplier: Any, shift: Any, table: Any) -> Any:
+    ndim = len(x.shape)
+    attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
+    seen = where(attend, x, -(1 << 30))
+    d = within(max_along(seen, -1) - seen, 0, 1 << 31)
+    u = d * spread(multiplier, 1, ndim) >> spread(shift, 1, ndim)
+    i, r = u >> 8 & 255, u & 255
+    mantissa = within(take(table, i) * (256 - r) + take(table, i + 1) * r >> 8, 0, 1 << 30)
+    e = where(attend, mantissa >> minimum(u >> 16, 31), 0)
+    p = shift_half_up(255 * e, 30)
+    return {"p": p, "total": sum_along(p, -1)}
 
 
 # Bodies that round without naming it, with the name: the same bits.
-NAMED: dict[str, Callable[..., Any]] = {"rescale_quotient": _rescale_quotient, "quantize_token": _quantize_token}
+NAMED: dict[str, Callable[..., Any]] = {
+    "rescale_quotient": _rescale_quotient,
+    "quantize_token": _quantize_token,
+    "layernorm_fixed": _layernorm_fixed,
+    "softmax_exp2": _softmax_exp2,
+}
 
 
 def vocabulary(op: Op) -> set[str]:
@@ -139,6 +185,49 @@ def floored(divided: Callable[[Any, Any, bool], Any]) -> type:
             return np.asarray(getattr(ufunc, method)(*plain, **options)).view(Floored)
 
     return Floored
+
+
+def watched(answer: Callable[[Any, tuple[Any, ...], Any], Any]) -> type:
+    """A class of array whose operators answer(ufunc, operands, their right result)."""
+
+    class Watched(np.ndarray):
+        def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+            plain = tuple(_plain(x) for x in inputs)
+            made = getattr(ufunc, method)(*plain, **options)
+            return np.asarray(answer(ufunc, plain, made) if method == "__call__" else made).view(Watched)
+
+    return Watched
+
+
+def run_changed(
+    op: Op,
+    tensors: Mapping[str, np.ndarray],
+    attrs: dict[str, Any],
+    changed: Mapping[str, Any],
+    swaps: Mapping[str, Any],
+    kind: type = np.ndarray,
+) -> Arrays:
+    """`run_body` with tensors and attributes changed by name, and no lemma checked: a device has none."""
+    ports = {k: v for k, v in changed.items() if k in tensors}
+    given = {**attrs, **{k: v for k, v in changed.items() if k not in tensors}}
+    return run_body(op, tensors, given, {"within": lambda x, low, high: x, **swaps}, ports, kind)
+
+
+def kept_product(op: Op) -> dict[str, Any]:
+    """For a body that multiplies matrices: the product computed once, on the first use, in the product's place."""
+    kept: list[np.ndarray] = []
+
+    def product(a: Any, b: Any) -> Any:
+        if not kept:
+            kept.append(np.matmul(a, b))
+        return kept[0]
+
+    return {"product": product} if "product" in vocabulary(op) else {}
+
+
+def size(tensors: Mapping[str, np.ndarray]) -> int:
+    """Elements of a call's inputs."""
+    return sum(t.size for t in tensors.values())
 
 
 def count_floors(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> int:

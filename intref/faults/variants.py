@@ -1,6 +1,6 @@
 """What a device may have done instead: the op with one of its rules changed, from the op's own body.
 
-The simplest come first: another rounding, another clip, something left out; then the slips of `verify.slips`.
+The simplest come first: another rounding, another clip, something left out; then slips, and what devices get wrong.
 """
 
 # The vocabulary of op bodies is not typed.
@@ -15,7 +15,7 @@ import numpy as np
 
 from intref import intmath
 from intref.errors import BoundError, SpecError
-from intref.faults import fp32
+from intref.faults import fp32, lanes, masks, operators, packed, primitives, sites, widths
 from intref.faults.bodies import ROUNDINGS, Arrays, Rounding, count_floors, floored, observed, run_body, vocabulary
 from intref.faults.slips import Lazy, slips
 from intref.intmath import MAX_SHIFT, ROUNDS_UP, divide, maximum, minimum, saturate, scale_fp32, split_fp32, wrap_int32
@@ -23,7 +23,7 @@ from intref.ops.op import Op, dtype_range
 
 Part = Callable[[Op, Mapping[str, np.ndarray], dict[str, Any]], Iterator[Lazy]]
 # Without these a call means something: the constant stands for "left out".
-NEUTRAL = {"bias": 0, "mask": 1, "residual": 0, "input_zero_point": 0, "output_zero_point": 0}
+NEUTRAL = {"bias": 0, "mask": 1, "residual": 0, "eps": 0, "input_zero_point": 0, "output_zero_point": 0}
 NEAREST = ("half_up", "half_down", "half_away", "half_to_zero", "half_even")
 TRUNCATED = "half_up by a division toward zero"
 OF_PRODUCTS = (fp32.RULE, "gemmlowp_double")  # rules of x * multiplier / 2**shift, beside those of a value
@@ -38,11 +38,18 @@ def variants(
 
     parts: of the catalogue; None: CHOICES, SLOW_CHOICES, SLIPS, in this order.
     """
+    for words, runs in lazily(op, tensors, attrs, parts):
+        made = tried(runs)
+        if made is not None:
+            yield words, made
+
+
+def lazily(
+    op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], parts: Sequence[Part] | None = None
+) -> Iterator[Lazy]:
+    """`variants`, none of them run yet: a call that one of them does not allow raises one of NOT_ALLOWED."""
     for part in (*CHOICES, *SLOW_CHOICES, *SLIPS) if parts is None else parts:
-        for words, runs in part(op, tensors, attrs):
-            made = tried(runs)
-            if made is not None:
-                yield words, made
+        yield from part(op, tensors, attrs)
 
 
 def tried(runs: Callable[[], Arrays]) -> Arrays | None:
@@ -192,4 +199,7 @@ def _called(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) ->
 # so as well is most likely a coincidence.
 CHOICES: tuple[Part, ...] = (rules, _clips, _left_out)
 SLOW_CHOICES: tuple[Part, ...] = (_in_fp32,)
-SLIPS: tuple[Part, ...] = (_floors, slips)
+SLIPS: tuple[Part, ...] = (
+    *(_floors, slips, widths.faults, sites.faults, masks.faults, packed.faults),
+    *(primitives.faults, operators.faults, lanes.faults),
+)

@@ -19,6 +19,7 @@ KERNELS = {
         layout.select_token,
         gemm.linear,
         gemm.matmul,
+        gemm.linear_int4,
         rescale.rescale,
         rescale.rescale_quotient,
         residual.add,

@@ -28,6 +28,17 @@ def matmul(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
     return {"y": y.reshape(*a.shape[:-1], b.shape[-1])}
 
 
+def linear_int4(
+    x: np.ndarray, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, group_size: int
+) -> dict[str, np.ndarray]:
+    rows, n = plain(x, np.int16).reshape(-1, x.shape[-1]), len(weight)
+    y = np.empty((len(rows), n), np.int32)
+    args = plain(weight), plain(scale), plain(bias), min(group_size, x.shape[-1])
+    ends = over_rows(lambda a, b: _int4_columns(rows, *args, a, b, y), n, rows.size * n >> 3)
+    _require_int32(ends)
+    return {"y": y.reshape(*x.shape[:-1], n)}
+
+
 def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int) -> np.ndarray:
     """x int16 [B M K], weight int8 [B N K], bias int32 [N] -> int32 [B M N]; OverflowError if one does not fit."""
     batch, m, k = x.shape
@@ -35,10 +46,14 @@ def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int) 
     y = np.empty((batch, m, n), np.int32)
     tiles = batch * -(-m // ROWS) * -(-n // COLUMNS)
     ends = over_rows(lambda a, b: _tiles(x, weight, bias, longest, a, b, y), tiles, batch * m * n * k >> 4)
+    _require_int32(ends)
+    return y
+
+
+def _require_int32(ends: list[tuple[int, int]]) -> None:
     low, high = min(e[0] for e in ends), max(e[1] for e in ends)
     if low < INT32[0] or high > INT32[1]:
         raise OverflowError(f"values in [{low}, {high}] do not lie in [{INT32[0]}, {INT32[1]}]")
-    return y
 
 
 @jit
@@ -89,3 +104,39 @@ def _dot(x0, x1, w0, w1, w2, w3):
         e, f = np.int32(e + np.int32(q * r)), np.int32(f + np.int32(q * s))
         g, h = np.int32(g + np.int32(q * t)), np.int32(h + np.int32(q * u))
     return a, b, c, d, e, f, g, h
+
+
+@jit
+def _int4_columns(x, weight, scale, bias, group_size, start, stop, y):
+    """Columns start..stop of y, a row of weights unpacked for each; the lowest and highest result."""
+    m, depth = x.shape
+    w = np.zeros(depth + 1, np.int16)  # an odd depth has one nibble over
+    low, high = np.int64(1) << 62, -(np.int64(1) << 62)
+    for n in range(start, stop):
+        _unpack(weight[n], w)
+        for i in range(m):
+            total = np.int64(bias[n])
+            for g in range(scale.shape[1]):
+                part = slice(g * group_size, min((g + 1) * group_size, depth))
+                total += np.int64(scale[n, g]) * _dot_int4(x[i, part], w[part])
+            y[i, n] = total
+            low, high = min(low, total), max(high, total)
+    return low, high
+
+
+@jit
+def _unpack(packed, w):
+    for p in range(len(packed)):
+        byte = np.int32(packed[p])
+        w[2 * p] = ((byte + 8) & 15) - 8
+        if 2 * p + 1 < len(w):
+            w[2 * p + 1] = (((byte >> 4) + 8) & 15) - 8
+
+
+@jit
+def _dot_int4(x, w):
+    """The sum of a group: at most 2**30, so int32 holds it."""
+    total = np.int32(0)
+    for k in range(len(x)):
+        total = np.int32(total + np.int32(np.int32(x[k]) * np.int32(w[k])))
+    return total

@@ -17,6 +17,7 @@ OPS: dict[str, Op] = {
         layout.SELECT_TOKEN,
         gemm.LINEAR,
         gemm.MATMUL,
+        gemm.LINEAR_INT4,
         rescale.RESCALE,
         rescale.RESCALE_QUOTIENT,
         rescale.ADD,

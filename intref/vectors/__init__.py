@@ -6,8 +6,10 @@ from typing import Any
 
 from intref.vectors import activation, embedding, gemm, layout, norm, rescale, softmax, sums, token
 from intref.vectors.case import FLAGS, Broken, Case, SplitMix64
+from intref.vectors.levels import stream
+from intref.vectors.reach import REACH
 
-__all__ = ["FLAGS", "MODULES", "Case", "SplitMix64", "cases", "equivalent", "refused"]
+__all__ = ["FLAGS", "MODULES", "Case", "SplitMix64", "cases", "equivalent", "refused", "stream"]
 
 FAMILIES: tuple[Any, ...] = (embedding, layout, gemm, rescale, sums, token, softmax, norm, activation)
 MODULES: dict[str, Any] = {op_name: family for family in FAMILIES for op_name in family.CASES}
@@ -15,8 +17,8 @@ MODULES: dict[str, Any] = {op_name: family for family in FAMILIES for op_name in
 
 @cache
 def cases(op_name: str) -> tuple[Case, ...]:
-    """The directed cases of one op, in their frozen order."""
-    return tuple(MODULES[op_name].CASES[op_name]())
+    """The directed cases of one op, in their frozen order: those of its family, then those that reach the rest."""
+    return (*MODULES[op_name].CASES[op_name](), *REACH[op_name]())
 
 
 def equivalent(op_name: str) -> Mapping[str, str]:

@@ -6,11 +6,16 @@ from typing import Any
 import numpy as np
 
 from intref.ops.op import dtype_range
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
 _OUTSIDE = "outside, g is replaced by 0; the cell need only lie in the table"
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "gelu_ibert": {
+        "x -> -x in poly = sign * (square(minimum(absolute(x), -b) + b) + c) >> 14": "|-x| is |x|",
+    },
     "gelu_table": {
+        "x -> -x in a = absolute(x)": "|-x| is |x|",
         "0 -> 1 in cell = within(where(inside, a >> k, 0), 0, 511)": _OUTSIDE,
         "0 -> -1 in cell = within(where(inside, a >> k, 0), 0, 511)": _OUTSIDE,
     },
@@ -56,6 +61,7 @@ def gelu_ibert() -> Iterator[Case]:
     b, c = stream.integers(-(1 << 20), 0, 8, "int64"), stream.integers(-(1 << 40), 1 << 40, 8, "int64")
     x = stream.integers(-(1 << 21), 1 << 21, (5, 8), "int32")
     yield _ibert("random, constants per channel", "random axes", x, b, c, stream.integers(-(1 << 26), 0, 8, "int64"))
+    yield from asked("gelu_ibert")
 
 
 FALLING = [(512 - i) ** 2 << 4 for i in range(513)]  # 2**22 down to 0: the shape of the real table, not its values
@@ -94,6 +100,7 @@ def gelu_table() -> Iterator[Case]:
         x = stream.integers(-(1 << fraction), 9 << fraction, (3, 4, 5), "int32") if fraction < 20 else None
         x = stream.integers(-(1 << 23), 1 << 23, (3, 4, 5), "int32") if x is None else x
         yield _table(f"random, fraction {fraction}", "random", x, fraction, stream.integers(0, 1 << 22, 513, "int32"))
+    yield from asked("gelu_table")
 
 
 def _lookup(why: str, flags: str, x: Any, entries: Any, dtype: str = "int8") -> Case:
@@ -118,6 +125,7 @@ def table() -> Iterator[Case]:
     for dtype in ("int16", "int32"):
         entries = stream.integers(-30000, 30000, 256, dtype)
         yield _lookup(f"random, {dtype}", "random", stream.integers(-128, 127, (2, 3, 9), "int8"), entries, dtype)
+    yield from asked("table")
 
 
 CASES: dict[str, Generator] = {"gelu_ibert": gelu_ibert, "gelu_table": gelu_table, "table": table}

@@ -6,10 +6,18 @@ from typing import Any
 import numpy as np
 
 from intref.ops.op import dtype_range
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
+_ANY_BUT_0 = "where takes its first value for anything but 0"
 EQUIVALENT: dict[str, dict[str, str]] = {
-    "mean_pool": {"0 -> -1 in return {'y': mean[..., 0, :]}": "the axis that was summed has one element"},
+    "positions": {
+        "mask -> -mask in return {'positions': where(mask, running_sum(mask, -1) - 1, -1) + start}": _ANY_BUT_0,
+    },
+    "mean_pool": {
+        "0 -> -1 in return {'y': mean[..., 0, :]}": "the axis that was summed has one element",
+        "seen -> -seen in total = sum_along(where(seen, x, 0), -2)": _ANY_BUT_0,
+    },
 }
 
 
@@ -30,6 +38,7 @@ def embedding() -> Iterator[Case]:
     for dtype in ("int16", "int32"):
         table = stream.integers(-30000, 30000, (300, 5), dtype)
         yield _rows(f"random, {dtype}", "random", stream.integers(0, 299, (2, 2, 7), "int32"), table, dtype)
+    yield from asked("embedding")
 
 
 def _positions(why: str, flags: str, mask: Any, form: str, start: int) -> Case:
@@ -55,6 +64,7 @@ def positions() -> Iterator[Case]:
         mask = SplitMix64(11).integers(0, 1, (2, 3, 9), "int8")
         yield _positions(f"{form}: random", "random", mask, form, 1)
     yield _positions("offset: start 0", "extreme", [0, 1, 1], "offset", 0)
+    yield from asked("positions")
 
 
 def _pool(why: str, flags: str, x: Any, mask: Any, dtype: str = "int32") -> Case:
@@ -84,6 +94,7 @@ def mean_pool() -> Iterator[Case]:
         stream.integers(0, 1, (2, 2, 7), "int8"),
     )
     yield _pool("random, two leading axes", "random axes", x, mask)
+    yield from asked("mean_pool")
 
 
 CASES: dict[str, Generator] = {"embedding": embedding, "positions": positions, "mean_pool": mean_pool}

@@ -5,10 +5,17 @@ from collections.abc import Iterator
 import numpy as np
 
 from intref.ops.op import dtype_range
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator
 
 DTYPES = ("int8", "uint8", "int16", "int32", "int64")
-EQUIVALENT: dict[str, dict[str, str]] = {}
+_FOUND = "NumPy takes any negative size for the one that it is to find"
+_SPLIT = "return {'y': swap(x.reshape((*x.shape[:-1], heads, x.shape[-1] // heads)), -2, -3)}"
+_MERGE = "return {'y': swap(x, -2, -3).reshape((*lead, rows, heads * width))}"
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "split_heads": {f"heads -> -heads in {_SPLIT}": _FOUND, f"heads -> -heads in {_SPLIT} #2": _FOUND},
+    "merge_heads": {f"{name} -> -{name} in {_MERGE}": _FOUND for name in ("rows", "heads", "width")},
+}
 
 
 def _numbered(shape: tuple[int, ...], dtype: str = "int8", high: int = 127) -> np.ndarray:
@@ -36,6 +43,7 @@ def split_heads() -> Iterator[Case]:
     yield _case("one token", "degenerate axes", _numbered((1, 6)), heads=2)
     yield _case("two leading axes", "axes", _numbered((2, 3, 2, 8)), heads=4)
     yield from _each_dtype(2, 6, heads=2)
+    yield from asked("split_heads")
 
 
 def merge_heads() -> Iterator[Case]:
@@ -46,6 +54,7 @@ def merge_heads() -> Iterator[Case]:
     yield _case("one token", "degenerate axes", _numbered((2, 1, 3)))
     yield _case("two leading axes", "axes", _numbered((2, 3, 4, 2, 2)))
     yield from _each_dtype(2, 2, 3)
+    yield from asked("merge_heads")
 
 
 def transpose() -> Iterator[Case]:
@@ -55,6 +64,7 @@ def transpose() -> Iterator[Case]:
     yield _case("one column", "degenerate axes", _numbered((4, 1)))
     yield _case("two leading axes", "axes", _numbered((2, 3, 4, 5)))
     yield from _each_dtype(3, 2)
+    yield from asked("transpose")
 
 
 def select_token() -> Iterator[Case]:
@@ -64,6 +74,7 @@ def select_token() -> Iterator[Case]:
     yield _case("one token", "degenerate", _numbered((1, 2)), index=0)
     yield _case("two leading axes", "axes", _numbered((2, 2, 3, 4)), index=1)
     yield from _each_dtype(2, 3, index=1)
+    yield from asked("select_token")
 
 
 CASES: dict[str, Generator] = {

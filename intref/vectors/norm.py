@@ -5,15 +5,18 @@ from typing import Any
 
 import numpy as np
 
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "layernorm_fixed": {
+        "c -> -c in v = within(maximum(sum_along(square(c), -1) + eps, 1), 1, (1 << 62) - 1)": "a square has no sign",
         "v -> v - 1 in k = 62 - bitlen(v) >> 1": (
             "they part where v is a power of 4: k + 1 halves f and doubles c << k, all exact, so z is the same"
         ),
     },
     "l2_normalize": {
+        "x -> -x in v = maximum(sum_along(square(x), -1), 1)": "a square has no sign",
         "v -> v - 1 in k = 62 - bitlen(v) >> 1": (
             "they part where v is a power of 4: k + 1 halves f and doubles x << k, all exact, so unit is the same"
         ),
@@ -77,6 +80,7 @@ def layernorm_ibert() -> Iterator[Case]:
         )
         yield _ibert(f"random, D = {width}", "random", x, bias, 3)
         yield _ibert(f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int32"))
+    yield from asked("layernorm_ibert")
 
 
 def _fixed(
@@ -162,6 +166,7 @@ def layernorm_fixed() -> Iterator[Case]:
         yield _fixed(
             f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int32"), 3, 0, 1, 30
         )
+    yield from asked("layernorm_fixed")
 
 
 def _unit(why: str, flags: str, x: Any, fraction: int = 15, dtype: str = "int32") -> Case:
@@ -196,6 +201,7 @@ def l2_normalize() -> Iterator[Case]:
         yield _unit(
             f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int8"), 3, "int8"
         )
+    yield from asked("l2_normalize")
 
 
 CASES: dict[str, Generator] = {

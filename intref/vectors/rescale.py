@@ -6,6 +6,7 @@ import numpy as np
 
 from intref.ops.op import dtype_range
 from intref.ops.rescale import RULES
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.operands import M31, clips, fp32, rescale_case, ties
 from intref.vectors.rounding import fp32_half_even, gemmlowp_double, tosa_double
@@ -31,6 +32,7 @@ def rescale() -> Iterator[Case]:
         multiplier = stream.integers(1 << 30, M31, 16, "int32")
         shift = stream.integers(44, 52, 16, "int8")
         yield rescale_case(f"{rule}: random channels", "random axes", x, multiplier, shift, rule, zero=(11, -4))
+    yield from asked("rescale")
 
 
 def _rule(rule: str) -> Iterator[Case]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
 M31 = (1 << 31) - 1
@@ -51,6 +52,7 @@ def softmax_ibert() -> Iterator[Case]:
         yield _ibert(f"random, {keys} keys", "random mask", x, mask)
         x = stream.integers(-50000, 9999, (2, 2, 3, keys), "int32")
         yield _ibert(f"random, {keys} keys, fine scale", "random mask", x, mask, **SCALE_12)
+    yield from asked("softmax_ibert")
 
 
 def _ibert_masks() -> Iterator[Case]:
@@ -151,6 +153,7 @@ def softmax_exp2() -> Iterator[Case]:
     for keys in (2, 31, 64):
         x, mask = stream.integers(-9000, 0, (2, 2, 3, keys), "int32"), stream.integers(0, 1, (2, 3, keys), "int8")
         yield _exp2(f"random, {keys} keys", "random mask axes", x, mask, [1 << 30, 3 << 28], [25, 26])
+    yield from asked("softmax_exp2")
 
 
 def _exp2_masks() -> Iterator[Case]:
@@ -172,17 +175,27 @@ def _exp2_masks() -> Iterator[Case]:
 
 _BELOW = "any fill at or below every x leaves the maximum alone; a masked key counts for nothing"
 _SHIFTED = "only differences of x count"
+_ANY_BUT_0 = "where takes its first value for anything but 0"
+_ATTEND = "attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]"
 _E = "e = where(attend, mantissa >> minimum(u >> 16, 31), 0)"
 EQUIVALENT: dict[str, dict[str, str]] = {
     "softmax_ibert": {
         "1 -> 2 in seen = where(attend, x, -(1 << 31))": _BELOW,
         "31 -> 32 in seen = where(attend, x, -(1 << 31))": _BELOW,
         "x -> x + 1 in seen = where(attend, x, -(1 << 31))": _SHIFTED,
+        f"mask -> -mask in {_ATTEND}": _ANY_BUT_0,
+        f"mask -> -mask in {_ATTEND} #2": _ANY_BUT_0,
+        "attend -> -attend in seen = where(attend, x, -(1 << 31))": _ANY_BUT_0,
+        "attend -> -attend in e16 = where(attend, minimum(scaled, (1 << 15) - 1), 0)": _ANY_BUT_0,
     },
     "softmax_exp2": {
         "1 -> 2 in seen = where(attend, x, -(1 << 30))": _BELOW,
         "30 -> 31 in seen = where(attend, x, -(1 << 30))": _BELOW,
         "x -> x + 1 in seen = where(attend, x, -(1 << 30))": _SHIFTED,
+        f"mask -> -mask in {_ATTEND}": _ANY_BUT_0,
+        f"mask -> -mask in {_ATTEND} #2": _ANY_BUT_0,
+        "attend -> -attend in seen = where(attend, x, -(1 << 30))": _ANY_BUT_0,
+        f"attend -> -attend in {_E}": _ANY_BUT_0,
         f"minimum(u >> 16, 31) -> u >> 16 in {_E}": "NumPy gives 0 for a shift above 63, too; the 31 keeps it defined",
         f"31 -> 32 in {_E}": "mantissa <= 2**30: 0 either way",
         f"31 -> 30 in {_E}": "e <= 1 either way, and p = 0",

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from intref.ops.op import INTS, dtype_range
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.operands import M31, ODD, ties
 from intref.vectors.rescale import EXACT
@@ -84,6 +85,7 @@ def add() -> Iterator[Case]:
         a, b = (stream.integers(-(1 << 24), 1 << 24, (4, 8), "int32") for _ in "ab")
         by_a, by_b = ((stream.integers(1 << 29, M31, 8, "int32"), stream.integers(46, 50, 8, "int8")) for _ in "ab")
         yield _add(f"{rule}: random", "random axes", a, b, by_a, by_b, rule)
+    yield from asked("add")
 
 
 def _bias(why: str, flags: str, x: Any, bias: Any, dtype: str = "int32", output: str = "int32", **attrs: int) -> Case:
@@ -113,6 +115,7 @@ def add_bias() -> Iterator[Case]:
     stream = SplitMix64(7)
     x, bias = stream.integers(-(1 << 31), M31, (2, 3, 5), "int32"), stream.integers(-(1 << 31), M31, 5, "int32")
     yield _bias("random", "random", x, bias)
+    yield from asked("add_bias")
 
 
 def _clamp(why: str, flags: str, x: Any, low: int, high: int, dtype: str = "int8") -> Case:
@@ -130,6 +133,7 @@ def clamp() -> Iterator[Case]:
         low, high = max(low, -(1 << 62)), min(high, 1 << 62)
         yield _clamp(f"ends of {dtype}, not cut", "dtype extreme", [low, high], low, high, dtype)
         yield _clamp(f"ends of {dtype}, one cut", "dtype clip", [low, high], low + 1, high - 1, dtype)
+    yield from asked("clamp")
 
 
 def _quotient(
@@ -168,6 +172,7 @@ def rescale_quotient() -> Iterator[Case]:
     x = stream.integers(-(1 << 30), 1 << 30, (2, 3, 4, 5), "int32")
     total, multiplier = stream.integers(1, 1 << 24, (2, 3, 4), "int32"), stream.integers(1 << 20, 1 << 24, 3, "int32")
     yield _quotient("random, a leading axis", "random axes", x, total, multiplier, stream.integers(20, 26, 3, "int8"))
+    yield from asked("rescale_quotient")
 
 
 CASES: dict[str, Generator] = {"add": add, "add_bias": add_bias, "clamp": clamp, "rescale_quotient": rescale_quotient}

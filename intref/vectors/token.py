@@ -6,10 +6,12 @@ from typing import Any
 import numpy as np
 
 from intref.ops.op import INTS
+from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
 EQUIVALENT: dict[str, dict[str, str]] = {
     "quantize_token": {
+        "x -> -x in peak = maximum(max_along(absolute(x), -1), 1)": "|-x| is |x|",
         "peak -> peak - 1 in e = maximum(bitlen(peak) - 15, 0)": (
             "they part at peaks of 2**15 and above that are powers of two: mantissa 2**14, and over gives the exponent"
         ),
@@ -56,6 +58,7 @@ def quantize_token() -> Iterator[Case]:
     stream = SplitMix64(30)
     yield _tokens("random", "random", stream.integers(-(1 << 23), 1 << 23, (2, 3, 17), "int32"))
     yield _tokens("random, int16", "random", stream.integers(-(1 << 15), (1 << 15) - 1, (9, 5), "int16"), "int16")
+    yield from asked("quantize_token")
 
 
 def _scaled(
@@ -163,6 +166,7 @@ def _both(residual: Any = None) -> Iterator[Case]:
 def rescale_token() -> Iterator[Case]:
     """Ties at the last rounding, floors before it, scales per token, constants per channel."""
     yield from _both()
+    yield from asked("rescale_token")
 
 
 def rescale_token_residual() -> Iterator[Case]:
@@ -198,6 +202,7 @@ def rescale_token_residual() -> Iterator[Case]:
     x = stream.integers(-(1 << 24), 1 << 24, (2, 3, 8), "int32")
     residual = stream.integers(-(1 << 23), 1 << 23, (2, 3, 8), "int32")
     yield _scaled("random residual", "random", x, 29000, 2, 40000, 35, -1234, residual=residual, by=(1234567891, 29))
+    yield from asked("rescale_token_residual")
 
 
 CASES: dict[str, Generator] = {

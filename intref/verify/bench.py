@@ -1,7 +1,9 @@
 """A device on the bench: asked, compared, and every failure turned into one case."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,14 @@ from intref.devices.device import Device, DeviceError, Request, checked
 from intref.devices.protocol import Arrays
 from intref.digest import digest
 from intref.golden import Package
-from intref.verify.explanation import explain, outline
+from intref.ops import OPS
+from intref.verify.explanation import OpExplanation, explain, explain_cases, outline
+from intref.verify.hypotheses import Observation
+from intref.verify.picture import picture
 from intref.verify.report import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, Case
 
 MAX_HANGS = 3  # in a row; after that a device is not asked again
+PICTURED = 12  # differing cases of one mode, the first, that are drawn in a report
 Progress = Callable[[int, int, str], None]
 
 
@@ -26,13 +32,15 @@ def rows(arrays: Mapping[str, np.ndarray]) -> dict[str, tuple[str, tuple[int, ..
 class Bench:
     """A device and what has been found out about it: asks, compares, and turns every failure into a case."""
 
-    def __init__(self, device: Device, path: str, package: Package, progress: Progress | None):
-        self.device, self.path, self.package, self.progress = device, path, package, progress
+    def __init__(self, device: Device, package: Package, progress: Progress | None):
+        self.device, self.package, self.progress = device, package, progress
         self.cases: list[Case] = []
         self.notes: list[str] = []
         self.flips: dict[str, dict[str, int]] = {}
         self.total = 0
+        self.seen: dict[str, dict[str, Observation]] = {}  # op -> id -> what was answered to golden's own inputs
         self._hangs = 0
+        self._pictured: Counter[str] = Counter()
 
     def ask(self, request: Request) -> Arrays | None:
         """The device's outputs, right in names, dtypes and shapes; None if unsupported; DeviceError if it failed."""
@@ -81,18 +89,31 @@ class Bench:
             self.record(replace(case, verdict=NOT_RUN, detail="no element of the outputs is in the valid region"))
         else:
             self.record(case)
+        if local and compared and not differing:
+            same = {port: golden[port] for port in made}
+            known = Observation(request.id, OPS[request.op], request.inputs, request.attrs, golden, same, valid)
+            self.seen.setdefault(request.op, {}).setdefault(request.id, known)
         return not differing
+
+    def _likely(self, op: str) -> set[str]:
+        """The rules that explained another case of an op."""
+        return {words for seen in self.seen.get(op, {}).values() for words in seen.reproducing() if seen.differing}
+
+    def explained(self) -> tuple[OpExplanation, ...]:
+        """What explains each op that differs anywhere on golden's own inputs, over all its cases together."""
+        found = {op: [*seen.values()] for op, seen in self.seen.items()}
+        return tuple(explain_cases(op, seen) for op, seen in found.items() if any(one.differing for one in seen))
 
     def _different(
         self, case: Case, request: Request, golden: Arrays, made: Arrays, valid: Mapping[str, Any], local: bool
     ) -> Case:
-        describe = explain if local else outline
-        found = describe(request.op, request.inputs, request.attrs, golden, made, valid)
+        told = request.op, request.inputs, request.attrs, golden, made, valid
+        found = explain(*told, self._likely(request.op)) if local else outline(*told)
         first, (count, *more) = found.difference, found.lines
+        if found.seen is not None:
+            self.seen.setdefault(request.op, {}).setdefault(request.id, replace(found.seen, id=request.id))
         profile = self.package.manifest.get("profile")
         origin = f"profile {profile}, op {case.op}" if profile else f"op {case.op}"
-        if local:
-            more.append(f"replay: intref step {self.path} --op {case.id} --at {','.join(map(str, first.first))}")
         return replace(
             case,
             verdict=DIFFERS,
@@ -105,7 +126,22 @@ class Bench:
             first=first.first,
             dut=first.dut,
             golden=first.golden,
+            replay=self._replay(case, found.port, first.first) if local else "",
+            picture=self._picture(case.mode, made[found.port], golden[found.port], valid.get(found.port), request),
         )
+
+    def _replay(self, case: Case, port: str, first: tuple[int, ...]) -> str:
+        """The arguments of intref step that show one element; the port where the op has several."""
+        several = case.op in OPS and len(OPS[case.op].outputs) > 1
+        chosen = f" --output {quote(port)}" if several else ""
+        return f"--op {quote(case.id)} --at {','.join(map(str, first)) or quote('')}{chosen}"
+
+    def _picture(
+        self, mode: str, made: np.ndarray, golden: np.ndarray, valid: np.ndarray | None, request: Request
+    ) -> dict[str, Any]:
+        """Of the first differing cases of a mode; of the others, an empty one."""
+        self._pictured[mode] += 1
+        return picture(made, golden, valid, request.attrs) if self._pictured[mode] <= PICTURED else {}
 
     def record(self, case: Case) -> None:
         self.cases.append(case)

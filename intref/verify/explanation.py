@@ -1,60 +1,73 @@
 """Why a device's outputs differ: where first, on which exact values, and which changed rule gives all its outputs."""
 
-# The vocabulary of op bodies is not typed.
-# mypy: allow-untyped-calls
-
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from intref.comparison import Difference, compare, mismatches
-from intref.errors import IntrefError
-from intref.faults.bodies import Rounding, elementwise, observed, vocabulary
-from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES, variants
-from intref.intmath import split_fp32
+from intref.faults.bodies import elementwise, vocabulary
+from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES
 from intref.ops import OPS
 from intref.ops.op import Op
+from intref.verify.exact import are_ties, decimal, exact_values, listened
+from intref.verify.hypotheses import (
+    ALL_PARTS,
+    NAMED_RULES,
+    UNKNOWN,
+    Arrays,
+    Explained,
+    Masks,
+    Observation,
+    explain_op,
+    percent,
+)
+from intref.verify.stages import OTHERS, located, tie_counts
 
-Arrays = Mapping[str, np.ndarray]
-Masks = Mapping[str, np.ndarray | None]
-DIGITS = 6
-NAMED_RULES = 4  # of those that reproduce a device, the simplest
+MANY = 1 << 16  # outputs of one call, from which on it takes time to try everything
 
 
 @dataclass(frozen=True)
 class Explanation:
     """lines: for people. port: the first output that differs. rules: each of them reproduces every output, the
-    simplest first. also: what does so as well, but is less likely."""
+    simplest first. also: what does so as well, but is less likely. seen: the call, with everything scored on it."""
 
     lines: tuple[str, ...]
     port: str
     difference: Difference
     rules: tuple[str, ...] = ()
     also: tuple[str, ...] = ()
+    seen: Observation | None = None
 
 
 def explain(
-    op_name: str, inputs: Arrays, attrs: dict[str, Any], golden: Arrays, dut: Arrays, valid: Masks | None = None
+    op_name: str,
+    inputs: Arrays,
+    attrs: dict[str, Any],
+    golden: Arrays,
+    dut: Arrays,
+    valid: Masks | None = None,
+    likely: Container[str] = (),
 ) -> Explanation:
     """Explain a device's outputs, at least one of which differs from golden; attrs complete, inputs as the device had.
 
-    valid: port -> bool of the output's shape, None or absent where every element counts. Outputs absent from dut are
-    not looked at.
+    likely: rules that are tried first, and are enough where one of them explains a call of many outputs. valid: port ->
+    bool of the output's shape, None or absent where every element counts. Outputs absent from dut are not looked at.
     """
     op, masks = OPS[op_name], {port: (valid or {}).get(port) for port in dut}
     differences = {port: compare(dut[port], golden[port], masks[port]) for port in dut}
     port = next(port for port, difference in differences.items() if difference.differing)
     first, wrong = differences[port], mismatches(dut[port], golden[port], masks[port])
-    roundings, unclipped = _observed(op, inputs, attrs)
-    values = _exact(op, inputs, attrs, roundings, wrong) if port == next(iter(op.outputs)) else []
-    rules, also, verdict = _scored(op, inputs, attrs, golden, dut, masks)
+    roundings, unclipped = listened(op, inputs, attrs)
+    values = exact_values(op, inputs, attrs, wrong, roundings) if port == next(iter(op.outputs)) else []
+    seen = Observation(op_name, op, inputs, attrs, golden, dut, masks)
+    rules, also, verdict = _scored(seen, likely)
     count = f"{f'output {port!r}: ' if len(op.outputs) > 1 else ''}{first.count}, {first.sizes}"
     place = "  ".join([f"{first.place} ", *_intermediates(op, inputs, values, unclipped, golden[port], first)])
     found = [*_ties(op, inputs, values, wrong), *_clipped(attrs, unclipped, wrong), *_pattern(inputs, dut[port], wrong)]
     lines = (count, place.rstrip(), "; ".join([*found, verdict]))
-    return Explanation(lines, port, first, rules, also)
+    return Explanation(lines, port, first, rules, also, seen)
 
 
 def outline(
@@ -65,57 +78,6 @@ def outline(
     port = next(port for port, difference in differences.items() if difference.differing)
     first = differences[port]
     return Explanation((f"{first.count}, {first.sizes}", first.place), port, first)
-
-
-def _observed(op: Op, inputs: Arrays, attrs: dict[str, Any]) -> tuple[list[Rounding], list[Any]]:
-    try:
-        return observed(op, inputs, attrs)
-    except IntrefError:  # inputs that a device made may lie outside of what the op is proved for
-        return [], []
-
-
-def _exact(
-    op: Op, inputs: Arrays, attrs: dict[str, Any], roundings: list[Rounding], wrong: np.ndarray
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """(numerators, denominators), Python integers, of the values that were rounded last, where outputs are wrong."""
-    if op.name == "rescale":
-        roundings = [_rescale_value(inputs, attrs)]
-    last = roundings if op.name == "add" else roundings[-1:]
-    found = ((step, *_gathered(step, wrong)) for step in last)
-    return [_fraction(step, parts) for step, *parts in found if parts[0] is not None]
-
-
-def _rescale_value(inputs: Arrays, attrs: dict[str, Any]) -> Rounding:
-    """The value that rescale rounds, whatever its rule makes of it on the way."""
-    ndim, axis = inputs["x"].ndim, attrs["axis"]
-    m, s = (inputs[k].astype(np.int64) for k in ("multiplier", "shift"))
-    if attrs["rounding"] == "fp32_half_even":
-        sign, significand, exponent = split_fp32(m)
-        m, s = sign * significand, -exponent
-    laid = [1] * ndim
-    laid[axis] = -1
-    centered = inputs["x"].astype(np.int64) - attrs["input_zero_point"]
-    return Rounding((centered, m.reshape(laid)), s.reshape(laid), True, attrs["rounding"])
-
-
-def _gathered(step: Rounding, wrong: np.ndarray) -> list[Any]:
-    """Each part of a rounding at the wrong outputs, as Python integers; [None] if its shape is not the output's."""
-    parts: Sequence[np.ndarray] = np.broadcast_arrays(*step.numerator, step.denominator)
-    if parts[0].size != wrong.size:
-        try:
-            parts = [np.broadcast_to(part, wrong.shape) for part in parts]
-        except ValueError:
-            return [None]
-    return [part.reshape(wrong.shape)[wrong].astype(object) for part in parts]
-
-
-def _fraction(step: Rounding, parts: list[Any]) -> tuple[np.ndarray, np.ndarray]:
-    numerator, denominator = parts[0], parts[-1]
-    for factor in parts[1:-1]:
-        numerator = numerator * factor
-    if step.shifted:
-        numerator, denominator = numerator << np.maximum(-denominator, 0), 1 << np.maximum(denominator, 0)
-    return numerator, denominator
 
 
 def _intermediates(
@@ -145,23 +107,13 @@ def _sum(inputs: Arrays, golden: np.ndarray, first: Difference) -> list[str]:
     return words if bias is None else [*words, f"bias {added}"]
 
 
-def decimal(num: int, den: int) -> str:
-    """num / den, exact when it has few digits; else cut, with dots, after enough to be told from a tie."""
-    sign, (whole, rest) = "-" if num < 0 else "", divmod(abs(num), den)
-    digits = DIGITS
-    while (rest * 10**digits) % den and (rest * 10**digits // den) in (0, 5 * 10 ** (digits - 1)) and digits < 40:
-        digits += DIGITS
-    exact = not (rest * 10**digits) % den
-    return f"{sign}{whole}.{rest * 10**digits // den:0{digits}d}{'' if exact else '..'}"
-
-
 def _ties(op: Op, inputs: Arrays, values: list[Any], wrong: np.ndarray) -> list[str]:
     """How many of the wrong outputs are exact ties, and on which side of zero."""
     if not values:
         return []
     ties = np.zeros(len(values[0][0]), bool)
-    for num, den in values:
-        ties |= np.asarray(2 * (num % den) == den, bool)
+    for value in values:
+        ties |= are_ties(value)
     if not ties.any():
         return ["none on exact ties"]
     if not ties.all():
@@ -200,44 +152,79 @@ def _pattern(inputs: Arrays, dut: np.ndarray, wrong: np.ndarray) -> list[str]:
     return [f"all at index {int(places[0, axis])} of axis {axis}" for axis in kept]
 
 
-def _scored(
-    op: Op, inputs: Arrays, attrs: dict[str, Any], golden: Arrays, dut: Arrays, masks: Masks
-) -> tuple[tuple[str, ...], tuple[str, ...], str]:
+def _scored(seen: Observation, likely: Container[str]) -> tuple[tuple[str, ...], tuple[str, ...], str]:
     """(what reproduces every output of the device, what less likely does, the sentence that says so), scored on all
     outputs, never on the mismatches alone, where wrong rules would look right as well."""
-    counts = [compare(dut[p], golden[p], masks[p]) for p in dut]
-    total = sum(d.compared for d in counts)
-    whole: dict[str, bool] = {}
-    nearest, best = [], total - sum(d.differing for d in counts)
-    for words, made, chosen in _catalogue(op, inputs, attrs, whole):
-        equal = total - sum(int(np.count_nonzero(mismatches(dut[p], made[p], masks[p]))) for p in dut)
-        if equal == total:
-            whole.setdefault(words, chosen)
-        elif equal > best:
-            best, nearest = equal, [words]
-        elif equal == best and nearest:
-            nearest.append(words)
-    if whole:
-        rules = tuple(words for words, chosen in whole.items() if chosen) or tuple(whole)
+    if seen.total >= MANY:
+        seen.score(ALL_PARTS, only=likely)
+    if not seen.reproducing():
+        seen.score(CHOICES)
+        if not seen.reproducing():
+            seen.score(SLOW_CHOICES)  # slow to compute, and needed only where nothing has explained the device
+        seen.score(SLIPS)
+    if whole := seen.reproducing():
+        rules = tuple(words for words in whole if words in seen.designed) or tuple(whole)
         also = tuple(words for words in whole if words not in rules)
-        return rules, also, f"{' or '.join(rules[:NAMED_RULES])} explains 100.000 % of {total} outputs"
-    close = f" (closest: {' or '.join(nearest[:NAMED_RULES])}, {_percent(best, total)} %)" if nearest else ""
-    return (), (), f"no known rule reproduces it{close}"
+        return rules, also, f"{' or '.join(rules[:NAMED_RULES])} explains 100.000 % of {seen.total} outputs"
+    best = max((equal or 0 for equal in seen.scores.values()), default=0)
+    nearest = [words for words, equal in seen.scores.items() if equal == best > seen.total - seen.differing]
+    close = f" (closest: {' or '.join(nearest[:NAMED_RULES])}, {percent(best, seen.total)} %)" if nearest else ""
+    return (), (), f"{UNKNOWN} reproduces it{close}"
 
 
-def _catalogue(
-    op: Op, inputs: Arrays, attrs: dict[str, Any], explained: Container[str]
-) -> Iterator[tuple[str, Arrays, bool]]:
-    """(words, outputs, whether a designer may have chosen it) of everything that a device may have done instead.
+@dataclass(frozen=True)
+class OpExplanation:
+    """Every answer of a device to one op, explained together.
 
-    What is slow to compute is tried only while nothing has explained the device.
+    stage: operands, accumulate, scale, round or clip; empty if nothing tells; why: what tells it. ties: kind of exact
+    value -> (wrong outputs, outputs); empty where no value is rounded for each output.
     """
-    for parts in (CHOICES, SLOW_CHOICES, SLIPS):
-        if parts is not SLOW_CHOICES or not explained:
-            yield from ((words, made, parts is not SLIPS) for words, made in variants(op, inputs, attrs, parts))
+
+    explained: Explained
+    stage: str
+    why: str
+    ties: Mapping[str, tuple[int, int]]
+
+    @property
+    def op(self) -> str:
+        return self.explained.op
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """For people, the answer first."""
+        where = [f"stage: {self.stage} ({self.why})"] if self.stage else ["stage: not told by these outputs"]
+        kinds = [f"{kind} {wrong} of {total}" for kind, (wrong, total) in self.ties.items() if total]
+        ties = [f"wrong: {', '.join(kinds)}"] if any(kind != OTHERS for kind in self.ties) and kinds else []
+        return (self.explained.sentence, *where, *ties)
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        found = self.explained
+        return {
+            "op": found.op,
+            "sentence": found.sentence,
+            "lines": [*self.lines],
+            "known": found.known,
+            "cases": found.cases,
+            "differing_cases": found.differing,
+            "outputs": found.outputs,
+            "differing": found.wrong,
+            "findings": [
+                {"where": f.where.text.strip(), "rules": [*f.rules], "also": [*f.also]} for f in found.findings
+            ],
+            "undecided_cases": found.undecided,
+            "closest": [{"rule": words, "reproduces": equal} for words, equal in found.closest],
+            "stage": self.stage,
+            "why": self.why,
+            "ties": {kind: {"wrong": wrong, "of": total} for kind, (wrong, total) in self.ties.items()},
+        }
 
 
-def _percent(part: int, whole: int) -> str:
-    """Rounded down, so that 100.000 means all."""
-    thousandths = 100_000 * part // max(whole, 1)
-    return f"{thousandths // 1000}.{thousandths % 1000:03d}"
+def explain_cases(op_name: str, observations: Sequence[Observation]) -> OpExplanation:
+    """Explain what a device answered to several calls of one op, of which at least one differs from golden.
+
+    One rule has to give every output of every call, equal ones too.
+    """
+    found = explain_op(op_name, observations)
+    stage, why = located(found, observations)
+    return OpExplanation(found, stage, why, tie_counts(observations))

@@ -13,6 +13,7 @@ from intref.errors import BoundError, SpecError, Unsupported
 from intref.model import Model, Node
 from intref.ops import OPS
 from intref.run import execute
+from intref.verify.answers import flips
 from intref.verify.bench import Bench
 from intref.verify.report import NOT_RUN, UNSUPPORTED, Case
 from intref.verify.tapmap import Tap, TapMap
@@ -261,19 +262,12 @@ class GraphJudge:
         return {public: tensors[tensor] for public, tensor in self.model.outputs.items() if tensor in tensors}
 
     def _count_flips(self, public: Arrays) -> None:
-        """Of every output: elements that differ, and rows whose largest element is another one on the device."""
+        """What the differences do to every output."""
         for name, array in sorted(public.items()):
             tensor = self.model.outputs[name]
             if tensor not in self.golden or not array.ndim:
                 continue
-            golden, valid = self.golden[tensor], self.bench.package.valid(tensor)
-            flipped = array.argmax(axis=-1) != golden.argmax(axis=-1)
-            counted = np.ones(flipped.shape, bool) if valid is None else valid.any(axis=-1)
-            self.bench.flips[name] = {
-                "rows": int(np.count_nonzero(counted)),
-                "flipped": int(np.count_nonzero(flipped & counted)),
-                "differing": int(np.count_nonzero(mismatches(array, golden, valid))),
-            }
+            self.bench.flips[name] = flips(array, self.golden[tensor], self.bench.package.valid(tensor))
 
 
 def _shared(answer: Answer, golden: Arrays) -> Answer:

@@ -2,22 +2,17 @@
 
 import difflib
 import fnmatch
-import hashlib
-import shlex
-import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
 
 from intref.atomic import StrPath
 from intref.devices.device import KINDS, MODEL, TIMEOUT, Device, Request, Seconds, open_device
 from intref.errors import SpecError
 from intref.golden import Package, read_golden
-from intref.model import SPEC_VERSION
 from intref.verify.bench import Bench, Progress, rows
 from intref.verify.blind import blind_spots
+from intref.verify.facts import about, file_sha256
 from intref.verify.graph import GraphJudge, node_ids
 from intref.verify.report import EQUAL, NOT_RUN, Case, Report
 from intref.verify.tapmap import read_map
@@ -58,7 +53,7 @@ def judge(
     opened = open_device(dut, timeout, memory) if isinstance(dut, str) else dut
     spec = dut if isinstance(dut, str) else type(dut).__name__
     with opened as device:
-        bench = Bench(device, str(path), package, progress)
+        bench = Bench(device, package, progress)
         if package.model is None:
             _judge_op(bench)
         else:
@@ -66,9 +61,16 @@ def judge(
     cases = tuple(_required(case, wanted) for case in bench.cases)
     if require is not None:
         cases += tuple(_never_judged(cases, [p for p in wanted if p not in unmatched], package))
-    blind = blind_spots(package, _equal_ops(cases))
     return Report(
-        spec, str(path), cases, _about(package, spec, mode), bench.flips, tuple(bench.notes), unmatched, blind
+        spec,
+        str(path),
+        cases,
+        {**about(package, path, spec, mode, wanted), "map_sha256": None if map is None else file_sha256(map)},
+        bench.flips,
+        tuple(bench.notes),
+        unmatched,
+        blind_spots(package, _equal_ops(cases)),
+        tuple(found.plain() for found in bench.explained()),
     )
 
 
@@ -140,28 +142,3 @@ def _equal_ops(cases: Iterable[Case]) -> list[str]:
     for case in cases:
         found[case.op].add(case.verdict)
     return [op for op, verdicts in found.items() if verdicts == {EQUAL}]
-
-
-def _about(package: Package, spec: str, mode: str) -> dict[str, Any]:
-    from intref import __version__
-
-    manifest = package.manifest
-    about = {
-        "intref": __version__,
-        "spec": SPEC_VERSION,
-        "kind": package.kind,
-        "package": manifest["self"],
-        "mode": mode if package.model else "op",
-        "dut_sha256": _file_hash(spec),
-    }
-    return about | {key: manifest[key] for key in ("model", "profile", "recipe", "digest") if key in manifest}
-
-
-def _file_hash(spec: str) -> str | None:
-    """SHA-256 of the file that a device is, where it is one."""
-    kind, _, rest = spec.partition(":")
-    if kind == "py":
-        rest = rest.rpartition(":")[0]
-    elif kind in ("pipe", "cmd"):
-        rest = shutil.which(shlex.split(rest)[0]) or ""
-    return hashlib.sha256(Path(rest).read_bytes()).hexdigest() if rest and Path(rest).is_file() else None

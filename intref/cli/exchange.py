@@ -1,0 +1,113 @@
+"""intref export, import: golden packages as other tools read them, and what those tools made of them."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from intref.cli import options
+from intref.cli.output import check_place, print_facts, print_json, print_table, print_text, progress
+
+FORMS = ("npz", "mem", "c", "hex", "raw", "onnx")
+LISTED = 12
+_LAYOUT = (
+    click.option("--bits", type=int, metavar="N", help="mem: bits of an element; 4 packs int4. Default: its dtype's."),
+    click.option("--lanes", type=int, metavar="N", help="mem: elements in a word. Default: 1."),
+    click.option("--width", type=int, metavar="N", help="mem: bits of a word. Default: lanes * bits."),
+    click.option("--first", type=click.Choice(["lsb", "msb"]), help="mem: the lane of a word's first element."),
+    click.option("--depth", type=int, metavar="N", help="mem: words of the memory, the last ones 0."),
+    click.option("--rows", is_flag=True, default=None, help="mem: every row (last axis) starts a word of its own."),
+    click.option("--endian", type=click.Choice(["little", "big"]), help="raw: byte order."),
+)
+
+
+def layout(command: Any) -> Any:
+    """The options of a file's layout: see intref.golden.forms.words."""
+    for option in reversed(_LAYOUT):
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Write a package as $readmemh, C, npz, raw, ONNX.")
+@click.argument("path", metavar="DIR|suite:NAME")
+@click.option("-o", "--output", required=True, metavar="OUT", help="The directory to write.")
+@click.option("--form", type=click.Choice(FORMS), required=True, help="What to write.")
+@click.option("--tensors", metavar="PATTERN", help="Only tensors of these names, comma separated.")
+@layout
+@options.as_json
+def export(path: str, output: str, form: str, tensors: str | None, as_json: bool, **given: Any) -> int:
+    """Write the tensors of a golden package in another form; OUT/export.json says which file holds what.
+
+    mem, hex: a $readmemh file per tensor. c: headers for C99. npz: archives. raw: bytes. onnx: backend test folders
+    (model.onnx, test_data_set_0) of standard ops.
+    """
+    from intref.cli.suite import one
+    from intref.golden import export as write
+
+    check_place(output)
+    with progress() as told:
+        write(one(path), output, form, tensors, told, **_given(given))
+    index = _index(output)
+    if as_json:
+        print_json(index)
+        return 0
+    print_facts(_facts(output, form, index))
+    for row in index.get("not_expressible", ())[:LISTED]:
+        print_text(f"not expressible exactly: {row['name']}: {row['reason']}")
+    return 0
+
+
+def _given(options: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def _index(output: str) -> dict[str, Any]:
+    from intref.tensorfile import read_json
+
+    table: dict[str, Any] = read_json(Path(output) / "export.json", limit=1 << 30)
+    return table
+
+
+def _facts(output: str, form: str, index: dict[str, Any]) -> list[tuple[str, object]]:
+    rows = index["tensors"]
+    if form == "onnx":
+        return [
+            ("export", output),
+            ("folders", len(index["folders"])),
+            ("not expressible", len(index["not_expressible"])),
+        ]
+    files = {row["file"] for row in rows}
+    words = sum(row["depth"] for row in rows)
+    return [("export", output), ("form", form), ("tensors", len(rows)), ("files", len(files)), ("words", words)]
+
+
+@click.command("import", short_help="Read a device's results back, to be judged.")
+@click.argument("files", metavar="FILE...", nargs=-1, required=True)
+@click.option("--like", required=True, metavar="DIR", help="The golden package, a name of the suite, or an export.")
+@click.option("-o", "--output", required=True, metavar="OUT.npz", help="The recording to write.")
+@click.option("--form", type=click.Choice(["mem", "npz", "npy", "raw"]), help="Default: by each file's suffix.")
+@layout
+@options.as_json
+def import_(files: tuple[str, ...], like: str, output: str, form: str | None, as_json: bool, **given: Any) -> int:
+    """Read results of a device or a simulator into a recording: intref verify DIR --dut file:OUT.npz judges it.
+
+    FILE: an npz archive, a file named after its output as an export names it (linear_0000_y.mem), NAME=FILE, or a
+    directory of such. Where --like is an export, its layout holds. A tensor with digits x or z fails when it is judged.
+
+    Exit codes: 0 done, 1 some tensor has digits x or z, 2 bad input.
+    """
+    from intref.cli.suite import one
+    from intref.golden.importing import import_results
+
+    check_place(output)
+    found = import_results(files, one(like), output, form, **_given(given))
+    if as_json:
+        rows = {"imported": found.sources, "unknown": found.unknown, "missing": list(found.missing)}
+        print_json({"recording": output, **rows})
+        return int(bool(found.unknown))
+    print_facts([("recording", output), ("tensors", len(found.tensors)), ("missing", len(found.missing))])
+    if found.unknown:
+        print_table(("x or z in", "at"), found.unknown.items())
+    package = "DIR" if Path(like, "export.json").is_file() else like
+    print_text(f"judge them: intref verify {package} --dut file:{output}")
+    return int(bool(found.unknown))

@@ -1,0 +1,1 @@
+"""A sample GPU device: integer kernels in Triton behind the py: adapter."""

@@ -1,0 +1,186 @@
+"""One op as a function of C: it checks its arguments, then runs the loops of the way that its attributes choose."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from intref.emit.body import Path, paths
+from intref.emit.contract import LEAD, Contract
+from intref.emit.expressions import number
+from intref.emit.loops import Writer, derived, size_text
+from intref.emit.nodes import Axis, Tensor, size
+from intref.emit.text import INDENT, folded, refused
+from intref.emit.vocabulary import vocabulary_names
+from intref.errors import Unsupported
+from intref.ops import Op
+from intref.ops.op import CLIP_FITS
+
+KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
+register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while""".split()
+RESERVED = {*KEYWORDS, "in", "out", "given", "row", "rows", "arguments", "fixed", "inner", "along"}
+
+
+def c_function(op: Op, fixed: Mapping[str, Any]) -> str:
+    """The function `op_NAME`, its specification as the comment above it; some attributes fixed.
+
+    Unsupported, naming the op and what of its body has no C, if it cannot be written.
+    """
+    try:
+        ways = sorted(paths(op, fixed), key=lambda p: [not answer for _, _, answer in p.decisions])
+    except Unsupported as error:
+        raise Unsupported(f"{op.name}: cannot be written in C: {error}") from None
+    spec = "\n".join(f"   {line}".rstrip() for line in op.spec.replace("*/", "* /").splitlines()).strip()
+    parts = [_way(way) for way in ways]
+    common = [line for line in parts[0][0] if all(line in checks for checks, _ in parts)]
+    lines = [*_entry(op, fixed, _compared(ways)), *common]
+    for way, (checks, loops) in zip(ways, parts):
+        lines += _under(way, [*(line for line in checks if line not in common), *loops, "return DONE;"])
+    body = "\n".join(folded([INDENT + line for line in lines]))
+    return f"/* {spec} */\nstatic int op_{op.name}(const arguments *given) {{\n{body}\n}}\n"
+
+
+def _compared(ways: Sequence[Path]) -> set[str]:
+    """The attributes that decide which way is taken."""
+    return {name for way in ways for name, _, _ in way.decisions}
+
+
+def _under(way: Path, lines: list[str]) -> list[str]:
+    """Lines under the condition of their way; what earlier ways have taken is not asked again."""
+    if taken := [f"{name} == {name}_{value}" for name, value, answer in way.decisions if answer]:
+        return [f"if ({' && '.join(taken)}) {{", *(INDENT + line for line in lines), "}"]
+    return lines
+
+
+def _entry(op: Op, fixed: Mapping[str, Any], compared: set[str]) -> list[str]:
+    """Sizes, attributes, and the checks of the inputs."""
+    contract = Contract(op, fixed)
+    lines = ["const intref_tensor *in = given->in, *out = given->out;"]
+    for name in sorted(compared):
+        lines.append(f"enum {{ {', '.join(f'{name}_{value}' for value in op.attrs[name].choices)} }};")
+    lines += refused([f"given->ni != {len(op.inputs)} || given->no != {len(op.outputs)}"])
+    lines += [*_attributes(op, fixed), *_sizes(contract)]
+    checks = [f"!{_shaped(contract, i, port)}" for i, port in enumerate(op.inputs)]
+    checks += _same_leading(contract)
+    for i, port in enumerate(op.inputs):
+        if bounds := contract.range(port):
+            checks.append(f"!all_within(&in[{i}], {number(bounds[0]).text}, {number(bounds[1]).text})")
+    return [*lines, *refused(checks)]
+
+
+def _attributes(op: Op, fixed: Mapping[str, Any]) -> list[str]:
+    """Every attribute as a variable, in its range; the fixed ones must be what they are fixed to."""
+    free, wrong = [], []
+    for name, attr in op.attrs.items():
+        if name in fixed:
+            value = number(attr.choices.index(fixed[name]) if attr.choices else fixed[name]).text
+            wrong.append(f'!attribute(given, "{name}", {value}, {value}, &fixed)')
+        else:
+            ends = (0, len(attr.choices) - 1) if attr.choices else (attr.low, attr.high)
+            free.append((name, f'!attribute(given, "{name}", {", ".join(number(e).text for e in ends)}, &{name})'))
+    names = [*(name for name, _ in free), *["fixed"] * bool(wrong)]
+    declared = [f"int64_t {', '.join(names)};"] if names else []
+    return [*declared, *refused(wrong, "return UNSUPPORTED;"), *refused([text for _, text in free])]
+
+
+def _sizes(contract: Contract) -> list[str]:
+    """Each axis of the inputs from the first of them that has it, those of one form before those of several."""
+    sizes: dict[Axis, str] = {}
+    ports = sorted(enumerate(contract.op.inputs), key=lambda p: len(contract.forms(p[1])))
+    for i, port in ports:
+        places = max(contract.forms(port).values(), key=lambda t: len(t.places)).places
+        for behind, axis in zip(range(len(places), 0, -1), places):
+            if axis is not None and axis not in sizes:
+                lead = axis.name == LEAD
+                sizes[axis] = f"leading(&in[{i}], {behind - 1})" if lead else f"axis_size(&in[{i}], {behind})"
+    limits = contract.op.limits
+    large = [f"{axis.name} > {number(axis.limit).text}" for axis in sizes if axis.name in limits]
+    return [f"const int64_t {axis.name} = {text};" for axis, text in sizes.items()] + refused(large)
+
+
+def _shaped(contract: Contract, i: int, port: str) -> str:
+    dtypes = " | ".join(f"1 << {dtype.upper()}" for dtype in contract.dtypes(port))
+    forms = {ndim: _sized(f"&in[{i}], {dtypes}", t) for ndim, t in contract.forms(port).items()}
+    text, *others = forms.values()
+    for ndim, other in zip(forms, others):
+        text = f"(in[{i}].ndim == {ndim} ? {text} : {other})"
+    return text
+
+
+def _same_leading(contract: Contract) -> list[str]:
+    """That the leading axes of all inputs are those of the first that has some."""
+    behind = {i: len(port.axes.split()) - 1 for i, port in enumerate(contract.op.inputs.values()) if "..." in port.axes}
+    first = next(iter(behind), 0)
+    return [f"!same_leading(&in[{first}], {behind[first]}, &in[{i}], {n})" for i, n in behind.items() if i != first]
+
+
+def _clip_fits(op: Op) -> list[str]:
+    """The rule that low <= high lie in the range of output, of an op that has it."""
+    if CLIP_FITS not in op.constraints.values():
+        return []
+    return ["low > high || low < lowest(out[0].dtype) || high > highest(out[0].dtype)"]
+
+
+def _sized(tensor: str, laid: Tensor) -> str:
+    """A call of shaped() for a tensor that is laid out like that."""
+    names = ["1" if axis is None else axis.name for axis in laid.places]
+    lead = names.pop(0) if names and names[0] == LEAD else "0"
+    sizes = f"(const int64_t[]){{{', '.join(names)}}}" if names else "0"
+    return f"shaped({tensor}, {lead}, {len(names)}, {sizes})"
+
+
+def _way(way: Path) -> tuple[list[str], list[str]]:
+    """The checks and pointers, and the loops, of one way through the body."""
+    contract, op = way.contract, way.contract.op
+    enums = {f"{n}_{v}" for n, a in op.attrs.items() for v in a.choices}
+    ports = {*op.inputs, *op.attrs, *(f"out_{name}" for name in op.outputs)}
+    axes = {*contract.axes, *(f"i{name}" for name in contract.axes)}
+    writer = Writer(contract, RESERVED | vocabulary_names() | enums | ports | axes)
+    checks = [*_checks(contract, writer), *_outputs(way)]
+    loops = writer.outputs(way.outputs)
+    return [*checks, *_pointers(contract, writer)], loops
+
+
+def _checks(contract: Contract, writer: Writer) -> list[str]:
+    """What the body itself asks of sizes, and the sizes it makes."""
+    made = [(axis.name, size(axis)) for axis in derived([*contract.axes.values()])]
+    lines = [f"const int64_t {name} = {size_text(writer, node)};" for name, node in made]
+    writer.lengths = {id(node): name for name, node in made}
+    for along, port in {id(n): (n, p) for n, p in contract.spread.values()}.values():
+        of = f"(&in[{[*contract.op.inputs].index(port)}], {size_text(writer, along)})"
+        lines += [f"const int64_t inner = inner_size{of}, along = size_along{of};", *refused(["inner < 1"])]
+    for axis, main in sorted(contract.joined.items(), key=lambda pair: pair[0].name):
+        length = "along" if axis in contract.spread else main.name
+        lines += refused([f"{axis.name} != 1 && {axis.name} != {length}"])
+    for a, b in contract.splits:
+        lines += refused([f"{size_text(writer, a)} != {size_text(writer, b)}"])
+    for at, end in contract.reaches:
+        lines += refused([f"{size_text(writer, at)} >= {size_text(writer, end)}"])
+    return [*dict.fromkeys(lines)]
+
+
+def _outputs(way: Path) -> list[str]:
+    """The checks of what the caller gives to be written."""
+    contract, lines = way.contract, []
+    for i, (name, tensor) in enumerate(way.outputs.items()):
+        declared = contract.op.outputs[name].dtype
+        if declared in contract.op.attrs and declared not in contract.fixed:
+            codes = ", ".join(dtype.upper() for dtype in contract.op.attrs[declared].choices)
+            lines.append(f"static const int {name}_dtypes[] = {{{codes}}};")
+            dtypes = f"1 << {name}_dtypes[{declared}]"
+        elif declared.startswith("="):
+            dtypes = f"1 << in[{[*contract.op.inputs].index(declared[1:])}].dtype"
+        else:
+            dtypes = f"1 << {contract.dtypes(name, 'output')[0].upper()}"
+        lines += refused([f"!{_sized(f'&out[{i}], {dtypes}', tensor)}"])
+    return [*lines, *refused(_clip_fits(contract.op) if not {"low", "high"} & {*contract.fixed} else [])]
+
+
+def _pointers(contract: Contract, writer: Writer) -> list[str]:
+    """Typed pointers to what has one dtype."""
+    lines = []
+    for i, port in enumerate(contract.op.inputs):
+        if port in writer.loaded:
+            lines.append(f"const {contract.dtypes(port)[0]}_t *{port} = in[{i}].data;")
+    for i, port in enumerate(contract.op.outputs):
+        if len(dtypes := contract.dtypes(port, "output")) == 1:
+            lines.append(f"{dtypes[0]}_t *out_{port} = out[{i}].data;")
+    return lines

@@ -1,0 +1,129 @@
+"""What was found out about a device as a profile: what its sites can say there, all else as comments above."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from intref.atomic import StrPath, write_atomically
+from intref.identify.device import Identified
+from intref.identify.findings import AS_REFERENCE, Found, OpIdentified
+from intref.ops import OPS
+from intref.ops.rescale import RULES
+from intref.profiles import SITES, Profile, load_profile, names
+
+RULE = re.compile(r"rule (\w+)")
+ROUNDING = "rounding"
+WIDTH = 116
+
+
+def base_profile(found: Identified) -> Profile:
+    """The profile that the device supports most of, and needs fewest changes of."""
+    profiles = [load_profile(name) for name in names()]
+    stable = [one for one in profiles if one.status == "stable"] or profiles
+    return min(stable, key=lambda one: (_lacking(found, one), len(_changes(found, one)), one.name))
+
+
+def _lacking(found: Identified, profile: Profile) -> int:
+    """Ops of a profile that the device was asked for and has not."""
+    absent = {one.op for one in found.ops if not one.found}
+    return len({str(site["op"]) for site in profile.sites.values()} & absent)
+
+
+def effective(one: OpIdentified) -> dict[str, str]:
+    """Rounding asked for -> the rule that the device rounds by, of an op with that attribute; of what is known."""
+    rules: dict[str, str] = {}
+    refused = {value for name, value in one.refused if name == ROUNDING}
+    for asked in RULES:
+        for found in one.found:
+            if asked not in refused and found.where.holds(ROUNDING, asked):
+                rule = asked if found.words[0] == AS_REFERENCE else _rule(found)
+                if rule:
+                    rules[asked] = rule
+    return rules
+
+
+def _rule(found: Found) -> str:
+    """The rule of RULES that a finding names; empty if it names another thing."""
+    named = (RULE.fullmatch(words) for words in found.words)
+    return next((match[1] for match in named if match and match[1] in RULES), "")
+
+
+def _rounding_op(op: str) -> str:
+    """The op that a site's rounding is for: its own, else the rescale that stands before or after it."""
+    return op if ROUNDING in OPS[op].attrs else "rescale"
+
+
+def _changes(found: Identified, profile: Profile) -> dict[str, str]:
+    """site -> the rounding by which a site of the profile does what the device does."""
+    ops = {one.op: effective(one) for one in found.ops if one.found}
+    changed: dict[str, str] = {}
+    for site, table in profile.sites.items():
+        asked = table.get(ROUNDING)
+        if asked is None or _rounding_op(str(table["op"])) not in ops:
+            continue
+        does = ops[_rounding_op(str(table["op"]))]
+        # Asked by its own name, the rule must be what the device does.
+        wanted = next((rule for rule in (does.get(asked), *does) if rule and does.get(rule) == rule), None)
+        if wanted and wanted != asked and wanted in SITES[site][ROUNDING]:
+            changed[site] = wanted
+    return changed
+
+
+def chip_text(found: Identified, base: str | None = None, name: str = "chip") -> str:
+    """The profile as TOML; base: the name of the profile that it starts from, None: the nearest."""
+    profile = load_profile(base) if base else base_profile(found)
+    changes = _changes(found, profile)
+    about = f"what {found.dut} does, as it answered {sum(one.asked for one in found.ops)} queries; from {profile.name}"
+    head = {"name": name, "about": about, "source": "intref identify", "status": "experimental"}
+    lines = [f"# {line}" for line in _comments(found, profile, changes)]
+    lines += [f"{key} = {_quoted(value)}" for key, value in head.items()]
+    for site, table in profile.sites.items():
+        lines += ["", f"[{site}]"]
+        for key, value in table.items():
+            new = changes.get(site, value) if key == ROUNDING else value
+            note = f"  # {profile.name}: {value}" if new != value else ""
+            lines.append(f"{key} = {_quoted(new) if isinstance(new, str) else new}{note}")
+    return "\n".join(lines) + "\n"
+
+
+def _comments(found: Identified, profile: Profile, changes: dict[str, str]) -> Iterator[str]:
+    yield "What the device does, op by op, and whether the sites below say it."
+    used = {str(table["op"]) for table in profile.sites.values()}
+    told = {_rounding_op(str(profile.sites[site]["op"])) for site in changes}
+    for one in found.ops:
+        if not one.found and not one.failure:
+            continue
+        plain = all(f.words[0] == AS_REFERENCE for f in one.found) and not one.failure
+        said = plain or _said(one, profile) or one.op in told
+        mark = "" if said else " -- NOT SAID BELOW: the reference differs there" if one.op in used else " -- not used"
+        yield _printable(f"{one.op}: {one.text}{mark}")
+    absent = [one.op for one in found.ops if not one.found and not one.failure]
+    if absent:
+        yield f"Not supported: {', '.join(absent)}"
+    if lacking := sorted(used & {*absent}):
+        yield f"A model of this profile needs these as well: {', '.join(lacking)}"
+    if unasked := sorted(used - {one.op for one in found.ops}):
+        yield f"Not asked: {', '.join(unasked)}"
+
+
+def _said(one: OpIdentified, profile: Profile) -> bool:
+    """Whether the sites of an op ask for roundings that the device does by their own names."""
+    sites = [table for table in profile.sites.values() if ROUNDING in table]
+    asked = {str(table[ROUNDING]) for table in sites if _rounding_op(str(table["op"])) == one.op}
+    does = effective(one)
+    return bool(asked) and ROUNDING in OPS[one.op].attrs and all(does.get(rule) == rule for rule in asked)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)[: 4 * WIDTH]
+
+
+def _quoted(text: str) -> str:
+    """A TOML string: JSON's escapes are among TOML's, once nothing unprintable is left."""
+    return json.dumps(_printable(text), ensure_ascii=False)
+
+
+def write_chip(found: Identified, path: StrPath, base: str | None = None, name: str = "chip") -> Profile:
+    """Write the profile and read it again as `intref quantize --profile` will."""
+    write_atomically(path, chip_text(found, base, name).encode())
+    return load_profile(path)

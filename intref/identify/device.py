@@ -1,0 +1,93 @@
+"""All ops of one device, one after the other."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from intref.devices.device import TIMEOUT, Device, Request, Seconds, checked, open_device
+from intref.errors import SpecError
+from intref.identify.findings import AS_REFERENCE, OpIdentified
+from intref.identify.interview import Answer
+from intref.identify.pool import Question, directed
+from intref.identify.questions import CONFIRM, identified
+from intref.ops import OPS
+
+MAX_CALLS = 250  # of one op
+Progress = Callable[[int, int, str], None]
+
+
+@dataclass(frozen=True)
+class Identified:
+    """What a device is. dut: its spec. ops: in the order of the op table."""
+
+    dut: str
+    ops: tuple[OpIdentified, ...]
+
+    @property
+    def known(self) -> bool:
+        """Whether every op that it supports does what is known."""
+        return all(one.known for one in self.ops if one.found or one.failure)
+
+    @property
+    def different(self) -> tuple[OpIdentified, ...]:
+        """The ops that do not do as the reference."""
+        return tuple(one for one in self.ops if any(found.words[0] != AS_REFERENCE for found in one.found))
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """For people: a line per op that was answered, then one for all that were not."""
+        told = [one for one in self.ops if one.found or one.failure]
+        lines = [f"{one.op}: {one.text} ({one.asked} queries, {one.hypotheses} hypotheses)" for one in told]
+        absent = [one.op for one in self.ops if not one.found and not one.failure]
+        return (*lines, *([f"not supported: {', '.join(absent)}"] if absent else []))
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "dut": self.dut,
+            "known": self.known,
+            "queries": sum(one.asked for one in self.ops),
+            "unsupported": [one.op for one in self.ops if not one.found and not one.failure],
+            "different": [one.op for one in self.different],
+            "ops": [one.plain() for one in self.ops],
+        }
+
+
+def identify(
+    dut: str | Device,
+    ops: Iterable[str] | None = None,
+    limit: int = MAX_CALLS,
+    confirm: int = CONFIRM,
+    timeout: Seconds = TIMEOUT,
+    memory: int | None = None,
+    progress: Progress | None = None,
+) -> Identified:
+    """Ask a device what it is: of each op, which hypothesis of the catalogue answers as it does.
+
+    ops: names, None: all. limit: calls per op. confirm: of them, after the last that split anything. timeout: seconds
+    per call. progress(done, total, op). SpecError for an unknown op; FormatError or Unsupported for a bad device.
+    """
+    names = list(OPS) if ops is None else list(dict.fromkeys(ops))
+    for name in names:
+        if name not in OPS:
+            raise SpecError(f"{name}: there is no such op, only {', '.join(OPS)} (C1)")
+    found = []
+    spec = dut if isinstance(dut, str) else type(dut).__name__
+    with open_device(dut, timeout, memory) if isinstance(dut, str) else dut as device:
+        for i, name in enumerate(names):
+            if progress is not None:
+                progress(i, len(names), name)
+            found.append(identified(name, directed(name), _asker(device, name), limit, confirm))
+    if progress is not None:
+        progress(len(names), len(names), "")
+    return Identified(spec, tuple(found))
+
+
+def _asker(device: Device, op: str) -> Callable[[Question], Answer]:
+    def ask(question: Question) -> Answer:
+        rows = {port: (t.dtype.name, t.shape) for port, t in question.golden.items()}
+        request = Request(question.id, op, question.tensors, question.attrs, rows)
+        made = device.call(request)
+        return None if made is None else checked(request, made)
+
+    return ask

@@ -1,0 +1,81 @@
+"""What came out of asking: of one op, in words and for JSON."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from intref.verify.hypotheses import NAMED_RULES, UNKNOWN, Where
+
+AS_REFERENCE = "as the reference"
+Value = tuple[str, str]  # attribute or dtype, and one value of it
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the device does on some calls: words that no question told apart, likeliest first; UNKNOWN alone where
+    nothing in the catalogue answers as it does."""
+
+    where: Where
+    words: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        more = f" (or {len(self.words) - NAMED_RULES} more)" if len(self.words) > NAMED_RULES else ""
+        told = self.words[:1] if AS_REFERENCE in self.words[:1] else self.words[:NAMED_RULES]
+        same = len(self.words) - 1
+        if told == (AS_REFERENCE,) and same:
+            more = f" ({same} other{'s' * (same > 1)} would have answered the same)"
+        return f"{' or '.join(told)}{more}{self.where.text}"
+
+
+@dataclass(frozen=True)
+class OpIdentified:
+    """One op of a device. hypotheses: how many there were. asked: calls; of them `confirming` came after the last
+    split. found: empty if the op is not supported or never answered. refused: values that the device does not support.
+    failure: why it was given up, if it was. undecided: the limit was reached before all was told apart.
+    stage: of what is unknown, where it goes wrong and why, empty if nothing tells."""
+
+    op: str
+    hypotheses: int
+    asked: int
+    confirming: int
+    found: tuple[Found, ...]
+    refused: tuple[Value, ...] = ()
+    failure: str = ""
+    undecided: bool = False
+    stage: tuple[str, str] = ("", "")
+
+    @property
+    def known(self) -> bool:
+        """Whether all that was asked is explained, and nothing more could have been."""
+        unknown = any(UNKNOWN in one.words for one in self.found)
+        return bool(self.found) and not unknown and not self.undecided and not self.failure
+
+    @property
+    def text(self) -> str:
+        """In words, as of one line."""
+        stage = f"; stage: {self.stage[0]} ({self.stage[1]})" if self.stage[0] and not self.known else ""
+        if self.failure:
+            return self.failure
+        if not self.found:
+            return "not supported"
+        refused = f"; does not support {', '.join('='.join(v) for v in self.refused)}" if self.refused else ""
+        short = f"; undecided: the limit of {self.asked} queries was reached" if self.undecided else ""
+        return "; ".join(one.text for one in self.found) + stage + refused + short
+
+    def plain(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "op": self.op,
+            "text": self.text,
+            "known": self.known,
+            "supported": bool(self.found),
+            "hypotheses": self.hypotheses,
+            "asked": self.asked,
+            "confirming": self.confirming,
+            "found": [{"where": one.where.text.strip(), "rules": [*one.words]} for one in self.found],
+            "refused": [[*value] for value in self.refused],
+            "failure": self.failure,
+            "undecided": self.undecided,
+            "stage": self.stage[0],
+            "why": self.stage[1],
+        }

@@ -1,0 +1,1 @@
+"""RTL units as devices: their description, their calls as beats on wires, testbenches, simulators, cocotb."""

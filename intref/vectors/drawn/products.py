@@ -1,0 +1,102 @@
+"""Random calls of the products, the look-ups and the ops that only move elements."""
+
+from typing import Any
+
+import numpy as np
+
+from intref.ops.op import INTS
+from intref.vectors.drawn.chance import Chance
+
+Call = tuple[dict[str, np.ndarray], dict[str, Any]]
+ANY = (*INTS, "uint8")
+MOST = (1 << 31) - 1
+
+
+def _fitting(a: np.ndarray, b: np.ndarray, bias: np.ndarray | None = None) -> bool:
+    """Whether a product of matrices, and its bias, fit int32."""
+    y = np.matmul(a.astype(np.int64), b.astype(np.int64))
+    y = y if bias is None else y + bias
+    return bool(y.min() >= -MOST - 1 and y.max() <= MOST)
+
+
+def linear(c: Chance) -> Call:
+    """Every dtype, accumulators of every length; a bias that would leave int32 is drawn smaller."""
+    k, n, dtype = c.size("K"), c.size("N"), c.pick(("int8", "uint8", "int16"))
+    x, weight = c.filled(dtype, (*c.lead(), k)), c.filled("int8", (n, k))
+    bias = c.filled("int32", n)
+    while not _fitting(x, weight.T, bias):
+        bias, x = bias // 2, x // 2 if not bias.any() else x
+    return {"x": x, "weight": weight, "bias": bias.astype(np.int32)}, {}
+
+
+def matmul(c: Chance) -> Call:
+    """As linear; an operand for every leading index."""
+    lead, m, k, n = c.lead(), c.size("M", 33), c.size("K"), c.size("N", 33)
+    a, b = c.filled(c.pick(("int8", "uint8", "int16")), (*lead, m, k)), c.filled("int8", (*lead, k, n))
+    while not _fitting(a, b):
+        a = a // 2
+    return {"a": a, "b": b}, {}
+
+
+def linear_int4(c: Chance) -> Call:
+    """Odd K, partial groups, every nibble; a sum that would leave int32 has its scales halved."""
+    k, n = c.size("K"), c.size("N", 33)
+    group = 2 * c.number(1, max(k // 2, 1)) if c.word() % 4 else 2 * c.number(1, 3)
+    x, weight = c.filled("int8", (*c.lead(), k)), c.filled("uint8", (n, -(-k // 2)))
+    if k % 2:
+        weight[:, -1] &= 15
+    scale, bias = c.filled("int16", (n, -(-k // group))), c.filled("int32", n)
+    at = np.arange(k)
+    w = ((weight[:, at // 2].astype(np.int64) >> at % 2 * 4) + 8 & 15) - 8
+    while not _fitting(x, (w * scale[:, at // group]).T, bias):
+        bias, scale = bias // 2, scale // 2
+    return {"x": x, "weight": weight, "scale": scale, "bias": bias}, {"group_size": group}
+
+
+def embedding(c: Chance) -> Call:
+    """Tables of every dtype."""
+    rows, dtype = c.size("V"), c.pick(("int8", "int16", "int32"))
+    ids = c.uniform(0, rows - 1, (*c.lead(), c.size("T", 33)), "int32")
+    return {"ids": ids, "table": c.filled(dtype, (rows, c.size("D")))}, {}
+
+
+def positions(c: Chance) -> Call:
+    """Both forms of every padding."""
+    return {"mask": c.mask((*c.lead(), c.size("T")))}, {
+        "form": c.pick(("offset", "count")),
+        "start": c.wide(1, 1 << 20),
+    }
+
+
+def mean_pool(c: Chance) -> Call:
+    """Every dtype under masks of every pattern."""
+    lead, t = c.lead(), c.size("T", 33)
+    x = c.filled(c.pick(("int8", "int16", "int32")), (*lead, t, c.size("D", 33)))
+    return {"x": x, "mask": c.mask((*lead, t))}, {}
+
+
+def split_heads(c: Chance) -> Call:
+    heads = c.number(1, 6)
+    channels = c.fixed.get("C") or heads * c.size("D", 17)
+    heads = heads if channels % heads == 0 else 1
+    return {"x": c.filled(c.pick(ANY), (*c.lead(), c.size("T", 33), channels), -LIMIT, LIMIT)}, {"heads": heads}
+
+
+def merge_heads(c: Chance) -> Call:
+    shape = (*c.lead(), c.size("H", 33), c.size("T", 33), c.size("D", 33))
+    return {"x": c.filled(c.pick(ANY), shape, -LIMIT, LIMIT)}, {}
+
+
+def transpose(c: Chance) -> Call:
+    return {"x": c.filled(c.pick(ANY), (*c.lead(), c.size("M"), c.size("N")), -LIMIT, LIMIT)}, {}
+
+
+def select_token(c: Chance) -> Call:
+    rows = c.size("T")
+    x = c.filled(c.pick(ANY), (*c.lead(), rows, c.size("D", 33)), -LIMIT, LIMIT)
+    return {"x": x}, {"index": c.number(0, rows - 1)}
+
+
+LIMIT = 1 << 62
+_DRAWN = (linear, matmul, linear_int4, embedding, positions, mean_pool, split_heads, merge_heads, transpose)
+DRAWS = {draw.__name__: draw for draw in (*_DRAWN, select_token)}

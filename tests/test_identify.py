@@ -1,0 +1,192 @@
+"""Planted bugs through explain and identify: the rule by name, or no known rule; and the profile that comes out."""
+
+import tomllib
+
+import numpy as np
+import pytest
+
+from devices import planted
+from intref.devices import Device, DeviceError
+from intref.errors import SpecError
+from intref.golden import suite_path
+from intref.identify import chip_text, identify, write_chip
+from intref.identify.findings import AS_REFERENCE
+from intref.identify.pool import directed
+from intref.identify.questions import identified
+from intref.ops import OPS
+from intref.profiles import load_profile
+from intref.quantize.graph import load
+from intref.run import call
+from intref.verify.explanation import explain_cases
+from intref.verify.hypotheses import UNKNOWN, Observation
+
+# Device -> (what explains it, where it goes wrong). Each is an op with one bug: see devices/planted.py.
+PLANTED = {
+    "rescale_ties_away": ("rule half_away where rounding is half_even", "round"),
+    "rescale_truncates": ("rule floor", "round"),
+    "rescale_multiplier_16_bits": ("multiplier cut to 16 bits", "scale"),
+    "rescale_wraps": ("no saturation (the result wraps)", "clip"),
+    "rescale_float32": ("rule fp32_half_even", "round"),
+    "rescale_no_zero_point": ("no output_zero_point", "scale"),
+    "linear_24_bits": ("accumulator wrapped to 24 bits", "accumulate"),
+    "linear_x_signed": ("x read as int8", "operands"),
+    "matmul_saturates_every_step": ("accumulator saturated to 16 bits at every step", "accumulate"),
+    "rescale_token_ties_away": ("rule half_away", "round"),
+    "rescale_token_wraps": ("no saturation (the result wraps)", "clip"),
+    "rescale_token_residual_left_out": ("no residual", "operands"),
+    "mean_pool_truncates": ("rule toward_zero", "round"),
+    "softmax_exp2_ignores_the_mask": ("no mask", "operands"),
+    "add_floors": ("rule floor", "round"),
+    "table_off_by_one": ("lookup: index one too low, around the ends", "operands"),
+    "clamp_without_a_low_side": ("clip: no low side", "clip"),
+}
+OUTSIDE = ["rescale_dithers", "linear_burnt", "softmax_exp2_halved", "layernorm_fixed_leaks"]
+SHARE = {"rescale": 5, "layernorm_fixed": 9, "softmax_exp2": 5, "rescale_token_residual": 2}
+
+
+class InProcess(Device):
+    def __init__(self, function):
+        self.function, self.asked = function, 0
+
+    def call(self, request):
+        self.asked += 1
+        return self.function(request.op, {k: t.copy() for k, t in request.inputs.items()}, dict(request.attrs))
+
+
+def op_of(name):
+    return max((op for op in OPS if name.startswith(op)), key=len)
+
+
+def pool(op):
+    return directed(op)[:: SHARE.get(op, 1)]
+
+
+def asked(name):
+    """What identify says of a planted device."""
+    function, op = getattr(planted, name), op_of(name)
+    return identified(op, pool(op), lambda q: function(op, q.tensors, q.attrs), 250)
+
+
+def explained(name):
+    """What explain says of a planted device."""
+    op, function, seen = op_of(name), getattr(planted, name), []
+    for one in pool(op):
+        made = function(op, one.tensors, one.attrs)
+        if made is not None:
+            seen.append(Observation(one.id, OPS[op], one.tensors, one.attrs, one.golden, made))
+    return explain_cases(op, seen)
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_do_explain_and_identify_name_a_planted_bug(name):
+    words, stage = PLANTED[name]
+    by_outputs, by_queries = explained(name), asked(name)
+    print(f"{name} | {by_outputs.explained.sentence} | {by_outputs.stage} | {by_queries.text} | {by_queries.asked}")
+    assert by_outputs.explained.known and by_queries.known
+    rules = [finding.words for finding in by_outputs.explained.findings]
+    assert any(words in rule for rule in rules) and by_outputs.stage == stage
+    assert words in by_queries.found[0].text
+    assert by_queries.asked < len(pool(op_of(name))) or by_queries.asked < 60
+
+
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_is_a_device_outside_the_catalogue_no_known_rule(name):
+    by_outputs, by_queries = explained(name), asked(name)
+    print(f"{name} | {by_outputs.explained.sentence} | {by_outputs.stage} | {by_queries.text} | {by_queries.asked}")
+    assert not by_outputs.explained.known and UNKNOWN in by_outputs.explained.sentence
+    assert not by_queries.known and UNKNOWN in by_queries.text
+
+
+def test_does_a_device_with_one_rule_do_as_the_reference_and_say_what_it_lacks():
+    found = asked("rescale_one_rule")
+    assert found.found[0].words[0] == AS_REFERENCE and found.known
+    assert ("rounding", "half_up") in found.refused and ("rounding", "half_even") not in found.refused
+
+
+def test_is_one_hypothesis_needed_for_all_cases():
+    """Two cases, each explained by a rule, and no rule that explains both."""
+    op, seen = OPS["mean_pool"], []
+    for one, rule in zip([q for q in directed("mean_pool") if (q.golden["y"] < 0).any()], ("away", "zero")):
+        x, mask = one.tensors["x"].astype(np.int64), one.tensors["mask"][..., None].astype(np.int64)
+        total, n = (x * mask).sum(-2), np.maximum(mask.sum(-2), 1)
+        size = -(-np.abs(total) // n) if rule == "away" else np.abs(total) // n
+        made = {"y": (np.sign(total) * size).astype(one.golden["y"].dtype)}
+        seen.append(Observation(one.id, op, one.tensors, one.attrs, one.golden, made))
+    assert len(seen) == 2 and all(one.differing for one in seen)
+    alone, together = explain_cases("mean_pool", seen[1:]), explain_cases("mean_pool", seen)
+    assert "rule toward_zero" in alone.explained.findings[0].rules
+    assert not together.explained.known and UNKNOWN in together.explained.sentence
+
+
+def test_are_exact_ties_counted_by_sign_and_parity():
+    found = explained("rescale_token_ties_away")
+    wrong = {kind: count for kind, (count, _) in found.ties.items()}
+    assert wrong["between ties"] == 0 and wrong["ties > 0 above an even integer"] == 0
+    assert wrong["ties < 0 above an even integer"] + wrong["ties < 0 above an odd integer"] > 0
+
+
+def test_is_a_right_device_as_the_reference_and_what_it_lacks_listed():
+    device = InProcess(lambda op, t, a: call(op, t, a) if op == "add_bias" else None)
+    found = identify(device, ["add_bias", "clamp"])
+    assert found.known and found.different == ()
+    assert found.ops[0].found[0].words[0] == AS_REFERENCE and not found.ops[1].found
+    assert found.lines[-1] == "not supported: clamp"
+    assert device.asked == sum(one.asked for one in found.ops)
+
+
+def test_is_a_device_that_crashes_given_up_soon():
+    def crash(op, tensors, attrs):
+        raise DeviceError("crashed", "bus error")
+
+    device = InProcess(crash)
+    (found,) = identify(device, ["linear"]).ops
+    assert found.text == "crashed: bus error" and device.asked == 3 and not found.known
+
+
+def test_is_the_limit_of_queries_kept():
+    device = InProcess(planted.rescale_token_ties_away)
+    (found,) = identify(device, ["rescale_token"], limit=2).ops
+    assert device.asked == found.asked == 2 and found.undecided and not found.known
+
+
+def test_is_an_unknown_op_refused():
+    with pytest.raises(SpecError, match="there is no such op"):
+        identify(InProcess(planted.right), ["convolution"])
+
+
+def test_does_the_chip_profile_ask_for_what_the_chip_does(tmp_path):
+    """A chip whose add rounds ties away whatever it is asked for: the profile asks for that."""
+
+    def chip(op, tensors, attrs):
+        return call(op, tensors, {**attrs, "rounding": "half_away"} if op == "add" else attrs)
+
+    found = identify(InProcess(chip), ["add", "linear"])
+    profile = write_chip(found, tmp_path / "chip.toml", base="ibert")
+    assert profile.sites["residual"]["rounding"] == profile.sites["embedding_sum"]["rounding"] == "half_away"
+    assert profile.sites["context"]["rounding"] == load_profile("ibert").sites["context"]["rounding"]
+    text = (tmp_path / "chip.toml").read_text()
+    assert "add: rule half_away" in text and "Not asked" in text and tomllib.loads(text)["status"] == "experimental"
+
+
+def test_does_the_profile_say_what_it_cannot_say(tmp_path):
+    found = identify(InProcess(planted.linear_24_bits), ["linear"])
+    text = chip_text(found, "intref")
+    assert "linear: accumulator wrapped to 24 bits -- NOT SAID BELOW" in text
+    assert tomllib.loads(text)["linear"] == {"op": "linear"}
+
+
+def test_is_a_hostile_name_of_a_device_only_text(tmp_path):
+    found = identify(InProcess(planted.right), ["positions"])
+    hostile = type(found)('py:x"\n[linear]\nop = "matmul"\x1b[0m:f', found.ops)
+    assert write_chip(hostile, tmp_path / "chip.toml", "intref").sites["linear"]["op"] == "linear"
+
+
+def test_does_quantize_run_with_the_profile_of_a_chip(tmp_path):
+    """A checkpoint lowered for a chip that rounds ties away: its add and rescale are the chip's."""
+    sites = load_profile("ibert").sites
+    found = identify(InProcess(planted.rescale_ties_away), ["rescale"])
+    write_chip(found, tmp_path / "chip.toml", base="ibert")
+    calib = [{"input_ids": np.array([[1, 2, 3, 4]]), "attention_mask": np.ones((1, 4), np.int64)}]
+    model = load(suite_path() / "models" / "sentiment").quantize("ibert", profile=tmp_path / "chip.toml", calib=calib)
+    asked = {node.attrs["rounding"] for node in model.nodes if node.op == "rescale" and "rounding" in node.attrs}
+    assert asked == {"half_away"} and sites["context"]["rounding"] == "half_even"

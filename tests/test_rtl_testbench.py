@@ -1,0 +1,145 @@
+"""Do generated testbenches pass the sample units, fail wrong ones with place and numbers, and refuse damaged files?"""
+
+import re
+import subprocess
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from intref.cli.main import main
+from intref.errors import Unsupported
+from intref.golden import read_golden
+from intref.rtl.description import read_unit
+from intref.rtl.emit import write_testbench
+from rtl_units import CLAMP, DEMO, OPS, SUPPORTED, changed, needs_icarus, needs_make, needs_verilator, package
+
+
+@pytest.fixture(scope="module")
+def testbenches(tmp_path_factory):
+    """The testbench of every sample unit over the suite."""
+    folder = tmp_path_factory.mktemp("testbenches")
+    for name, op in OPS.items():
+        write_testbench(read_unit(DEMO / f"{name}.toml"), op, read_golden(package(op)).cases, folder / name)
+    return folder
+
+
+def made(folder, simulator="icarus"):
+    """Exit status and output of a testbench's Makefile."""
+    done = subprocess.run(["make", "-s", "-C", folder, simulator], capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout
+
+
+@needs_icarus
+@needs_make
+@pytest.mark.parametrize("name", OPS)
+def test_does_a_testbench_pass_its_unit(testbenches, name):
+    code, said = made(testbenches / name)
+    assert (code, said.splitlines()[-1].startswith("PASS: ")) == (0, True), said
+    cases = len((testbenches / name / "cases.txt").read_text().splitlines())
+    assert f"PASS: {cases} cases, " in said
+    assert cases >= SUPPORTED[name]
+
+
+@needs_verilator
+@needs_make
+def test_does_verilator_run_the_same_testbench(testbenches):
+    assert made(testbenches / "requantizer", "verilator")[0] == 0
+
+
+DAMAGES = {
+    "a short file": ("beats.mem", lambda lines: lines[:-1], "beats.mem has 1271 lines, expected 1272"),
+    "a line too many": ("results.mem", lambda lines: [*lines, "00"], "results.mem has 1273 lines, expected 1272"),
+    "excess digits": (
+        "beats.mem",
+        lambda lines: ["0" + lines[0], *lines[1:]],
+        "beats.mem line 1 has 19 digits, expected 18",
+    ),
+    "missing digits": (
+        "counting.mem",
+        lambda lines: [lines[0][1:], *lines[1:]],
+        "counting.mem line 1 has 1 digits, expected 2",
+    ),
+    "another golden": (
+        "results.mem",
+        lambda lines: [f"{int(lines[0], 16) ^ 1:02x}", *lines[1:]],
+        "rescale-0000 [0] y: expected",
+    ),
+    "x in the golden": ("results.mem", lambda lines: ["xx", *lines[1:]], "rescale-0000 [0] y: expected x (0xxx), got"),
+}
+
+
+@needs_icarus
+@needs_make
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_does_a_testbench_refuse_files_that_are_not_as_they_were_written(testbenches, damage):
+    name, damaged, says = DAMAGES[damage]
+    place = testbenches / "requantizer" / name
+    whole = place.read_text()
+    place.write_text("".join(line + "\n" for line in damaged(whole.splitlines())))
+    try:
+        code, said = made(testbenches / "requantizer")
+    finally:
+        place.write_text(whole)
+    assert code != 0 and says in said and "PASS" not in said, said
+
+
+@needs_icarus
+@needs_make
+def test_does_a_testbench_fail_a_wrong_unit_with_place_and_numbers(tmp_path):
+    old, new = "default:      up = guard && (sticky || odd);", "default:      up = guard;"
+    unit = read_unit(changed(tmp_path, "requantizer", (old, new)))
+    write_testbench(unit, "rescale", read_golden(package("rescale")).cases, tmp_path / "tb")
+    code, said = made(tmp_path / "tb")
+    assert code != 0
+    assert said.splitlines()[0] == "FAIL: rescale-0072 [1] y: expected -4 (0xfc), got -3 (0xfd), xor 0x01"
+    assert re.fullmatch(r"FAIL: 20 of \d+ results differ, in 8 of \d+ cases; 0 were not reached", said.splitlines()[-1])
+
+
+@needs_icarus
+@needs_make
+def test_does_a_testbench_with_lanes_name_the_lane(tmp_path):
+    unit = read_unit(CLAMP)
+    x = np.array([[5, -5, 9], [100, 7, 2000]])
+    golden = [
+        SimpleNamespace(
+            id="one", why="lanes", inputs={"x": x}, attrs={"low": -4, "high": 99}, outputs={"y": np.clip(x, -4, 99)}
+        )
+    ]
+    assert write_testbench(unit, "clamp", golden, tmp_path / "tb").beats == 2
+    assert made(tmp_path / "tb")[0] == 0
+    golden[0].outputs["y"][1, 2] = 98
+    write_testbench(unit, "clamp", golden, tmp_path / "tb")
+    code, said = made(tmp_path / "tb")
+    assert code != 0
+    assert said.splitlines()[0] == "FAIL: one [1,1] + 1 y: expected 98 (0x062), got 99 (0x063), xor 0x001"
+
+
+def test_is_a_package_of_another_op_refused(tmp_path):
+    cases = read_golden(package("clamp")).cases
+    with pytest.raises(Unsupported, match="supports no case: the unit computes rescale"):
+        write_testbench(read_unit(DEMO / "requantizer.toml"), "clamp", cases, tmp_path / "tb")
+    assert not (tmp_path / "tb").exists()
+
+
+def test_does_the_command_write_a_testbench_and_say_what_was_left_out(tmp_path, capsys):
+    out = tmp_path / "tb"
+    assert main(["emit", "testbench", str(DEMO / "softmax.toml"), "suite:softmax_ibert", "-o", str(out)]) == 0
+    assert "  1 cases: axis K is 1..64, not 32768" in capsys.readouterr().out
+    assert {p.name for p in out.iterdir()} >= {
+        "tb.sv",
+        "Makefile",
+        "beats.mem",
+        "results.mem",
+        "counting.mem",
+        "skipped.txt",
+    }
+    assert main(["emit", "testbench", str(DEMO / "softmax.toml"), "suite:softmax_ibert", "-o", str(out), "--json"]) == 0
+    assert '"cases":32' in capsys.readouterr().out
+    for words, says in (
+        ([str(DEMO / "softmax.toml"), "suite:rescale"], "expected a package of op softmax_ibert, found rescale"),
+        ([str(tmp_path / "none.toml"), "suite:rescale"], "none.toml"),
+    ):
+        assert main(["emit", "testbench", *words, "-o", str(out)]) == 2
+        captured = capsys.readouterr()
+        assert says in captured.err and captured.err.count("\n") == 1
