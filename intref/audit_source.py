@@ -14,8 +14,9 @@ BASE = {"errors", "atomic", "tensorfile", "npzfile"}
 OPS = {"errors", "intmath", "numbertypes", "ops"}
 GRAPH = {*BASE, *OPS, "digest", "profiles", "model"}
 RUN = {*GRAPH, "proof", "modelfile", "run"}
-VERIFY = {*RUN, "vectors", "golden", "comparison", "devices", "faults", "verify"}
-TESTED = {*VERIFY, "testing"}
+EXPLAIN = {*OPS, "comparison", "faults", "explain"}
+VERIFY = {*RUN, *EXPLAIN, "vectors", "golden", "devices", "report", "verify"}
+TESTED = {*VERIFY, "minimize", "testing"}
 
 # module or package -> what of intref it may import, in reading order; a module's own row stands before its package's.
 LAYERS: dict[str, set[str]] = {
@@ -44,17 +45,20 @@ LAYERS: dict[str, set[str]] = {
     "devices": {*BASE, *OPS, "model", "modelfile", "rtl", "devices"},
     "devices.onnxruntime": {*BASE, "golden.onnx", "devices"},
     "faults": {*OPS, "faults"},
+    "explain": EXPLAIN,
+    "report": {*BASE, "comparison", "model", "modelfile", "golden", "report"},
     "verify": VERIFY,
+    "minimize": {*VERIFY, "minimize"},
+    "identify": {*VERIFY, "identify"},
     "selftest": {*VERIFY, "selftest"},
     "sweep": {*VERIFY, "sweep"},
     "testing": TESTED,
     "element": {*TESTED, "element"},
-    "identify": {*VERIFY, "identify"},
     "checkpoint": {*BASE, "checkpoint"},
     "quantize": {*GRAPH, "proof", "modelfile", "run", "checkpoint", "quantize"},
     "audit_source": set(),
     "audit": {*TESTED, "element", "audit_source", "audit"},
-    "report": {"errors", "modelfile", "verify", "report"},
+    "pages": {"errors", "modelfile", "report", "pages"},
     "demo.device": set(),
     "demo.gpu": {"demo.gpu"},
     "demo": {*TESTED, "quantize", "checkpoint", "demo"},
@@ -66,7 +70,7 @@ LAYERS: dict[str, set[str]] = {
         "coverage",
         "display",
         "emit",
-        "report",
+        "pages",
         "rtl",
         "sweep",
         "quantize",
@@ -116,7 +120,7 @@ OUTSIDE: dict[str, set[str]] = {
     "verify": {*STANDARD, "numpy", "math", "time"},
     "rtl": {*STANDARD, "numpy", "cocotb"},
     "display": {"numpy", "typing"},
-    "report": {*STANDARD, "base64", "jinja2", "markupsafe", "math"},
+    "pages": {*STANDARD, "base64", "jinja2", "markupsafe", "math"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "threadpoolctl", "tokenizers"},
     "audit": {*STANDARD, "numpy", "math", "numba"},
     "demo.gpu": {*STANDARD, "numpy", "math", "torch", "triton"},
@@ -129,9 +133,12 @@ OUTSIDE: dict[str, set[str]] = {
 # (files, and float literals and annotations, for timeouts), "float" (anything).
 TIMED = ("devices", "verify.verdict", "verify.bench")
 STRICTNESS = {
-    **dict.fromkeys(("profiles", "golden", "rtl", "verify", "selftest", "testing", "element"), "files"),
+    **dict.fromkeys(
+        ("profiles", "golden", "rtl", "explain", "report", "verify", "minimize", "selftest", "testing", "element"),
+        "files",
+    ),
     **dict.fromkeys(TIMED, "seconds"),
-    **dict.fromkeys(("display", "report", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
+    **dict.fromkeys(("display", "pages", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
     "demo.device": "integer",
     "demo.gpu": "integer",
 }

@@ -9,8 +9,8 @@ import pytest
 from intref import OPS, errors
 from intref.cli.main import main
 from intref.golden import export, read_golden, suite_path
+from intref.report.machine import machine
 from intref.verify import judge
-from intref.verify.machine import machine
 
 onnx = pytest.importorskip("onnx")
 pytest.importorskip("onnxruntime")

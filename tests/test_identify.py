@@ -8,6 +8,8 @@ import pytest
 from devices import planted
 from intref.devices import Device, DeviceError
 from intref.errors import SpecError
+from intref.explain.explanation import explain_cases
+from intref.explain.hypotheses import UNKNOWN, Observation
 from intref.golden import suite_path
 from intref.identify import chip_text, identify, write_chip
 from intref.identify.findings import AS_REFERENCE
@@ -17,8 +19,6 @@ from intref.ops import OPS
 from intref.profiles import load_profile
 from intref.quantize.graph import load
 from intref.run import call
-from intref.verify.explanation import explain_cases
-from intref.verify.hypotheses import UNKNOWN, Observation
 
 # Device -> (what explains it, where it goes wrong). Each is an op with one bug: see devices/planted.py.
 PLANTED = {

@@ -6,10 +6,10 @@ import pytest
 from intref.devices import Device, DeviceError
 from intref.errors import SpecError
 from intref.golden import read_golden, suite_path, write_op_golden
+from intref.minimize.search import MAX_HANGS, minimize
 from intref.ops import OPS
 from intref.run import call
 from intref.verify import judge
-from intref.verify.minimize import MAX_HANGS, minimize
 from verify_packages import case, py, write_rescale, write_tiny
 
 

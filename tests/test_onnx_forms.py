@@ -16,8 +16,8 @@ ort = pytest.importorskip("onnxruntime")
 
 from intref.devices.onnxruntime import session  # noqa: E402
 from intref.golden.onnx import lower_call, lower_model  # noqa: E402
+from intref.report.machine import machine  # noqa: E402
 from intref.testing.strategies import calls  # noqa: E402
-from intref.verify.machine import machine  # noqa: E402
 from twins import outcome  # noqa: E402
 
 SUITE = suite_path()

@@ -20,10 +20,10 @@ pytest.importorskip("jinja2")
 from intref.cli.main import main
 from intref.errors import FormatError
 from intref.golden import suite_path
-from intref.report import coverage_page, page
-from intref.report.pictures import histogram, mismatch_map
+from intref.pages import coverage_page, page
+from intref.pages.pictures import histogram, mismatch_map
+from intref.report.picture import picture
 from intref.verify import Case, Report, Reports, judge
-from intref.verify.picture import picture
 from verify_packages import py, write_rescale, write_tiny
 
 VOID = {"meta", "img"}

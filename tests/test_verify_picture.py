@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from intref.modelfile import canonical
-from intref.verify.picture import BARS, SIDE, picture, sound
+from intref.report.picture import BARS, SIDE, picture, sound
 
 SHAPES = [(), (1,), (64,), (65,), (1000,), (3, 5), (64, 64), (200, 7), (5, 130), (2, 3, 70), (9, 8, 7)]
 

@@ -18,9 +18,9 @@ from intref.errors import FormatError, Unsupported
 from intref.golden import read_golden
 from intref.golden.package import seal_hash
 from intref.modelfile import canonical
+from intref.report.facts import file_hash, package_name
+from intref.report.machine import machine
 from intref.verify import Case, Report, Reports, judge, read_reports
-from intref.verify.facts import file_hash, package_name
-from intref.verify.machine import machine
 from verify_packages import py, write_rescale, write_tiny
 
 SPEAKS = """
@@ -346,10 +346,10 @@ def test_is_the_published_strength_of_the_vectors_in_the_receipt(monkeypatch, tm
     )
     for i, (table, expected) in enumerate(tables):
         (tmp_path / f"{i}.json").write_text(json.dumps(table))
-        monkeypatch.setattr("intref.verify.facts.SCORES", str(tmp_path / f"{i}.json"))
+        monkeypatch.setattr("intref.report.facts.SCORES", str(tmp_path / f"{i}.json"))
         report = judge(package, "py:intref.demo.device:right")
         assert report.receipt()["vectors"] == expected
-    monkeypatch.setattr("intref.verify.facts.SCORES", "none.json")
+    monkeypatch.setattr("intref.report.facts.SCORES", "none.json")
     assert judge(package, "py:intref.demo.device:right").receipt()["vectors"] is None
 
 

@@ -1,6 +1,6 @@
 """Write golden/: SPEC.md and a package of directed cases for every op; with --check, change nothing and compare.
 
-    python tools/make_golden.py            write golden/SPEC.md and golden/ops/
+    python tools/make_golden.py            write golden/SPEC.md, golden/ops/ and, from their integers, the model packages
     python tools/make_golden.py --check    exit 1, naming each file that would change, appear or vanish
     python tools/make_golden.py --models   quantize golden/models/ again and write their packages
 
@@ -88,6 +88,8 @@ def main(check: bool, models: bool, golden: Path, backend: str) -> None:
         make(golden)
         if models:
             quantize_models(golden)
+        else:
+            rerun_models(golden, golden, backend)
         return
     with tempfile.TemporaryDirectory() as folder:
         new = Path(folder)

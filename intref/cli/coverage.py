@@ -37,7 +37,7 @@ def coverage(
     for place in (output, html):
         check_place(place)
     if html is not None:
-        from intref.report import check_installed
+        from intref.pages import check_installed
 
         check_installed()
     found = _measured(paths, merge)
@@ -101,6 +101,6 @@ def _write(found: "Coverage", output: str | None, html: str | None) -> None:
     if output is not None:
         write_atomically(output, (canonical(found.json()) + "\n").encode())
     if html is not None:
-        from intref.report import coverage_page
+        from intref.pages import coverage_page
 
         write_atomically(html, coverage_page(found.json()).encode())

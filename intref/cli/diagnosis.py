@@ -142,8 +142,8 @@ def minimize(
     Exit codes: 1 the device fails, and the case is written; 0 it fails nothing, and nothing is written.
     """
     from intref.cli.suite import one
-    from intref.verify.minimize import MAX_CALLS
-    from intref.verify.minimize import minimize as minimized
+    from intref.minimize.search import MAX_CALLS
+    from intref.minimize.search import minimize as minimized
 
     check_place(output)
     with progress() as told:

@@ -37,7 +37,7 @@ def check_reports(*places: str | None, html: str | None = None) -> None:
     if len({*map(Path, given)}) < len(given):
         raise FormatError(f"{', '.join(given)}: cannot be written: expected different files, found one twice")
     if html is not None:
-        from intref.report import check_installed
+        from intref.pages import check_installed
 
         check_installed()
 
@@ -47,7 +47,7 @@ def write_reports(
 ) -> None:
     """JUnit XML, the report as a receipt (.json) or as text, and an HTML page, where they are asked for.
 
-    coverage: for the page, see `intref.report.page`.
+    coverage: for the page, see `intref.pages.page`.
     """
     from intref.atomic import write_atomically
 
@@ -57,7 +57,7 @@ def write_reports(
         content = reports.json() if report.endswith(".json") else reports.text()
         write_atomically(report, f"{content}\n".encode())
     if html is not None:
-        from intref.report import page
+        from intref.pages import page
 
         write_atomically(html, page(reports.receipt(), coverage).encode())
 

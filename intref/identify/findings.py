@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
-from intref.verify.hypotheses import NAMED_RULES, UNKNOWN, Where
+from intref.explain.hypotheses import NAMED_RULES, UNKNOWN, Where
 
 AS_REFERENCE = "as the reference"
 Value = tuple[str, str]  # attribute or dtype, and one value of it

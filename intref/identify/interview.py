@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from intref.devices.device import DeviceError
+from intref.explain.hypotheses import Observation
 from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES, tried
 from intref.identify.findings import AS_REFERENCE, Value
 from intref.identify.pool import Question, drawn
 from intref.ops.op import Op
-from intref.verify.hypotheses import Observation
 
 SURE = 2  # refusals of a value that are believed
 MAX_CRASHES = 3  # in one op; after that it is not asked again

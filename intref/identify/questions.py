@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 
+from intref.explain.hypotheses import EVERYWHERE, UNKNOWN, Explained, Where
+from intref.explain.stages import located
 from intref.identify.findings import AS_REFERENCE, Found, OpIdentified
 from intref.identify.interview import MAX_CRASHES, Ask, Interview
 from intref.identify.pool import Question
 from intref.ops import OPS
-from intref.verify.hypotheses import EVERYWHERE, UNKNOWN, Explained, Where
-from intref.verify.stages import located
 
 CONFIRM = 24  # questions that what is left must survive
 GROUP = 6  # of these, for one value of an attribute, one in so many

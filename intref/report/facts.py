@@ -1,62 +1,107 @@
-"""What a verdict depends on, as words and values for its page."""
+"""What a verdict depends on: the package, the device, the software, the machine, and how good the vectors are."""
 
-from collections.abc import Mapping
+import hashlib
+import shlex
+import shutil
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-from intref.verify.report import Report
+from intref.atomic import StrPath
+from intref.golden import Package, suite_path
+from intref.golden.package import MANIFEST
+from intref.model import SPEC_VERSION
+from intref.report.machine import machine, package_version
+from intref.tensorfile import parse_json
 
-STRENGTHS = ("mutants", "faults", "coverage")
-RUN = {
-    **{"intref": "intref", "spec": "specification", "backend": "backend of the reference"},
-    **{"dut_sha256": "device's file, SHA-256", "dut_versions": "device's software", "map_sha256": "map file, SHA-256"},
-    "required": "required",
-}
-MACHINE = {
-    **{"cpu": "CPU", "os": "operating system", "features": "instruction sets"},
-    **{"python": "Python", "numpy": "NumPy", "numba": "numba"},
-}
-PACKAGE = {
-    **{"package": "package, SHA-256", "model": "model, SHA-256", "profile": "profile", "recipe": "recipe"},
-    **{"level": "level of the vectors", "seed": "seed", "mode": "mode", "unsupported": "not supported"},
-    "self": "receipt of this package, SHA-256",
-}
+SUITE = "suite:"
+SCORES = "score.json"
+MAX_SCORES = 10_000_000  # bytes
+ENGINES = {"ort": ("onnxruntime", "onnx")}  # kind of device -> the packages whose versions its results depend on
+COPIED = ("model", "profile", "recipe", "digest", "seed", "level")
 
 
-def of_run(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(word, value) of the software, the device and the machine."""
-    machine = row.get("machine")
-    return [*_facts(row, RUN), *(_facts(machine, MACHINE) if isinstance(machine, dict) else ())]
+def about(package: Package, path: StrPath, spec: str, mode: str, wanted: Sequence[str]) -> dict[str, Any]:
+    """The part of a receipt that is known before the device is asked.
+
+    name: of the package: suite:NAME in the conformance suite, else its directory's. level: of its vectors. backend:
+    what runs the nodes that a device does not support. dut_sha256: of the file that the device is, if it is one.
+    vectors: what is published of the vectors' strength, None for others than the suite's own.
+    """
+    from intref import __version__
+
+    manifest, name = package.manifest, package_name(path)
+    own = name.startswith(SUITE) and package.kind == "op"
+    facts = {
+        "intref": __version__,
+        "spec": SPEC_VERSION,
+        "kind": package.kind,
+        "name": name,
+        "package": manifest["self"],
+        "mode": mode if package.model else "op",
+        "required": list(wanted),
+        "backend": "fast" if find_spec("numba") else "reference",
+        "dut_sha256": file_hash(spec),
+        "machine": machine(),
+        "level": 1 if own else None,
+        "seed": None,
+        "vectors": _strength(package) if own else None,
+    }
+    if engine := ENGINES.get(spec.partition(":")[0]):
+        facts["dut_versions"] = {name: package_version(name) for name in engine}
+    return facts | {key: manifest[key] for key in COPIED if key in manifest}
 
 
-def of_package(row: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(word, value) of one package's own receipt."""
-    return _facts(row, PACKAGE)
+def package_name(path: StrPath) -> str:
+    """suite:NAME for a package of the conformance suite, else the name of its directory."""
+    place, home = Path(path).resolve(), suite_path().resolve()
+    if place.is_relative_to(home) and place.joinpath(MANIFEST).is_file():
+        parts = place.relative_to(home).parts
+        if len(parts) > 1:
+            return SUITE + "/".join(parts[1:])
+    return place.name
 
 
-def _facts(table: Mapping[str, Any], words: Mapping[str, str]) -> list[tuple[str, str]]:
-    return [(word, plain(table[key])) for key, word in words.items() if table.get(key) not in (None, [], "")]
+def _strength(package: Package) -> Any:
+    """What the suite's score.json says of an op's vectors; None where it says nothing of just these.
 
-
-def plain(value: Any) -> str:
-    """A value of a receipt on one short line."""
-    if isinstance(value, dict):
-        value = [f"{key} {inner}" for key, inner in value.items()]
-    return (", ".join(map(str, value)) if isinstance(value, list) else str(value))[:300]
-
-
-def strengths(report: Report) -> dict[str, Any] | None:
-    """Published strength of a package's vectors: bars of what they kill and cover; None where nothing is known."""
-    found = report.about.get("vectors")
-    if not isinstance(found, dict):
+    `intref.selftest`, which writes it, stands above verdicts and uses them.
+    """
+    path = suite_path() / SCORES
+    if not path.is_file():
         return None
-    bars = [_strength(found.get(key)) for key in STRENGTHS]
-    return {"name": report.place, "cases": found.get("cases"), "bars": bars} if any(bars) else None
+    with path.open("rb") as file:
+        table: dict[str, Any] = parse_json(path, file.read(MAX_SCORES))
+    ops = table.get("ops")
+    found = ops.get(package.manifest["op"]) if isinstance(ops, dict) and table.get("spec") == SPEC_VERSION else None
+    return found if isinstance(found, dict) and found.get("cases") == len(package.cases) else None
 
 
-def _strength(row: Any) -> dict[str, Any] | None:
-    if not isinstance(row, dict):
+def file_hash(spec: str) -> str | None:
+    """SHA-256 of the file that a device is, where it is one."""
+    kind, _, rest = spec.partition(":")
+    if kind == "py":
+        rest = _module_file(rest.rpartition(":")[0])
+    elif kind in ("pipe", "cmd"):
+        rest = shutil.which(shlex.split(rest)[0]) or ""
+    if not rest or not Path(rest).is_file():
         return None
-    part, total = row.get("killed", row.get("hit")), row.get("total")
-    if not (type(part) is int and type(total) is int and 0 <= part <= total and total):
-        return None
-    return {"part": part, "total": total, "percent": 100 * part // total, "full": part == total}
+    return file_sha256(rest)
+
+
+def _module_file(module: str) -> str:
+    """The file of a Python module, found as the device's process finds it, and without running it."""
+    if module.endswith(".py"):
+        return module
+    parts = Path(*module.split("."))
+    places = (Path(folder, parts) for folder in [".", *sys.path])
+    files = (file for place in places for file in (place.with_suffix(".py"), place / "__init__.py"))
+    return str(next(filter(Path.is_file, files), ""))
+
+
+def file_sha256(path: StrPath) -> str:
+    """In hex, of a file's bytes."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,9 +11,9 @@ from intref.errors import FormatError
 from intref.model import SPEC_VERSION
 from intref.modelfile import canonical
 from intref.ops import OPS
+from intref.report.facts import file_hash
 from intref.tensorfile import opened, parse_json, shown
 from intref.vectors.levels import count as level_size
-from intref.verify.facts import file_hash
 
 SCHEMA, KIND = 1, "sweep"
 NOT_RUN = "not_run"

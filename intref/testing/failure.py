@@ -11,12 +11,12 @@ import numpy as np
 from intref.devices.arrays import as_array
 from intref.devices.device import Device, DeviceError, Request
 from intref.errors import IntrefError
+from intref.explain.explanation import Explanation, explain
+from intref.minimize.minimal import DIFFERS, Failure
+from intref.minimize.search import Minimizer
+from intref.minimize.shrink import Trial
 from intref.ops import OPS
 from intref.testing.corners import CornerCase
-from intref.verify.explanation import Explanation, explain
-from intref.verify.minimal import DIFFERS, Failure
-from intref.verify.minimize import Minimizer
-from intref.verify.shrink import Trial
 
 Arrays = Mapping[str, np.ndarray]
 Kernel = Callable[..., Any]

@@ -12,12 +12,12 @@ from intref.comparison import compare
 from intref.devices.device import Device, DeviceError, Request, checked
 from intref.devices.protocol import Arrays
 from intref.digest import digest
+from intref.explain.explanation import OpExplanation, explain, explain_cases, outline
+from intref.explain.hypotheses import Observation
 from intref.golden import Package
 from intref.ops import OPS
-from intref.verify.explanation import OpExplanation, explain, explain_cases, outline
-from intref.verify.hypotheses import Observation
-from intref.verify.picture import picture
-from intref.verify.report import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, Case
+from intref.report.cases import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, Case
+from intref.report.picture import picture
 
 MAX_HANGS = 3  # in a row; after that a device is not asked again
 PICTURED = 12  # differing cases of one mode, the first, that are drawn in a report

@@ -12,10 +12,10 @@ from intref.devices.protocol import Arrays
 from intref.errors import BoundError, SpecError, Unsupported
 from intref.model import Model, Node
 from intref.ops import OPS
+from intref.report.cases import NOT_RUN, UNSUPPORTED, Case
 from intref.run import execute
 from intref.verify.answers import flips
 from intref.verify.bench import Bench
-from intref.verify.report import NOT_RUN, UNSUPPORTED, Case
 from intref.verify.tapmap import Tap, TapMap
 
 Answer = Arrays | None | DeviceError  # what a device made of a node; None: not supported

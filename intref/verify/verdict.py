@@ -10,11 +10,11 @@ from intref.atomic import StrPath
 from intref.devices.device import KINDS, MODEL, TIMEOUT, Device, Request, Seconds, open_device
 from intref.errors import SpecError
 from intref.golden import Package, read_golden
+from intref.report.cases import EQUAL, NOT_RUN, Case, Report
+from intref.report.facts import about, file_sha256
 from intref.verify.bench import Bench, Progress, rows
 from intref.verify.blind import blind_spots
-from intref.verify.facts import about, file_sha256
 from intref.verify.graph import GraphJudge, node_ids
-from intref.verify.report import EQUAL, NOT_RUN, Case, Report
 from intref.verify.tapmap import read_map
 
 __all__ = ["MODES", "judge", "node_ids"]

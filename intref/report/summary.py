@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from intref.verify.report import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, VERDICTS, Case, Report
+from intref.report.cases import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, VERDICTS, Case, Report
 
 EXPLAINED = 3  # differing cases of one mode that are explained; of the others, a line each
 ONE_LINERS = 7  # of these, at most

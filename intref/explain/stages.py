@@ -14,10 +14,10 @@ import numpy as np
 
 from intref.comparison import mismatches
 from intref.errors import IntrefError
+from intref.explain.exact import Exact, are_ties, exact_values, listened
+from intref.explain.hypotheses import Explained, Observation
 from intref.faults.bodies import ROUNDINGS, count_floors, floored, run_body, vocabulary
 from intref.faults.variants import by_rule, tried
-from intref.verify.exact import Exact, are_ties, exact_values, listened
-from intref.verify.hypotheses import Explained, Observation
 
 OPERANDS, ACCUMULATE, SCALE, ROUND, CLIP = "operands", "accumulate", "scale", "round", "clip"
 OUTPUT = "output"

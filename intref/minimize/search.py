@@ -11,16 +11,16 @@ from intref.comparison import compare
 from intref.devices.device import TIMEOUT, Device, DeviceError, Request, Seconds, checked, open_device
 from intref.devices.protocol import Arrays
 from intref.errors import BoundError, SpecError, Unsupported
+from intref.explain.hypotheses import Observation, explain_op
 from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES
 from intref.golden import Package, read_golden
+from intref.minimize.minimal import DIFFERS, Failure, Minimal
+from intref.minimize.shrink import PASSES, Trial, size_of
 from intref.ops import OPS
 from intref.ops.op import Op
 from intref.run import call
 from intref.verify.bench import rows
 from intref.verify.graph import node_ids
-from intref.verify.hypotheses import Observation, explain_op
-from intref.verify.minimal import DIFFERS, Failure, Minimal
-from intref.verify.shrink import PASSES, Trial, size_of
 
 MAX_CALLS = 400  # of the device, after the failing case is found
 MAX_HANGS = 40  # of them, where each failing one costs a whole timeout

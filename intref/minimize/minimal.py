@@ -9,9 +9,9 @@ from intref.atomic import StrPath
 from intref.comparison import compare
 from intref.devices.protocol import Arrays
 from intref.golden import write_op_golden
+from intref.minimize.shrink import Trial
 from intref.ops import OPS
 from intref.vectors.case import Case
-from intref.verify.shrink import Trial
 
 DIFFERS = "differs"
 SHOWN = 8  # elements of a tensor that the text shows

@@ -11,9 +11,9 @@ from typing import Any
 from intref.atomic import StrPath, os_error
 from intref.errors import FormatError, Unsupported
 from intref.golden.package import seal_hash
+from intref.report.cases import DIFFERS, UNSUPPORTED, VERDICTS, Case, Report
+from intref.report.picture import sound
 from intref.tensorfile import opened, parse_json, shown
-from intref.verify.picture import sound
-from intref.verify.report import DIFFERS, UNSUPPORTED, VERDICTS, Case, Report
 
 SCHEMA = 1
 MAX_RECEIPT = 1_000_000_000  # bytes
@@ -45,7 +45,7 @@ def receipt(report: Report) -> dict[str, Any]:
     profile, recipe, level, seed, mode, required, vectors, verdict, exit_code, counts (by verdict), kinds (of crashes),
     unsupported (ops), first_divergence, argmax_flips, explained (by op), notes, unmatched, blind, self. Of each case:
     see `Case`; first's values are text, as JSON numbers are exact only below 2**53; picture: see
-    `intref.verify.picture`. No times, and of paths only those in dut.
+    `intref.report.picture`. No times, and of paths only those in dut.
     """
     first = report.first_divergence()
     return sealed(

@@ -20,7 +20,7 @@ class Case:
     not equal, in one line. kind: of a crash: crashed, hung, flooded or malformed. lines: the explanation of a
     difference. first: its coordinates. rules: each of them reproduces all outputs of the device; also: what does so as
     well, but is less likely. sha256: digest of the device's outputs. replay: the arguments with which `intref step`
-    shows the first mismatch. picture: see `intref.verify.picture`; of the first differing cases only.
+    shows the first mismatch. picture: see `intref.report.picture`; of the first differing cases only.
     """
 
     id: str
@@ -121,8 +121,8 @@ class Report:
         return f"intref step {quote(self.place)} {case.replay}" if case.replay else ""
 
     def receipt(self) -> dict[str, Any]:
-        """Everything that json() says, as plain values, sealed by its own hash: see `intref.verify.receipt`."""
-        from intref.verify.receipt import receipt
+        """Everything that json() says, as plain values, sealed by its own hash: see `intref.report.receipt`."""
+        from intref.report.receipt import receipt
 
         return receipt(self)
 
@@ -132,12 +132,12 @@ class Report:
 
     def text(self) -> str:
         """The report for a terminal, lines without colour."""
-        from intref.verify.summary import text
+        from intref.report.summary import text
 
         return text(self)
 
     def junit(self) -> str:
         """One test case per case, for a CI server."""
-        from intref.verify.junit import junit
+        from intref.report.junit import junit
 
         return junit([self])

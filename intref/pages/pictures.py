@@ -47,7 +47,7 @@ def _layout(shape: Sequence[int], rows: int, columns: int) -> str:
 
 
 def _png(grid: tuple[int, int], cells: Sequence[int]) -> bytes:
-    """RGBA, 8 bits; grid: rows and columns; cells: see `intref.verify.picture`."""
+    """RGBA, 8 bits; grid: rows and columns; cells: see `intref.report.picture`."""
     rows, columns = grid
     pixels = bytearray(rows * (1 + 4 * columns))  # a zero before each row: no filter; all transparent
     for i, j, wrong, compared in zip(cells[::4], cells[1::4], cells[2::4], cells[3::4]):
@@ -63,7 +63,7 @@ def _chunk(name: bytes, data: bytes) -> bytes:
 
 
 def histogram(bars: Sequence[Sequence[Any]]) -> dict[str, Any]:
-    """Bars of d = dut - golden, side by side in ascending order; see `intref.verify.picture` for what comes in."""
+    """Bars of d = dut - golden, side by side in ascending order; see `intref.report.picture` for what comes in."""
     rows = [(int(low), int(high), count) for low, high, count in bars]
     tallest, left = max((count for *_, count in rows), default=1), 4.0
     step = min(44.0, (WIDTH - 2 * left) / max(len(rows), 1))

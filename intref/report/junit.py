@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from intref.verify.report import CRASHED, DIFFERS, EQUAL, Case, Report
-from intref.verify.summary import printable
+from intref.report.cases import CRASHED, DIFFERS, EQUAL, Case, Report
+from intref.report.summary import printable
 
 KINDS = ("failure", "error", "skipped")
 TOTALS = {"failure": "failures", "error": "errors", "skipped": "skipped"}

@@ -7,12 +7,8 @@ from typing import Any
 import numpy as np
 
 from intref.comparison import Difference, compare, mismatches
-from intref.faults.bodies import elementwise, vocabulary
-from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES
-from intref.ops import OPS
-from intref.ops.op import Op
-from intref.verify.exact import are_ties, decimal, exact_values, listened
-from intref.verify.hypotheses import (
+from intref.explain.exact import are_ties, decimal, exact_values, listened
+from intref.explain.hypotheses import (
     ALL_PARTS,
     NAMED_RULES,
     UNKNOWN,
@@ -23,7 +19,11 @@ from intref.verify.hypotheses import (
     explain_op,
     percent,
 )
-from intref.verify.stages import OTHERS, located, tie_counts
+from intref.explain.stages import OTHERS, located, tie_counts
+from intref.faults.bodies import elementwise, vocabulary
+from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES
+from intref.ops import OPS
+from intref.ops.op import Op
 
 MANY = 1 << 16  # outputs of one call, from which on it takes time to try everything
 

@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intref.modelfile import canonical
-from intref.report.facts import STRENGTHS, of_package, of_run, plain, strengths
-from intref.report.pictures import chart, histogram, mismatch_map
-from intref.verify.receipt import SUITE, report_of
-from intref.verify.report import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, VERDICTS, Case, Report
-from intref.verify.reports import Reports
-from intref.verify.summary import MARGINS, common, printable
+from intref.pages.facts import STRENGTHS, of_package, of_run, plain, strengths
+from intref.pages.pictures import chart, histogram, mismatch_map
+from intref.report.cases import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, VERDICTS, Case, Report
+from intref.report.receipt import SUITE, report_of
+from intref.report.reports import Reports
+from intref.report.summary import MARGINS, common, printable
 
 CARDS = 60  # differing cases that are drawn, of all packages together
 CARDS_LATER = 4  # of what the device made of its own wrong values

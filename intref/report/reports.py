@@ -7,10 +7,10 @@ from typing import Any
 from intref.atomic import StrPath
 from intref.errors import FormatError
 from intref.modelfile import canonical
-from intref.verify.junit import junit
-from intref.verify.receipt import SUITE, check_fields, read_receipt, report_of, suite_receipt
-from intref.verify.report import EQUAL, EXIT_CODES, NOT_RUN, Report
-from intref.verify.summary import SEVEREST, overall_text
+from intref.report.cases import EQUAL, EXIT_CODES, NOT_RUN, Report
+from intref.report.junit import junit
+from intref.report.receipt import SUITE, check_fields, read_receipt, report_of, suite_receipt
+from intref.report.summary import SEVEREST, overall_text
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Reports:
         return next((word for word in (*SEVEREST, EQUAL) if word in found), NOT_RUN)
 
     def receipt(self) -> dict[str, Any]:
-        """See `intref.verify.receipt`."""
+        """See `intref.report.receipt`."""
         if len(self.reports) == 1:
             return self.reports[0].receipt()
         return suite_receipt(self.reports, self.verdict, self.exit_code)

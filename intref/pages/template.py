@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from intref.verify.summary import printable
+from intref.report.summary import printable
 
 FOLDER = Path(__file__).parent / "templates"
 
