@@ -1,6 +1,6 @@
 """Write golden/: SPEC.md and a package of directed cases for every op; with --check, change nothing and compare.
 
-    python tools/make_golden.py            write golden/SPEC.md, golden/ops/ and, from their integers, the model packages
+    python tools/make_golden.py            write golden/SPEC.md, golden/ops/ and, from their integers, models/
     python tools/make_golden.py --check    exit 1, naming each file that would change, appear or vanish
     python tools/make_golden.py --models   quantize golden/models/ again and write their packages
 

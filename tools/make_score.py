@@ -1,15 +1,17 @@
-"""Write golden/score.json: how many planted bugs the directed vectors of each op find.
+"""Write golden/score.json and SCORE.md: how many planted bugs the directed vectors find, how many corners they reach.
 
-    python tools/make_score.py            score every op and write the file
-    python tools/make_score.py --check    exit 1 if the file would change, or if a bug survives
+    python tools/make_score.py            score every op and write the files
+    python tools/make_score.py --check    exit 1 if a file would change, a bug survives, or a bin is not reached
 
-{"schema": 1, "spec": .., "ops": {op: {"cases", "mutants": {"killed", "total", "equivalent"}, "faults": {..}}},
-"vocabulary": the same for the words that bodies are made of}; total leaves out what is equivalent.
+{"schema": 1, "spec": .., "ops": {op: {"cases", "mutants": {"killed", "total", "equivalent"}, "faults": {..},
+"coverage": {"hit", "total", "unreachable"}}}, "vocabulary": the same for the words that bodies are made of}; total
+leaves out what is equivalent, or unreachable.
 """
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -17,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from intref.atomic import write_atomically  # noqa: E402
+from intref.coverage import level1  # noqa: E402
 from intref.model import SPEC_VERSION  # noqa: E402
 from intref.ops import OPS  # noqa: E402
 from intref.selftest import SCORE, OpScore, score, score_vocabulary  # noqa: E402
@@ -25,11 +28,46 @@ from intref.selftest.exhaustive import SPACES, exhausted  # noqa: E402
 SCHEMA = 1
 
 
-def made(scores: list[OpScore], vocabulary: OpScore) -> bytes:
-    """The file's bytes: canonical JSON and a newline."""
-    ops = {one.op: one.json() for one in scores}
-    table = {"schema": SCHEMA, "spec": SPEC_VERSION, "ops": ops, "vocabulary": vocabulary.json()}
-    return (json.dumps(table, sort_keys=True, separators=(",", ":")) + "\n").encode()
+SHOWN = "SCORE.md"
+HEAD = """# What the directed vectors find
+
+Killed of all that are not equivalent: mutants (every small change of an op's body) and faults (what devices really
+get wrong). Bins: arithmetic corners reached, of all that are reachable. `intref selftest` and `intref coverage` count
+again.
+
+| op | cases | mutants | faults | equivalent | bins | unreachable |
+|---|---|---|---|---|---|---|
+"""
+
+
+def table(scores: list[OpScore], vocabulary: OpScore) -> dict[str, Any]:
+    """What score.json holds."""
+    ops = {one.op: {**one.json(), "coverage": _coverage(one.op)} for one in scores}
+    return {"schema": SCHEMA, "spec": SPEC_VERSION, "ops": ops, "vocabulary": vocabulary.json()}
+
+
+def _coverage(op: str) -> dict[str, int]:
+    reached = level1(op)
+    return {"hit": reached.hit(op), "total": reached.total(op), "unreachable": len(reached.unreachable(op))}
+
+
+def shown(found: dict[str, Any]) -> str:
+    """SCORE.md: a row for every op, for the words of the bodies, and the sums (a case of the words is one of an op)."""
+    rows = {name: _numbers(row) for name, row in found["ops"].items()}
+    words = _numbers(found["vocabulary"])
+    sums = [sum(column) for column in zip(*rows.values(), [0, *words[1:]])]
+    return HEAD + "".join(_line(*row) for row in ({**rows, "words of the bodies": words, "all": sums}).items())
+
+
+def _numbers(row: dict[str, Any]) -> list[int]:
+    mutants, faults, bins = row["mutants"], row["faults"], row.get("coverage", {"hit": 0, "total": 0, "unreachable": 0})
+    equivalent = mutants["equivalent"] + faults["equivalent"]
+    killed = [mutants["killed"], mutants["total"], faults["killed"], faults["total"]]
+    return [row["cases"], *killed, equivalent, bins["hit"], bins["total"], bins["unreachable"]]
+
+
+def _line(name: str, n: list[int]) -> str:
+    return f"| {name} | {n[0]} | {n[1]}/{n[2]} | {n[3]}/{n[4]} | {n[5]} | {n[6]}/{n[7]} | {n[8]} |\n"
 
 
 @click.command(help=__doc__)
@@ -41,13 +79,20 @@ def main(check: bool, golden: Path) -> None:
     print(*survivors, sep="\n", end="\n" * bool(survivors))
     for name in SPACES:
         print(*(f"{name}: {what}: {how}" for what, how in exhausted(name).items()), sep="\n")
-    path, data = golden / SCORE, made(scores, vocabulary)
-    if not check:
-        write_atomically(path, data)
-    elif not path.is_file() or path.read_bytes() != data:
-        print(f"{path}: would change")
-        sys.exit(1)
-    sys.exit(bool(survivors))
+    found = table(scores, vocabulary)
+    files = {SCORE: json.dumps(found, sort_keys=True, separators=(",", ":")) + "\n", SHOWN: shown(found)}
+    changed = [golden / name for name, text in files.items() if _text(golden / name) != text]
+    if check:
+        print(*(f"{path}: would change" for path in changed), sep="\n", end="\n" * bool(changed))
+    else:
+        for name, text in files.items():
+            write_atomically(golden / name, text.encode())
+    missed = any(row["coverage"]["hit"] < row["coverage"]["total"] for row in found["ops"].values())
+    sys.exit(bool(survivors) or missed or (check and bool(changed)))
+
+
+def _text(path: Path) -> str:
+    return path.read_text("utf-8") if path.is_file() else ""
 
 
 if __name__ == "__main__":
