@@ -17,23 +17,10 @@ import pytest
 
 import intref
 from hostile import CLASSIFIER, HOSTILE, encoder_tensors, safetensors_bytes, stored_bytes, write_checkpoint
-from intref.cli.main import main
 from intref.golden import write_golden, write_op_golden
 
 BROKEN = f"py:{Path(__file__).parent / 'devices' / 'broken.py'}"
 FILES = ("manifest.json", "model.safetensors", "inputs.safetensors", "tensors.safetensors", "SPEC.md")
-
-
-@pytest.fixture
-def call(capsys):
-    """call(*words) -> exit code, standard output and standard error of one command line."""
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
-
-    return run
 
 
 @pytest.fixture

@@ -29,18 +29,6 @@ DEVICE = "py:intref.demo.device"
 ROWS = [[1, 2, 3, 4], [5, 6], [7, 8, 9]]
 
 
-@pytest.fixture
-def call(capsys):
-    """call(*words) -> exit code, standard output and standard error of one command line."""
-
-    def run(*words):
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A float checkpoint, its integer model, a golden package of it, and one of an op."""

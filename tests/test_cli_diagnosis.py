@@ -8,19 +8,9 @@ import pytest
 from intref.cli.main import main
 from intref.golden import read_golden
 from intref.profiles import load_profile
-from verify_packages import DEVICES, py, write_rescale, write_tiny
+from verify_packages import DEVICES, py
 
 AWAY = py("right", "half_away")
-
-
-@pytest.fixture(scope="module")
-def rescale(tmp_path_factory):
-    return write_rescale(tmp_path_factory.mktemp("golden") / "rescale")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return write_tiny(tmp_path_factory.mktemp("golden") / "tiny")
 
 
 @pytest.fixture

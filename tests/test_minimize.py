@@ -10,17 +10,7 @@ from intref.minimize.search import MAX_HANGS, minimize
 from intref.ops import OPS
 from intref.run import call
 from intref.verify import judge
-from verify_packages import case, py, write_rescale, write_tiny
-
-
-@pytest.fixture(scope="module")
-def rescale(tmp_path_factory):
-    return write_rescale(tmp_path_factory.mktemp("golden") / "rescale")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return write_tiny(tmp_path_factory.mktemp("golden") / "tiny")
+from verify_packages import case, py
 
 
 class InProcess(Device):

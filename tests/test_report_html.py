@@ -10,21 +10,19 @@ import zlib
 from base64 import b64decode, b64encode
 from dataclasses import replace
 from html.parser import HTMLParser
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 pytest.importorskip("jinja2")
 
-from intref.cli.main import main
 from intref.errors import FormatError
 from intref.golden import suite_path
 from intref.pages import coverage_page, page
 from intref.pages.pictures import histogram, mismatch_map
 from intref.report.picture import picture
 from intref.verify import Case, Report, Reports, judge
-from verify_packages import py, write_rescale, write_tiny
+from verify_packages import py, write_tiny
 
 VOID = {"meta", "img"}
 HOSTILE = "<script>alert(1)</script>\"'><img src=x onerror=alert(2)>{{ 7 * 7 }}\x00\x1b[31m\u202e\ud800\n</style>"
@@ -65,23 +63,8 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def rescale(tmp_path_factory):
-    return write_rescale(tmp_path_factory.mktemp("golden") / "rescale")
-
-
-@pytest.fixture(scope="module")
 def wrong_model(tmp_path_factory):
     return judge(write_tiny(tmp_path_factory.mktemp("golden") / "tiny"), py("flipped", "some"))
-
-
-@pytest.fixture
-def call(capsys):
-    def run(*words):
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
-
-    return run
 
 
 def pixels(source):

@@ -19,20 +19,10 @@ from intref.golden import read_golden, write_op_golden
 from intref.tensorfile import write_tensors
 from intref.verify import judge
 from tiny_models import tiny_model
-from verify_packages import COMPILER, DEVICES, cmd, compiled, leftovers, pipe, py, write_rescale, write_tiny
+from verify_packages import COMPILER, DEVICES, cmd, compiled, leftovers, pipe, py
 
 needs_compiler = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
 DEMO = Path(intref.__file__).parent / "demo"
-
-
-@pytest.fixture(scope="module")
-def rescale(tmp_path_factory):
-    return write_rescale(tmp_path_factory.mktemp("golden") / "rescale")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return write_tiny(tmp_path_factory.mktemp("golden") / "tiny")
 
 
 @pytest.fixture(autouse=True)

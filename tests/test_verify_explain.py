@@ -135,7 +135,7 @@ def test_is_a_wider_clip_named():
     tensors, attrs = acc([1000, -2000, 3], multiplier=1, shift=2)
     dut = {"y": np.array([127, -128, 1], np.int8)}
     found = explained("rescale", tensors, {**attrs, "low": -127, "high": 127}, dut)
-    assert found.rules == ("saturation to [-128, 127]",)
+    assert found.rules == ("saturation to all of the output's range",)
     assert "all where the result is clipped to low = -127" in found.lines[2]
 
 

@@ -7,13 +7,11 @@ import re
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from intref.cli.main import main
 from intref.errors import FormatError, Unsupported
 from intref.golden import read_golden
 from intref.golden.package import seal_hash
@@ -21,7 +19,7 @@ from intref.modelfile import canonical
 from intref.report.facts import file_hash, package_name
 from intref.report.machine import machine
 from intref.verify import Case, Report, Reports, judge, read_reports
-from verify_packages import py, write_rescale, write_tiny
+from verify_packages import py
 
 SPEAKS = """
 import pathlib
@@ -34,31 +32,11 @@ def device(op, inputs, attrs):
 
 
 @pytest.fixture(scope="module")
-def rescale(tmp_path_factory):
-    return write_rescale(tmp_path_factory.mktemp("golden") / "rescale")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return write_tiny(tmp_path_factory.mktemp("golden") / "tiny")
-
-
-@pytest.fixture(scope="module")
 def reports(rescale, tiny):
     """A device that differs, one that crashes, one that leaves an op out, one that is right."""
     duts = ((rescale, "right", "half_away"), (rescale, "broken", "killed_once"), (tiny, "right", "some"))
     found = [judge(package, py(*dut)) for package, *dut in duts]
     return [*found, judge(tiny, py("flipped", "some"))]
-
-
-@pytest.fixture
-def call(capsys):
-    def run(*words):
-        code = main([str(word) for word in words])
-        captured = capsys.readouterr()
-        return SimpleNamespace(code=code, out=captured.out, err=captured.err)
-
-    return run
 
 
 def saved(report, path):

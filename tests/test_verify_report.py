@@ -15,17 +15,7 @@ from intref.run import call
 from intref.verify import Case, Report, judge, node_ids
 from intref.verify.tapmap import Tap, read_map
 from tiny_models import tiny_model
-from verify_packages import py, write_rescale, write_tiny
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return write_tiny(tmp_path_factory.mktemp("golden") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def rescale(tmp_path_factory):
-    return write_rescale(tmp_path_factory.mktemp("golden") / "rescale")
+from verify_packages import py, write_tiny
 
 
 class InProcess(Device):

@@ -14,19 +14,9 @@ from intref.golden import read_golden, suite_path, write_golden
 from intref.tensorfile import write_tensors
 from intref.verify import Case, Report, judge, node_ids
 from tiny_models import tiny_inputs, tiny_model
-from verify_packages import COMPILER, DEVICES, compiled, pipe, py, write_rescale, write_tiny
+from verify_packages import COMPILER, DEVICES, compiled, pipe, py
 
 RIGHT = py("right", "ops")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    return write_tiny(tmp_path_factory.mktemp("golden") / "tiny")
-
-
-@pytest.fixture(scope="module")
-def rescale(tmp_path_factory):
-    return write_rescale(tmp_path_factory.mktemp("golden") / "rescale")
 
 
 @pytest.mark.parametrize(

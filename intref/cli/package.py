@@ -70,6 +70,11 @@ def golden(path: str, output: str, backend: str, trace: str, as_json: bool, **gi
 )
 @click.option("--mode", type=click.Choice(["both", "isolated", "cumulative"]), default="both", show_default=True)
 @click.option("--require", metavar="PATTERNS", help="Cases or ops that must run, comma separated; default: all.")
+@click.option(
+    "--supported-only",
+    is_flag=True,
+    help="Require what the device supports, and that this is something of every package, not what it refuses.",
+)
 @click.option("--map", "taps", metavar="FILE", help="TOML: the device's names, layouts and fused groups.")
 @click.option(
     "--timeout", type=click.FloatRange(min=0, min_open=True), default=30.0, show_default=True, help="Seconds a call."

@@ -61,6 +61,15 @@ class Device(ABC):
     def call(self, request: Request) -> Arrays | None:
         """Outputs by name, dtypes and shapes unchecked; None if not supported; DeviceError if the call failed."""
 
+    def refusal(self, request: Request) -> str:
+        """Why a call is not supported, in one line; empty where the device does not say."""
+        return ""
+
+    @property
+    def sha256(self) -> str | None:
+        """Of all that the device was made from; None where it does not know."""
+        return None
+
     def close(self) -> None:  # noqa: B027 - most devices hold nothing
         """End whatever runs."""
 

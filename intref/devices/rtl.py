@@ -32,6 +32,7 @@ class RtlDevice(Device):
         self.spec, self.unit, self.timeout, self.memory = spec, unit, timeout, memory
         self._folder = tempfile.TemporaryDirectory(prefix="intref-")
         try:
+            self._sha256 = unit.sha256()
             self._commands = simulators.build(kind, self.unit, server(self.unit), TOP, Path(self._folder.name))
         except IntrefError as error:
             self._folder.cleanup()
@@ -43,8 +44,15 @@ class RtlDevice(Device):
         """Reset the unit before the next call."""
         self._restart = True
 
+    def refusal(self, request: Request) -> str:
+        return self.unit.refusal(request.op, request.inputs, request.attrs)
+
+    @property
+    def sha256(self) -> str:
+        return self._sha256
+
     def call(self, request: Request) -> Arrays | None:
-        if self.unit.refusal(request.op, request.inputs, request.attrs):
+        if self.refusal(request):
             return None
         call = encode(self.unit, request.inputs, request.attrs)
         head = f"{call.setting:x} {int(self._restart)} {len(call.beats)} {call.results}\n"

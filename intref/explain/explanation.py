@@ -20,6 +20,7 @@ from intref.explain.hypotheses import (
     percent,
 )
 from intref.explain.stages import OTHERS, located, tie_counts
+from intref.faults import pairs
 from intref.faults.bodies import elementwise, vocabulary
 from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES
 from intref.ops import OPS
@@ -162,6 +163,8 @@ def _scored(seen: Observation, likely: Container[str]) -> tuple[tuple[str, ...],
         if not seen.reproducing():
             seen.score(SLOW_CHOICES)  # slow to compute, and needed only where nothing has explained the device
         seen.score(SLIPS)
+        if not seen.reproducing() and seen.total < MANY:
+            seen.score((pairs.faults,))
     if whole := seen.reproducing():
         rules = tuple(words for words in whole if words in seen.designed) or tuple(whole)
         also = tuple(words for words in whole if words not in rules)

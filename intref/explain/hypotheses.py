@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from intref.comparison import mismatches
+from intref.faults import pairs
 from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES, Part, tried
 from intref.ops import OPS
 from intref.ops.op import Op
@@ -16,6 +17,7 @@ Arrays = Mapping[str, np.ndarray]
 Masks = Mapping[str, np.ndarray | None]
 Scores = dict[str, int | None]  # words -> outputs of a call that they reproduce; None: the call does not allow them
 ALL_PARTS = (*CHOICES, *SLOW_CHOICES, *SLIPS)
+FEW = 8  # calls that pairs are looked for in
 NAMED_RULES = 4  # of those that reproduce a device, the simplest
 UNKNOWN = "no known rule"
 
@@ -69,8 +71,10 @@ class Observation:
                 self.tried_parts.add(part)
 
     def reproduced(self, words: str) -> int | None:
-        """Outputs that a hypothesis reproduces; one that changes nothing here answers as the reference does."""
-        return self.scores.get(words, self.total - self.differing)
+        """Outputs that a hypothesis reproduces; one that changes nothing here answers as the reference does, and a pair
+        of which one part changes nothing as the other part."""
+        applies = pairs.applying(words, self.scores)
+        return self.scores.get(applies) if applies else self.total - self.differing
 
     def reproduces(self, words: str) -> bool:
         return self.reproduced(words) == self.total
@@ -181,6 +185,8 @@ def explain_op(op_name: str, observations: Sequence[Observation]) -> Explained:
         _score(observations, wrong)
         findings = _somewhere(OPS[op_name], observations)
     whole = bool(findings) and not any(UNKNOWN in finding.rules for finding in findings)
+    if not whole and (both := _together(observations, wrong)):
+        findings, whole = both, True
     return Explained(*head, findings, () if whole else _closest(observations))
 
 
@@ -217,6 +223,19 @@ def _everywhere(observations: Sequence[Observation], wrong: Sequence[Observation
         if findings := _finding(observations):
             return findings
     return ()
+
+
+def _together(observations: Sequence[Observation], wrong: Sequence[Observation]) -> tuple[Finding, ...]:
+    """Two choices at once: those that give a call which no single one explains, tried on all calls."""
+    hard = [seen for seen in wrong if not seen.reproducing()] or wrong
+    some: set[str] = set()
+    for seen in sorted(hard, key=lambda seen: seen.total)[:FEW]:
+        seen.score((pairs.faults,))
+        some |= {words for words in seen.reproducing() if len(pairs.parts(words)) > 1}
+    single = {part for words in some for part in pairs.parts(words)}
+    for seen in observations if some else ():
+        seen.score((*CHOICES, pairs.faults), only=some | single)
+    return _finding(observations) if some else ()
 
 
 def _finding(observations: Sequence[Observation]) -> tuple[Finding, ...]:

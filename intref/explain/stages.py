@@ -17,6 +17,7 @@ from intref.errors import IntrefError
 from intref.explain.exact import Exact, are_ties, exact_values, listened
 from intref.explain.hypotheses import Explained, Observation
 from intref.faults.bodies import ROUNDINGS, count_floors, floored, run_body, vocabulary
+from intref.faults.pairs import parts
 from intref.faults.variants import by_rule, tried
 
 OPERANDS, ACCUMULATE, SCALE, ROUND, CLIP = "operands", "accumulate", "scale", "round", "clip"
@@ -35,8 +36,9 @@ LARGEST = 1 << 18  # outputs that are looked at as exact fractions
 
 
 def stage_of(words: str) -> str:
-    """The stage that a rule of the catalogue changes."""
-    return next((stage for stage, pattern in WORDS if pattern.search(words)), OPERANDS)
+    """The stage that a rule of the catalogue changes; of a pair, both."""
+    found = [next((s for s, pattern in WORDS if pattern.search(part)), OPERANDS) for part in parts(words)]
+    return " and ".join(dict.fromkeys(found))
 
 
 def located(explained: Explained, observations: Sequence[Observation]) -> tuple[str, str]:

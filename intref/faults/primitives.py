@@ -126,7 +126,12 @@ def _shaped(mask: Any, chosen: Any, other: Any) -> Any:
 
 
 def _clipped(down: int, up: int) -> Callable[..., Any]:
-    return lambda x, low, high: minimum(maximum(x, low + down), high + up)
+    """Ends that are one off; beyond the int64 that bodies compute in there is nothing to clip."""
+    return lambda x, low, high: minimum(maximum(x, _held(low + down)), _held(high + up))
+
+
+def _held(end: int) -> int:
+    return min(max(end, -(1 << 63)), (1 << 63) - 1)
 
 
 def _twice(then: str) -> Callable[..., Any]:

@@ -16,9 +16,19 @@ import numpy as np
 from intref import intmath
 from intref.errors import BoundError, SpecError
 from intref.faults import fp32, lanes, masks, operators, packed, primitives, sites, widths
-from intref.faults.bodies import ROUNDINGS, Arrays, Rounding, count_floors, floored, observed, run_body, vocabulary
+from intref.faults.bodies import (
+    ROUNDINGS,
+    Arrays,
+    Rounding,
+    count_floors,
+    floored,
+    observed,
+    run_body,
+    run_changed,
+    vocabulary,
+)
 from intref.faults.slips import Lazy, slips
-from intref.intmath import MAX_SHIFT, ROUNDS_UP, divide, maximum, minimum, saturate, scale_fp32, split_fp32, wrap_int32
+from intref.intmath import MAX_SHIFT, ROUNDS_UP, absolute, divide, maximum, minimum, saturate, scale_fp32, split_fp32, wrap_int32
 from intref.ops.op import Op, dtype_range
 
 Part = Callable[[Op, Mapping[str, np.ndarray], dict[str, Any]], Iterator[Lazy]]
@@ -27,6 +37,10 @@ NEUTRAL = {"bias": 0, "mask": 1, "residual": 0, "eps": 0, "input_zero_point": 0,
 NEAREST = ("half_up", "half_down", "half_away", "half_to_zero", "half_even")
 TRUNCATED = "half_up by a division toward zero"
 OF_PRODUCTS = (fp32.RULE, "gemmlowp_double")  # rules of x * multiplier / 2**shift, beside those of a value
+DOUBLE = ("gemmlowp_double", "tosa_double")  # rules that are made for multipliers of at least 0
+UNCLIPPED = "no saturation (the result wraps)"
+FULL = "saturation to all of the output's range"
+SYMMETRIC = "saturation to a symmetric range"
 FLOORS = ("toward_zero", "half_up", "half_even")  # what else a >> or // may be
 NOT_ALLOWED = (SpecError, BoundError, OverflowError, IndexError, ValueError, ZeroDivisionError)
 
@@ -62,12 +76,15 @@ def tried(runs: Callable[[], Arrays]) -> Arrays | None:
             return None
 
 
-def rules(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
-    """Every rounding of the op by another rule."""
+def rules(
+    op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], beside: Mapping[str, Any] | None = None
+) -> Iterator[Lazy]:
+    """Every rounding of the op by another rule; beside: what else of the vocabulary is replaced."""
+    swaps = dict(beside or {})
     if "rounding" in op.attrs:
         for rule in op.attrs["rounding"].choices:
             if rule != attrs["rounding"]:
-                yield f"rule {rule}", partial(_by_attribute, op, tensors, attrs, rule)
+                yield f"rule {rule}", partial(_by_attribute, op, tensors, attrs, rule, swaps)
     steps = observed(op, tensors, attrs)[0]
     places: list[tuple[str, set[int]]] = [("", {0})] if len(steps) == 1 else []
     if len(steps) > 1:
@@ -78,11 +95,16 @@ def rules(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> I
         products = all(len(steps[i].numerator) > 1 for i in which)
         for rule in (*ROUNDS_UP, TRUNCATED, *(OF_PRODUCTS if products else ())):
             if {steps[i].rule for i in which} != {rule} and (rule not in known or len(which) < len(steps)):
-                yield f"rule {rule}{place}", partial(_by_swaps, op, tensors, attrs, rule, which)
+                yield f"rule {rule}{place}", partial(_by_swaps, op, tensors, attrs, rule, which, swaps)
 
 
-def _by_attribute(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], rule: str) -> Arrays:
-    """rescale's fp32_half_even has its scale as a bit pattern, the other rules as a multiplier and a shift."""
+def _by_attribute(
+    op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], rule: str, swaps: dict[str, Any]
+) -> Arrays:
+    """rescale's fp32_half_even has its scale as a bit pattern, the other rules as a multiplier and a shift.
+
+    SpecError where the rule has no meaning; a multiplier below 0 and a result that does not fit have one for a device.
+    """
     changed, scale = {**attrs, "rounding": rule}, dict(tensors)
     if attrs["rounding"] == fp32.RULE:
         sign, significand, exponent = split_fp32(tensors["multiplier"].astype(np.int64))
@@ -95,10 +117,18 @@ def _by_attribute(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, An
         size = max(len(tensors["multiplier"]), len(tensors["shift"]))
         m, s = (np.broadcast_to(tensors[k].astype(np.int64), size) for k in ("multiplier", "shift"))
         scale["multiplier"], scale["shift"] = fp32.pattern(m, s).astype(np.int32), np.zeros(1, np.int8)
-    return op.run(scale, op.check(scale, changed))
+    positive = {port: absolute(t) if port == "multiplier" and rule in DOUBLE else t for port, t in scale.items()}
+    return run_changed(op, scale, op.check(positive, changed), {}, swaps)
 
 
-def _by_swaps(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], rule: str, which: set[int]) -> Arrays:
+def _by_swaps(
+    op: Op,
+    tensors: Mapping[str, np.ndarray],
+    attrs: dict[str, Any],
+    rule: str,
+    which: set[int],
+    beside: dict[str, Any],
+) -> Arrays:
     """The roundings of a body, counted from 0 over one run, those in `which` by another rule; no lemma is checked."""
     calls = iter(range(1 << 30))
 
@@ -109,8 +139,7 @@ def _by_swaps(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], 
 
         return rounded
 
-    swaps = {**{name: swap(name) for name in ROUNDINGS}, "within": lambda x, low, high: x}
-    return run_body(op, tensors, attrs, swaps)
+    return run_changed(op, tensors, attrs, {}, {**{name: swap(name) for name in ROUNDINGS}, **beside})
 
 
 def by_rule(step: Rounding, rule: str) -> Any:
@@ -171,28 +200,37 @@ def _unfloored(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any],
 
 
 def _clips(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
+    for words, swaps in clipped(op, tensors, attrs):
+        yield words, partial(run_changed, op, tensors, attrs, {}, swaps)
+
+
+def clipped(
+    op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]
+) -> Iterator[tuple[str, dict[str, Callable[..., Any]]]]:
+    """(what the clip does instead, what stands for it)."""
     if "saturate" not in vocabulary(op):
         return
     dtypes = op.output_dtypes({port: t.dtype.name for port, t in tensors.items()}, attrs)
     low, high = dtype_range(next(iter(dtypes.values())))
-    unclipped = {"saturate": lambda x, low, high: x}
-    yield "no saturation (the result wraps)", partial(run_body, op, tensors, attrs, unclipped)
+    yield UNCLIPPED, {"saturate": lambda x, low, high: x}
     if (attrs.get("low", low), attrs.get("high", high)) != (low, high):
-        wide = {"saturate": lambda x, *_: saturate(x, low, high)}
-        yield f"saturation to [{low}, {high}]", partial(run_body, op, tensors, attrs, wide)
+        yield FULL, {"saturate": lambda x, *_: saturate(x, low, high)}
+    if attrs.get("low", 0) == low < 0:
+        yield SYMMETRIC, {"saturate": lambda x, least, most: saturate(x, max(least, -high), most)}
 
 
 def _left_out(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
+    for words, changed in left_out(op, tensors, attrs):
+        yield words, partial(run_changed, op, tensors, attrs, changed, {})
+
+
+def left_out(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(what is left out, the int64 tensor or the attribute that says so)."""
     for name, neutral in NEUTRAL.items():
         if name in tensors and (tensors[name] != neutral).any():
-            changed = {**tensors, name: np.full_like(tensors[name], neutral)}
-            yield f"no {name}", partial(_called, op, changed, attrs)
+            yield f"no {name}", {name: np.full(tensors[name].shape, neutral, np.int64)}
         elif name in op.attrs and attrs[name] != neutral:
-            yield f"no {name}", partial(_called, op, tensors, {**attrs, name: neutral})
-
-
-def _called(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Arrays:
-    return op.run(tensors, op.check(tensors, attrs))
+            yield f"no {name}", {name: neutral}
 
 
 # What a designer may have chosen, and what only a mistake explains: where a choice explains a device, a slip that does

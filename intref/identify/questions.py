@@ -10,6 +10,7 @@ from intref.identify.pool import Question
 from intref.ops import OPS
 
 CONFIRM = 24  # questions that what is left must survive
+TRIES = 16  # questions, about, that a device may refuse once every value was asked for
 GROUP = 6  # of these, for one value of an attribute, one in so many
 
 
@@ -42,9 +43,17 @@ def _first_answer(work: Interview, everything: Sequence[int]) -> bool:
         unseen -= {*work.pool[first].values}
         left = [i for i in everything if i not in work.answers and unseen & {*work.pool[i].values}]
         if not left:
-            return False
+            break
         first = max(left, key=lambda i: (len(unseen & {*work.pool[i].values}), -i))
-    return False
+    return _any_answer(work, everything)
+
+
+def _any_answer(work: Interview, everything: Sequence[int]) -> bool:
+    """Ask what is smallest, then others from every part of the pool: sizes and ranges may be what was refused."""
+    left = [i for i in everything if i not in work.answers]
+    small = sorted(left, key=lambda i: (work.pool[i].elements, i))[: TRIES // 2]
+    others = left[:: max(2 * len(left) // TRIES, 1)]
+    return any(work.put(i) for i in dict.fromkeys([*small, *others]) if not work.over)
 
 
 def _everywhere(work: Interview) -> tuple[Found, ...]:

@@ -1,5 +1,6 @@
 """The verdict on a device against one golden package: per case and as a whole."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from shlex import quote
@@ -50,6 +51,11 @@ class Case:
         return " or ".join(self.rules[:4])
 
     @property
+    def reason(self) -> str:
+        """The detail without the value that was found, which several cases share."""
+        return self.detail.rsplit(", not ", 1)[0]
+
+    @property
     def outcome(self) -> str:
         """The verdict, and of a failed call how it failed, in words."""
         return (self.kind or self.verdict).replace("_", " ")
@@ -98,8 +104,15 @@ class Report:
 
     @property
     def counts(self) -> bool:
-        """Whether it says anything among several: a case of it was required, or differs."""
-        return self.verdict == DIFFERS or any(case.required for case in self.cases)
+        """Whether it says anything among several: a case of it was asked for, or differs."""
+        asked = {*self.about.get("required", ())} - {*self.unmatched}
+        spared = bool(self.about.get("supported_only") and asked)
+        return self.verdict == DIFFERS or spared or any(case.required for case in self.cases)
+
+    @property
+    def refusals(self) -> dict[str, int]:
+        """Why cases are not supported, as far as the device says (else an empty text) -> how many, most first."""
+        return dict(Counter(case.reason for case in self.cases if case.verdict == UNSUPPORTED).most_common())
 
     @property
     def place(self) -> str:

@@ -23,11 +23,14 @@ ENGINES = {"ort": ("onnxruntime", "onnx")}  # kind of device -> the packages who
 COPIED = ("model", "profile", "recipe", "digest", "seed", "level")
 
 
-def about(package: Package, path: StrPath, spec: str, mode: str, wanted: Sequence[str]) -> dict[str, Any]:
+def about(
+    package: Package, path: StrPath, spec: str, mode: str, wanted: Sequence[str], built_from: str | None = None
+) -> dict[str, Any]:
     """The part of a receipt that is known before the device is asked.
 
     name: of the package: suite:NAME in the conformance suite, else its directory's. level: of its vectors. backend:
-    what runs the nodes that a device does not support. dut_sha256: of the file that the device is, if it is one.
+    what runs the nodes that a device does not support. dut_sha256: built_from, the hash of all that the device was made
+    from, where it knows, else of the file that it is, if it is one.
     vectors: what is published of the vectors' strength, None for others than the suite's own.
     """
     from intref import __version__
@@ -43,7 +46,7 @@ def about(package: Package, path: StrPath, spec: str, mode: str, wanted: Sequenc
         "mode": mode if package.model else "op",
         "required": list(wanted),
         "backend": "fast" if find_spec("numba") else "reference",
-        "dut_sha256": file_hash(spec),
+        "dut_sha256": built_from or file_hash(spec),
         "machine": machine(),
         "level": 1 if own else None,
         "seed": None,

@@ -30,7 +30,7 @@ REPORT = {"dut": TEXT, "name": TEXT, "verdict": TEXT, "exit_code": NUMBER, "case
 REPORT |= {"argmax_flips": TABLE, "notes": LIST, "unmatched": LIST, "blind": LIST, "explained": LIST}
 EXPLAINED = {"op": TEXT, "sentence": TEXT, "stage": TEXT, "known": TRUTH, "lines": LIST, "differing_cases": NUMBER}
 EXPLAINED |= {"ties": TABLE}
-DERIVED = {*REPORT, "schema", "counts", "kinds", "first_divergence", "unsupported", "self"} - {"name"}
+DERIVED = {*REPORT, "schema", "counts", "kinds", "first_divergence", "unsupported", "refusals", "self"} - {"name"}
 
 
 def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
@@ -42,10 +42,10 @@ def receipt(report: Report) -> dict[str, Any]:
     """The receipt of one package.
 
     Of the whole: dut, dut_sha256, map_sha256, intref, spec, machine, backend, kind, name, package (its seal), model,
-    profile, recipe, level, seed, mode, required, vectors, verdict, exit_code, counts (by verdict), kinds (of crashes),
-    unsupported (ops), first_divergence, argmax_flips, explained (by op), notes, unmatched, blind, self. Of each case:
-    see `Case`; first's values are text, as JSON numbers are exact only below 2**53; picture: see
-    `intref.report.picture`. No times, and of paths only those in dut.
+    profile, recipe, level, seed, mode, required, supported_only, vectors, verdict, exit_code, counts (by verdict),
+    kinds (of crashes), unsupported (ops), refusals (reason -> cases), first_divergence, argmax_flips, explained (by
+    op), notes, unmatched, blind, self. Of each case: see `Case`; first's values are text, as JSON numbers are exact
+    only below 2**53; picture: see `intref.report.picture`. No times, and of paths only those in dut.
     """
     first = report.first_divergence()
     return sealed(
@@ -59,6 +59,7 @@ def receipt(report: Report) -> dict[str, Any]:
             "counts": {v: sum(case.verdict == v for case in report.cases) for v in VERDICTS},
             "kinds": dict(sorted(Counter(case.kind for case in report.cases if case.kind).items())),
             "unsupported": sorted({case.op for case in report.cases if case.verdict == UNSUPPORTED}),
+            "refusals": report.refusals,
             "first_divergence": first.id if first else None,
             "argmax_flips": report.flips,
             "notes": list(report.notes),

@@ -7,6 +7,7 @@ from intref.report.cases import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, V
 
 EXPLAINED = 3  # differing cases of one mode that are explained; of the others, a line each
 ONE_LINERS = 7  # of these, at most
+REASONS = 5  # why cases are not supported, the most frequent
 LISTED = 10  # cases of one kind that a line names
 NOTES = 8
 DETAILED = 2  # packages of several that are told whole; of the others, a line each
@@ -105,10 +106,12 @@ def _equal_lines(reports: Sequence[Report]) -> str:
     equal = [report for report in reports if report.verdict == EQUAL]
     if not equal:
         return _joined([f"{reports[0].dut} against {len(reports)} packages: none is equal"])
-    cases, elements = sum(len(r.cases) for r in equal), sum(c.compared for r in equal for c in r.cases)
+    cases = sum(case.verdict != UNSUPPORTED for report in equal for case in report.cases)
+    elements = sum(c.compared for r in equal for c in r.cases)
     names = ", ".join(report.place.removeprefix("suite:") for report in equal)
     sizes = f"{counted(cases, 'case')}, {counted(elements, 'element')}"
-    return _joined([f"{reports[0].dut} against {len(reports)} packages", f"equal: {len(equal)} ({sizes}): {names}"])
+    head = [f"{reports[0].dut} against {len(reports)} packages", f"equal: {len(equal)} ({sizes}): {names}"]
+    return _joined([*head, *_refused([case for report in equal for case in report.cases])])
 
 
 def _package_line(report: Report) -> str:
@@ -154,17 +157,28 @@ def _blind_lines(blind: tuple[str, ...]) -> list[str]:
     return [f"note: not shown by this package: {'; '.join(blind)}: judge golden/ops too"] if blind else []
 
 
-def _others(cases: Iterable[Case]) -> list[str]:
+def _refused(cases: Sequence[Case]) -> list[str]:
+    """Why cases are not supported, as far as the device says: the most frequent reasons, with their cases."""
+    reasons = Counter(case.reason for case in cases if case.verdict == UNSUPPORTED and case.detail)
+    lines = [f"  unsupported: {counted(number, 'case')}: {why}" for why, number in reasons.most_common(REASONS)]
+    left = reasons.total() - sum(number for _, number in reasons.most_common(REASONS))
+    if left:
+        lines.append(f"  unsupported: {counted(left, 'case')} for {counted(len(reasons) - REASONS, 'other reason')}")
+    return lines
+
+
+def _others(cases: Sequence[Case]) -> list[str]:
     """Cases that did not run, those with one reason in one line."""
     reasons: dict[tuple[str, str], list[Case]] = {}
     for case in cases:
-        if case.verdict in (CRASHED, NOT_RUN, UNSUPPORTED):
+        if case.verdict in (CRASHED, NOT_RUN) or (case.verdict == UNSUPPORTED and not case.detail):
             reasons.setdefault((case.outcome, case.detail), []).append(case)
     lines = [
         f"  {word}: {_names(found)}" + (f": {detail}" if detail else "") for (word, detail), found in reasons.items()
     ]
-    left = len(lines) - LISTED
-    return lines if left <= 0 else [*lines[:LISTED], f"  and {counted(left, 'other reason')} of cases that did not run"]
+    if (left := len(lines) - LISTED) > 0:
+        lines = [*lines[:LISTED], f"  and {counted(left, 'other reason')} of cases that did not run"]
+    return [*lines, *_refused(cases)]
 
 
 def _names(cases: list[Case]) -> str:

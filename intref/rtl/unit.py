@@ -1,6 +1,7 @@
 """An RTL unit: which op it computes, which wire carries what, and which calls it has been built for."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,20 @@ class Unit:
     def by_row(self) -> bool:
         """Whether the last axis is a row: beats do not run over its end."""
         return bool(self.op.reduces or self.length or "last" in self.enter or "last" in self.leave)
+
+    def sha256(self) -> str:
+        """Of the description and all sources, by name, content and order; of include directories, every file in
+        them."""
+        whole = hashlib.sha256()
+        for file in self._files():
+            content = file.read_bytes()
+            whole.update(f"{file.name}\0{len(content)}\0".encode() + content)
+        return whole.hexdigest()
+
+    def _files(self) -> Iterator[Path]:
+        yield from (self.path, *self.sources)
+        for folder in self.include:
+            yield from sorted(file for file in folder.iterdir() if file.is_file())
 
     def refusal(self, op: str, inputs: Arrays, attrs: Mapping[str, Any]) -> str:
         """Why the unit does not support a call; empty if it does. attrs: complete."""

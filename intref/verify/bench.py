@@ -64,10 +64,14 @@ class Bench:
             self.failed(request.id, request.op, mode, error)
             return None
         if made is None:
-            self.record(Case(request.id, request.op, mode, UNSUPPORTED))
+            self.refused(request, mode)
         else:
             self.compared(request, mode, golden, made, valid or {})
         return made
+
+    def refused(self, request: Request, mode: str) -> None:
+        """Record a case that the device does not support, with its reason if it gives one."""
+        self.record(Case(request.id, request.op, mode, UNSUPPORTED, self.device.refusal(request)))
 
     def failed(self, identity: str, op: str, mode: str, error: DeviceError) -> None:
         verdict = NOT_RUN if error.kind == NOT_RUN else CRASHED

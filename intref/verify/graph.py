@@ -105,7 +105,7 @@ class GraphJudge:
             if isinstance(answer, DeviceError):
                 self.bench.failed(request.id, request.op, "isolated", answer)
             elif answer is None:
-                self.bench.record(Case(request.id, request.op, "isolated", UNSUPPORTED))
+                self.bench.refused(request, "isolated")
             else:
                 group |= {name: answer[p] for p, name in node.outputs.items() if name in self.inner}
                 if self._judged(node):

@@ -10,7 +10,7 @@ from intref.atomic import StrPath
 from intref.devices.device import KINDS, MODEL, TIMEOUT, Device, Request, Seconds, open_device
 from intref.errors import SpecError
 from intref.golden import Package, read_golden
-from intref.report.cases import EQUAL, NOT_RUN, Case, Report
+from intref.report.cases import EQUAL, NOT_RUN, UNSUPPORTED, Case, Report
 from intref.report.facts import about, file_sha256
 from intref.verify.bench import Bench, Progress, rows
 from intref.verify.blind import blind_spots
@@ -33,6 +33,7 @@ def judge(
     memory: int | None = None,
     progress: Progress | None = None,
     lenient: bool = False,
+    supported_only: bool = False,
 ) -> Report:
     """Judge a device against a golden package.
 
@@ -41,6 +42,7 @@ def judge(
     mode, for a model: isolated (every node on golden inputs), cumulative (on what the device made itself) or both.
     require: patterns of case ids or op names that must run, comma separated; None: all. map: a map file (TOML).
     timeout: seconds per call. memory: see open_device. progress(done, total, case id).
+    supported_only: what the device does not support is not required; something of the package must have run.
     lenient: a pattern that names nothing in this package is no error, but one of the report's `unmatched`.
     FormatError, Unsupported or SpecError for a bad package, device or argument; what a device does wrong is a result.
     """
@@ -58,14 +60,19 @@ def judge(
             _judge_op(bench)
         else:
             GraphJudge(bench, package.model, taps).run(mode)
-    cases = tuple(_required(case, wanted) for case in bench.cases)
+        built_from = device.sha256
+    cases = tuple(_required(case, wanted, supported_only) for case in bench.cases)
     if require is not None:
         cases += tuple(_never_judged(cases, [p for p in wanted if p not in unmatched], package))
     return Report(
         spec,
         str(path),
         cases,
-        {**about(package, path, spec, mode, wanted), "map_sha256": None if map is None else file_sha256(map)},
+        {
+            **about(package, path, spec, mode, wanted, built_from),
+            "map_sha256": None if map is None else file_sha256(map),
+            "supported_only": supported_only,
+        },
         bench.flips,
         tuple(bench.notes),
         unmatched,
@@ -114,8 +121,9 @@ def _names(package: Package) -> list[str]:
     return [*ops, *node_ids(package.model), *package.model.outputs, MODEL]
 
 
-def _required(case: Case, wanted: list[str]) -> Case:
-    return case if _matches_case(wanted, case) else replace(case, required=False)
+def _required(case: Case, wanted: list[str], supported_only: bool) -> Case:
+    spared = supported_only and case.verdict == UNSUPPORTED
+    return case if _matches_case(wanted, case) and not spared else replace(case, required=False)
 
 
 def _matches_case(wanted: Iterable[str], case: Case) -> bool:

@@ -10,6 +10,7 @@ from intref.ops.op import INTS, dtype_range
 from intref.ops.rescale import RULES
 from intref.vectors.case import Case, Generator
 from intref.vectors.operands import M31, fp32, rescale_case
+from intref.vectors.reach.requantize import requantize
 from intref.vectors.reach.sweeps import clips, fill, lengths, tails
 
 EXACT = RULES[:-3]
@@ -67,6 +68,7 @@ def rescale() -> Iterator[Case]:
         given = ([1, -1, 9], 1, 1, "half_up", "int16", "int64")
         yield make(f"zero points {ends[0]} and {ends[1]}", "extreme", *given, zero=ends)
     yield from tails("rescale", "C")
+    yield from requantize()
 
 
 def _sum(why: str, flags: str, a: Any, b: Any, output: Any = "int64", rule: Any = "half_even", **given: Any) -> Case:
