@@ -7,7 +7,7 @@ import cocotb
 from intref.golden import read_golden
 from intref.rtl.cocotb import Bench, Scoreboard
 from intref.rtl.description import read_unit
-from rtl_units import package
+from rtl_units import family
 
 
 @cocotb.test()
@@ -15,7 +15,7 @@ async def every_supported_case(dut):
     """All that the unit is built for, in one simulation without a reset between."""
     unit, judged = read_unit(os.environ["UNIT"]), 0
     bench = await Bench.start(dut, unit)
-    for case in read_golden(package("rescale")).cases:
+    for case in read_golden(family("rescale")).cases:
         if not unit.refusal("rescale", case.inputs, case.attrs):
             board = Scoreboard(f"{case.id} y", case.outputs["y"], width=8)
             board.observe(*await bench.call(case.inputs, case.attrs, "y"))

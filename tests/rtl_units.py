@@ -1,12 +1,16 @@
 """The sample units, copies of them with one line changed, and the packages they are judged against."""
 
+import atexit
 import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 import intref
-from intref.golden import suite_path
+from intref.golden import read_golden, suite_path, write_op_golden
+from intref.vectors import MODULES
 
 DEMO = Path(intref.__file__).parent / "demo" / "rtl"
 CLAMP = Path(__file__).parent / "rtl" / "clamp.toml"
@@ -26,6 +30,19 @@ needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="no make")
 def package(op):
     """The conformance suite's package of an op."""
     return suite_path() / "ops" / op
+
+
+@cache
+def family(op):
+    """The suite's package without the cases that reach the corners: many fewer, with the same ids."""
+    folder = tempfile.mkdtemp(prefix="intref-tests-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return write_op_golden(op, Path(folder) / op, MODULES[op].CASES[op]())
+
+
+def supported(unit, place):
+    """The cases of a package that a unit is built for."""
+    return [c for c in read_golden(place).cases if not unit.refusal(unit.op.name, c.inputs, c.attrs)]
 
 
 def changed(folder, name, *changes, toml=()):

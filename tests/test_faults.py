@@ -80,6 +80,20 @@ def test_does_the_catalogue_hold_what_devices_do(op):
     assert {words.strip() for line in DEVICES_DO[op].splitlines() for words in line.split("|")} <= named
 
 
+def test_does_a_device_wrap_where_the_reference_refuses():
+    """128 * 128 * 2**17 = 2**31 fits with a bias of -5; without it the sum wraps."""
+    most = np.full((1, 1 << 17), -128, np.int8)
+    tensors = linear(most, most, -5)
+    assert made("linear", tensors)["no bias"]["y"].tolist() == [[-(1 << 31)]]
+
+
+def test_is_a_clip_one_beyond_int64_no_clip():
+    attrs = {"rounding": "half_even", "output": "int64"}
+    tensors = {"x": np.array([5, -5]), "multiplier": np.array([2], np.int32), "shift": np.array([0], np.int8)}
+    found = made("rescale", tensors, **attrs)
+    assert found["clip: low one too low"]["y"].tolist() == found["clip: high one too high"]["y"].tolist() == [10, -10]
+
+
 def test_do_accumulators_saturate_where_they_say():
     """100 * 100 eleven times, then its negative eleven times: 0, but for a register of 16 bits."""
     x, weight = [100] * 22, [[100] * 11 + [-100] * 11]

@@ -55,7 +55,9 @@ def test_does_a_failure_say_what_is_needed_to_find_the_bug():
     lines = str(caught.value).splitlines()
     assert lines[0] == "rescale (of mine): 2 / 4 differ (50.00 %), all |d| = 1"
     assert lines[1].startswith("  first at [0]: dut -1 (0xff) golden 0 (0x00) xor 0xff   acc 64  scaled -0.500000")
-    assert "all on exact ties" in lines[2] and "half_away explains 100.000 % of 4 outputs" in lines[2]
+    assert (
+        "all on exact ties" in lines[2] and "rule half_away or rule gemmlowp_double explains 100.000 % of 4" in lines[2]
+    )
     assert lines[3].startswith("  smallest failing case: 1 element, x = 1, multiplier = ")
     smallest = caught.value.smallest
     assert smallest.tensors["x"].size == 1 and smallest.attrs == caught.value.case.attrs
@@ -77,6 +79,16 @@ def test_does_a_failure_of_an_op_count_the_failing_cases_and_explain_the_first()
     assert head.endswith(f"of {chosen} corner cases fail, the first {case.id} ({case.why})")
     assert first.startswith("  rescale: ") and " differ (" in first
     assert (caught.value.op, caught.value.port) == ("rescale", "y")
+
+
+def test_does_one_rule_explain_every_failing_case():
+    """Of rules that agree on the first failing case, only what gives all cases is named."""
+    with pytest.raises(BitMismatch) as caught:
+        assert_op("rescale", half_away, **EVEN)
+    lines = str(caught.value).splitlines()
+    chosen = len(corner_cases("rescale", **EVEN))
+    assert f"of {chosen} cases differ: rule half_away explains 100.000 % of" in lines[3]
+    assert lines[4] == "  stage: round (by the rule)" and caught.value.rules == ("rule half_away",)
 
 
 def test_is_a_failure_explained_only_when_it_is_read():

@@ -1,9 +1,9 @@
 """How many wrong units do an op's directed vectors find, and how many as many random ones?
 
-    python tools/mutate_rtl.py intref/demo/rtl/requantizer.toml [-n 200] [--seed 1] [--no-proof]
+    python tools/mutate_rtl.py intref/demo/rtl/requantizer.toml [-n 200] [--seed 1] [--package DIR] [--no-proof]
 
 yosys mutates the unit's RTL: one bit of one port of one cell inverted, held, or mixed with another (`mutate`). Each
-mutant runs, under Icarus, the calls of the op's suite that the unit
+mutant runs, under Icarus, the calls of the op's suite (or of another package) that the unit
 supports until one is not equal, then twins of the same shapes and attributes with random operands: uniform over what
 the unit takes, and of random lengths in bits. What no directed call kills is listed; where yosys proves it equivalent
 to the unit (`equiv_induct`, for any operands), it counts as no mutant. Deterministic for a seed. Exit code 1 if a
@@ -50,10 +50,10 @@ class Call:
     why: str
 
 
-def directed(unit: Unit) -> list[Call]:
-    """The calls of the op's suite that the unit supports."""
+def directed(unit: Unit, package: str | None = None) -> list[Call]:
+    """The calls of a golden package, by default the op's suite, that the unit supports."""
     name = unit.op.name
-    found = read_golden(suite_path() / "ops" / name).cases
+    found = read_golden(package or suite_path() / "ops" / name).cases
     return [
         Call(Request(case.id, name, case.inputs, case.attrs, rows(case.outputs)), case.outputs, case.why)
         for case in found
@@ -174,12 +174,13 @@ def _passes(device: RtlDevice, call: Call) -> bool:
 @click.argument("path", metavar="UNIT.toml")
 @click.option("-n", "--mutants", "count", type=click.IntRange(min=1), default=200, show_default=True)
 @click.option("--seed", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--package", metavar="DIR", help="A golden package of the op; default: the suite's.")
 @click.option("--proof/--no-proof", default=True, help="Let yosys try to prove survivors equivalent.")
-def main(path: str, count: int, seed: int, proof: bool) -> int:
+def main(path: str, count: int, seed: int, package: str | None, proof: bool) -> int:
     """Print killed/total for each set of calls, then the survivors."""
     require("yosys")
     unit = read_unit(path)
-    calls = directed(unit)
+    calls = directed(unit, package)
     sets = {"directed": calls}
     sets |= {n: twins(unit, calls, seed, n == "uniform") for n in ("uniform", "bit-length")}
     with tempfile.TemporaryDirectory(prefix="intref-") as folder:

@@ -30,9 +30,9 @@ def selftest(names: tuple[str, ...], vectors: str | None, equivalents: bool, no_
     Mutants are every small change of an op's body; faults are the bugs that devices really have. Both must all be
     killed, but for those that are equivalent: no call of the op can show them. With all ops, mutants of the words that
     bodies are made of are scored, too. Then devices that are wrong on purpose and golden answers with a flipped bit
-    must fail, and the right device must pass. Exit 1 if anything survives.
+    must fail, and the right device must pass. Exit 1 if anything survives, or if a kind of fault applies to no case.
     """
-    from intref.selftest import check_devices, score, score_vocabulary
+    from intref.selftest import asked_for, check_devices, score, score_vocabulary
 
     given = _given(vectors, names)
     scores: list[OpScore] = []
@@ -49,11 +49,16 @@ def selftest(names: tuple[str, ...], vectors: str | None, equivalents: bool, no_
             begin = time.monotonic()
             scores.append(score_vocabulary(told))
             seconds[scores[-1].op] = time.monotonic() - begin
+    asked = None if names or vectors is not None else asked_for(given)
     good = all(s.passed for s in scores) and all(f.bites for found in findings.values() for f in found)
+    good = good and not (asked and asked.idle)
     if as_json:
-        print_json(_json(scores, findings, equivalents, good))
+        catalogue = {"catalogue": asked.json()} if asked else {}
+        print_json({**_json(scores, findings, equivalents, good), **catalogue})
     else:
         _print(scores, findings, seconds, equivalents)
+        for line in asked.lines if asked else ():
+            print_text(line)
     return 0 if good else 1
 
 

@@ -8,17 +8,8 @@ import numpy as np
 
 from intref.comparison import Difference, compare, mismatches
 from intref.explain.exact import are_ties, decimal, exact_values, listened
-from intref.explain.hypotheses import (
-    ALL_PARTS,
-    NAMED_RULES,
-    UNKNOWN,
-    Arrays,
-    Explained,
-    Masks,
-    Observation,
-    explain_op,
-    percent,
-)
+from intref.explain.findings import NAMED_RULES, UNKNOWN
+from intref.explain.hypotheses import ALL_PARTS, Arrays, Explained, Masks, Observation, explain_op, percent
 from intref.explain.stages import OTHERS, located, tie_counts
 from intref.faults import pairs
 from intref.faults.bodies import elementwise, vocabulary

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from intref.comparison import mismatches
+from intref.explain.findings import EVERYWHERE, NAMED_RULES, UNKNOWN, Finding, Where
 from intref.faults import pairs
 from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES, Part, tried
 from intref.ops import OPS
@@ -18,8 +19,6 @@ Masks = Mapping[str, np.ndarray | None]
 Scores = dict[str, int | None]  # words -> outputs of a call that they reproduce; None: the call does not allow them
 ALL_PARTS = (*CHOICES, *SLOW_CHOICES, *SLIPS)
 FEW = 8  # calls that pairs are looked for in
-NAMED_RULES = 4  # of those that reproduce a device, the simplest
-UNKNOWN = "no known rule"
 
 
 @dataclass(eq=False)
@@ -90,47 +89,6 @@ class Observation:
 
 
 @dataclass(frozen=True)
-class Where:
-    """The calls that have one of some values of an attribute or dtype; of all that it takes here. No key: all calls."""
-
-    key: str = ""
-    values: tuple[str, ...] = ()
-    known: tuple[str, ...] = ()
-
-    @property
-    def text(self) -> str:
-        """As ` where KEY is A or B`, or by what is left out where that is shorter."""
-        others = [value for value in self.known if value not in self.values]
-        if not self.key:
-            return ""
-        if 0 < len(others) < len(self.values) - 2:
-            return f" where {self.key} is not {' or '.join(others)}"
-        return f" where {self.key} is {' or '.join(self.values)}" if others else ""
-
-    def holds(self, key: str, value: str) -> bool:
-        """Whether these are calls with this value, as far as is known."""
-        return self.key != key or value in self.values
-
-
-EVERYWHERE = Where()
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Rules that explain a device on some calls, likeliest first. also: less likely. undecided: calls there that no
-    rule is defined for, and that are right."""
-
-    where: Where
-    rules: tuple[str, ...]
-    also: tuple[str, ...] = ()
-    undecided: int = 0
-
-    @property
-    def words(self) -> str:
-        return " or ".join(self.rules[:NAMED_RULES]) + self.where.text
-
-
-@dataclass(frozen=True)
 class Explained:
     """What explains a device's answers to all calls of one op together.
 
@@ -180,13 +138,11 @@ def explain_op(op_name: str, observations: Sequence[Observation]) -> Explained:
     """Explain what a device answered to several calls of one op, of which at least one differs from golden."""
     wrong = [seen for seen in observations if seen.differing]
     head = (op_name, len(observations), len(wrong), sum(o.total for o in observations), sum(o.differing for o in wrong))
-    findings = _everywhere(observations, wrong)
+    findings = _everywhere(observations, wrong) or _together(observations, wrong)
     if not findings:
         _score(observations, wrong)
         findings = _somewhere(OPS[op_name], observations)
     whole = bool(findings) and not any(UNKNOWN in finding.rules for finding in findings)
-    if not whole and (both := _together(observations, wrong)):
-        findings, whole = both, True
     return Explained(*head, findings, () if whole else _closest(observations))
 
 
@@ -227,9 +183,11 @@ def _everywhere(observations: Sequence[Observation], wrong: Sequence[Observation
 
 def _together(observations: Sequence[Observation], wrong: Sequence[Observation]) -> tuple[Finding, ...]:
     """Two choices at once: those that give a call which no single one explains, tried on all calls."""
-    hard = [seen for seen in wrong if not seen.reproducing()] or wrong
+    small = sorted(wrong, key=lambda seen: seen.total)[: FEW * FEW]
+    for seen in small:
+        seen.score(CHOICES)
     some: set[str] = set()
-    for seen in sorted(hard, key=lambda seen: seen.total)[:FEW]:
+    for seen in ([seen for seen in small if not seen.reproducing()] or small)[:FEW]:
         seen.score((pairs.faults,))
         some |= {words for words in seen.reproducing() if len(pairs.parts(words)) > 1}
     single = {part for words in some for part in pairs.parts(words)}

@@ -20,8 +20,7 @@ from intref.faults.bodies import ROUNDINGS, count_floors, floored, run_body, voc
 from intref.faults.pairs import parts
 from intref.faults.variants import by_rule, tried
 
-OPERANDS, ACCUMULATE, SCALE, ROUND, CLIP = "operands", "accumulate", "scale", "round", "clip"
-OUTPUT = "output"
+OPERANDS, ACCUMULATE, SCALE, ROUND, CLIP, OUTPUT = "operands", "accumulate", "scale", "round", "clip", "output"
 # The first that a rule's words match.
 WORDS = (
     (ACCUMULATE, re.compile(r"accumulat|\bsum\b|\bbias\b|added|per step|K tail|terms|pairs")),

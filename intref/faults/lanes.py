@@ -28,7 +28,7 @@ def faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> 
         return kept[0]
 
     shapes = [y.shape for y in golden().values()]
-    for words, axis, least, move in _moves():
+    for words, axis, least, move in moves():
         if any(len(shape) >= -axis and shape[axis] >= least for shape in shapes):
             if "tile" not in words or any(_partial(shape, axis, least) for shape in shapes):
                 yield words, partial(_moved, golden, axis, least, move)
@@ -37,7 +37,7 @@ def faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> 
             yield f"outputs with {words} exchanged", partial(_exchanged, golden, one, two)
 
 
-def _moves() -> Iterator[tuple[str, int, int, Move]]:
+def moves() -> Iterator[tuple[str, int, int, Move]]:
     """(words, axis, the least size that shows it, move)."""
     for axis, name in ((-1, "channels"), (-2, "rows"), (-3, "outer rows")):
         yield f"outputs with {name} one late", axis, 2, lambda y, axis: np.roll(y, 1, axis)

@@ -28,7 +28,18 @@ from intref.faults.bodies import (
     vocabulary,
 )
 from intref.faults.slips import Lazy, slips
-from intref.intmath import MAX_SHIFT, ROUNDS_UP, absolute, divide, maximum, minimum, saturate, scale_fp32, split_fp32, wrap_int32
+from intref.intmath import (
+    MAX_SHIFT,
+    ROUNDS_UP,
+    absolute,
+    divide,
+    maximum,
+    minimum,
+    saturate,
+    scale_fp32,
+    split_fp32,
+    wrap_int32,
+)
 from intref.ops.op import Op, dtype_range
 
 Part = Callable[[Op, Mapping[str, np.ndarray], dict[str, Any]], Iterator[Lazy]]

@@ -2,9 +2,11 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from intref.atomic import StrPath, write_atomically
+from intref.faults.variants import FULL, SYMMETRIC
 from intref.identify.device import Identified
 from intref.identify.findings import AS_REFERENCE, Found, OpIdentified
 from intref.ops import OPS
@@ -13,7 +15,10 @@ from intref.profiles import SITES, Profile, load_profile, names
 
 RULE = re.compile(r"rule (\w+)")
 ROUNDING = "rounding"
+CLAMP = "clamp"
+FORMS = {"full": FULL, "symmetric": SYMMETRIC}  # a site's clamp -> the clip that knows no other
 WIDTH = 116
+Key = tuple[str, str]  # site, key
 
 
 def base_profile(found: Identified) -> Profile:
@@ -53,8 +58,37 @@ def _rounding_op(op: str) -> str:
     return op if ROUNDING in OPS[op].attrs else "rescale"
 
 
-def _changes(found: Identified, profile: Profile) -> dict[str, str]:
-    """site -> the rounding by which a site of the profile does what the device does."""
+def _clamp(one: OpIdentified) -> str:
+    """The range that an op clips to whatever it is asked for, as a site names it; empty if to what it is asked for."""
+    rules = [found.words for found in one.found if found.words[0] != AS_REFERENCE]
+    return next((form for form, words in FORMS.items() if rules and all(words in rule for rule in rules)), "")
+
+
+def _changes(found: Identified, profile: Profile) -> dict[Key, str]:
+    """(site, key) -> the value by which a site of the profile does what the device does."""
+    ops = {one.op: one for one in found.ops if one.found}
+    changed = {(site, ROUNDING): rule for site, rule in _roundings(found, profile).items()}
+    for site, table in profile.sites.items():
+        if CLAMP in table and (one := ops.get(_rounding_op(str(table["op"])))):
+            form = _clamp(one)
+            if form and form != table[CLAMP]:
+                changed[site, CLAMP] = form
+        for key, allowed in SITES[site].items():
+            for value in _supported(ops.get(str(table["op"])), key, table, allowed):
+                changed[site, key] = value
+    return changed
+
+
+def _supported(one: OpIdentified | None, key: str, table: Mapping[str, Any], allowed: Any) -> Iterator[str]:
+    """The value of a site's key that a device takes, where it refuses the one that the profile asks for."""
+    refused = {value for name, value in one.refused if name == key} if one and key in OPS[one.op].attrs else set()
+    left = [value for value in allowed if value not in refused] if refused and key != ROUNDING else []
+    if left and table.get(key) in refused:
+        yield left[0]
+
+
+def _roundings(found: Identified, profile: Profile) -> dict[str, str]:
+    """site -> the rounding by which it does what the device does."""
     ops = {one.op: effective(one) for one in found.ops if one.found}
     changed: dict[str, str] = {}
     for site, table in profile.sites.items():
@@ -80,16 +114,16 @@ def chip_text(found: Identified, base: str | None = None, name: str = "chip") ->
     for site, table in profile.sites.items():
         lines += ["", f"[{site}]"]
         for key, value in table.items():
-            new = changes.get(site, value) if key == ROUNDING else value
+            new = changes.get((site, key), value)
             note = f"  # {profile.name}: {value}" if new != value else ""
             lines.append(f"{key} = {_quoted(new) if isinstance(new, str) else new}{note}")
     return "\n".join(lines) + "\n"
 
 
-def _comments(found: Identified, profile: Profile, changes: dict[str, str]) -> Iterator[str]:
+def _comments(found: Identified, profile: Profile, changes: Mapping[Key, str]) -> Iterator[str]:
     yield "What the device does, op by op, and whether the sites below say it."
     used = {str(table["op"]) for table in profile.sites.values()}
-    told = {_rounding_op(str(profile.sites[site]["op"])) for site in changes}
+    told = {_rounding_op(str(profile.sites[site]["op"])) for site, _ in changes}
     for one in found.ops:
         if not one.found and not one.failure:
             continue
@@ -109,6 +143,9 @@ def _comments(found: Identified, profile: Profile, changes: dict[str, str]) -> I
 def _said(one: OpIdentified, profile: Profile) -> bool:
     """Whether the sites of an op ask for roundings that the device does by their own names."""
     sites = [table for table in profile.sites.values() if ROUNDING in table]
+    if form := _clamp(one):
+        clips = {str(table[CLAMP]) for table in sites if CLAMP in table and _rounding_op(str(table["op"])) == one.op}
+        return clips == {form}
     asked = {str(table[ROUNDING]) for table in sites if _rounding_op(str(table["op"])) == one.op}
     does = effective(one)
     return bool(asked) and ROUNDING in OPS[one.op].attrs and all(does.get(rule) == rule for rule in asked)

@@ -2,16 +2,17 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from intref.devices.device import DeviceError
 from intref.explain.hypotheses import Observation
+from intref.faults import pairs
 from intref.faults.variants import CHOICES, SLIPS, SLOW_CHOICES, tried
 from intref.identify.findings import AS_REFERENCE, Value
-from intref.identify.pool import Question, drawn
+from intref.identify.pool import TEMPLATES, Question, others, with_value
 from intref.ops.op import Op
 
 SURE = 2  # refusals of a value that are believed
@@ -40,11 +41,13 @@ class Interview:
     pool: list[Question]
     ask: Ask
     limit: int
+    same: Callable[[str, Collection[str]], str]  # of words and roundings: why no call shows them, empty if one should
     runs: list[dict[str, Runs]] = field(default_factory=list)  # by question: words -> what makes the answer
     predicted: dict[tuple[str, int], bytes | None] = field(default_factory=dict)
     right: list[bytes] = field(default_factory=list)
     words: dict[str, bool] = field(default_factory=dict)  # hypothesis -> whether a designer may have chosen it
     partial: dict[str, tuple[str, Value]] = field(default_factory=dict)  # of those: words that hold for one value only
+    probed: dict[Value, int] = field(default_factory=dict)  # refusals of a value that alone was changed
     answers: dict[int, bytes | None] = field(default_factory=dict)
     seen: list[Observation] = field(default_factory=list)
     crashes: list[str] = field(default_factory=list)
@@ -75,16 +78,22 @@ class Interview:
         self.runs.append(listed)
         self.right.append(_digest(question.golden))
 
+    def applies(self, words: str, i: int) -> bool:
+        """Whether the catalogue has an answer of a hypothesis to a question."""
+        words, value = self.partial.get(words, (words, None))
+        return words in self.runs[i] and (value is None or value in self.pool[i].values)
+
     def prediction(self, words: str, i: int) -> bytes | None:
         """The digest of a hypothesis' answer; None where it is not defined."""
         if words in self.partial:
             words, value = self.partial[words]
             if value not in self.pool[i].values:
                 return self.right[i]
-        if words not in self.runs[i]:
+        words = pairs.applying(words, self.runs[i])
+        if not words:
             return self.right[i]
         if (words, i) not in self.predicted:
-            outputs = tried(self.runs[i][words])
+            outputs = tried(self.runs[i][words]) if words in self.runs[i] else None
             self.predicted[words, i] = None if outputs is None else _digest(outputs)
         return self.predicted[words, i]
 
@@ -131,11 +140,14 @@ class Interview:
         return {v for i, a in self.answers.items() if a is not None for v in self.pool[i].values}
 
     def refused(self) -> set[Value]:
-        """Values for which alone questions were refused, all else of them being taken: twice, or as often as can be."""
+        """Values that an answered call was refused with, nothing else being changed; where there is no such call, those
+        for which alone questions were refused, all else of them being taken: twice, or as often as can be."""
         taken = self.taken
+        probed = {value for value, count in self.probed.items() if count and value not in taken}
         rests = [{*self.pool[i].values} - taken for i, answer in self.answers.items() if answer is None]
         alone = Counter(value for rest in rests if len(rest) == 1 for value in rest)
-        return {value for value, count in alone.items() if count >= SURE or not self._alone(value, taken)}
+        sure = {v for v, n in alone.items() if self.probed.get(v) == 0 and (n >= SURE or not self._alone(v, taken))}
+        return probed | sure
 
     def _alone(self, value: Value, taken: set[Value]) -> list[int]:
         """Questions not asked that have this value beside others that are taken; the smallest first."""
@@ -143,14 +155,41 @@ class Interview:
         return sorted(found, key=lambda i: (self.pool[i].elements, i))
 
     def survey(self) -> None:
-        """Where the device refused anything: ask for each value beside others that it takes."""
+        """Where the device refused anything: ask for each value that it has not taken, in a call that it answered and
+        that differs in nothing else; where the contract allows no such call, beside others that it takes."""
         if None not in self.answers.values():
             return
-        for value in sorted({v for one in self.pool for v in one.values}):
+        for value in sorted({v for one in self.pool for v in one.values} - self.probed.keys()):
+            if value in self.taken or self.over:
+                continue
+            self.probed[value] = self._probe(value)
+            if self.probed[value]:
+                continue
             while value not in self.taken | self.refused() and not self.over:
                 if not (alone := self._alone(value, self.taken)):
                     break
                 self.put(alone[0])
+
+    def _probe(self, value: Value) -> int:
+        """How often calls were refused that the device answered before this value of theirs was changed; 0 if one was
+        answered, or if there is no such call."""
+        refusals = 0
+        answered = [self.pool[i] for i, answer in self.answers.items() if answer is not None]
+        for one in with_value(self.op.name, sorted(answered, key=lambda one: one.elements)[:TEMPLATES], value):
+            self.pool.append(one)
+            self.take(one)
+            if self.put(len(self.pool) - 1):
+                return 0
+            refusals += 1
+            if refusals == SURE or self.over:
+                break
+        return refusals
+
+    @property
+    def others(self) -> int:
+        """Questions refused though all their values are supported."""
+        taken = self.taken
+        return sum(answer is None and {*self.pool[i].values} <= taken for i, answer in self.answers.items())
 
     def split(self, among: Sequence[int]) -> list[str]:
         """Ask until no question tells the remaining hypotheses apart; what is left of them."""
@@ -158,9 +197,17 @@ class Interview:
             left = self.survivors(among)
             best = min(((*self._left(left, i), i) for i in self._window(left, self.open(among))), default=None)
             if best is None or best[0] >= len(left) ** 2 or len(left) < 2:
+                best = self._any_split(left, among)
+            if best is None:
                 break
-            self.put(best[2])
+            if not self.put(best[2]):
+                self.survey()
         return self.survivors(among)
+
+    def _any_split(self, left: Sequence[str], among: Iterable[int]) -> tuple[int, int, int] | None:
+        """The first of all open questions that splits what is left; None if none does."""
+        ways = ((*self._left(left, i), i) for i in self.open(among)) if len(left) > 1 else ()
+        return next((way for way in ways if way[0] < len(left) ** 2), None)
 
     def _window(self, left: Sequence[str], asking: Sequence[int]) -> Sequence[int]:
         """Of many hypotheses, a few questions that most is known of are enough to find a good one."""
@@ -199,9 +246,9 @@ class Interview:
         return left
 
     def draw(self, among: Sequence[int]) -> list[str]:
-        """Ask what is drawn at random where no directed question tells the rest apart."""
+        """Where no directed question tells the rest apart, ask others until all that is left is known to be alike."""
         left = self.survivors(among)
-        for question in drawn(self.op.name, [self.pool[i] for i in among]) if 1 < len(left) else ():
+        for question in others(self.op.name, [self.pool[i] for i in among]) if self._doubtful(left) else ():
             self.pool.append(question)
             self.take(question)
             i = len(self.pool) - 1
@@ -209,4 +256,22 @@ class Interview:
                 self.put(i)
                 among = [*among, i]
                 left = self.survivors(among)
+                if not self._doubtful(left):
+                    break
         return left
+
+    def _doubtful(self, left: Sequence[str]) -> bool:
+        """Whether more than one hypothesis is left that is not known to be as the reference."""
+        return sum(not self.why_same(words) for words in left) > 1
+
+    def why_same(self, words: str) -> str:
+        """Why a hypothesis cannot be told from the reference; empty if it can."""
+        roundings = {str(one.attrs.get("rounding")) for i, one in enumerate(self.pool) if self.applies(words, i)}
+        return self.same(self.partial.get(words, (words,))[0], roundings)
+
+    def pair_up(self) -> None:
+        """Take up what two choices at once would answer."""
+        for one, listed in zip(self.pool, self.runs):
+            for words, runs in pairs.faults(self.op, one.tensors, one.attrs):
+                listed.setdefault(words, runs)
+                self.words.setdefault(words, True)

@@ -9,12 +9,14 @@ import numpy as np
 from intref import vectors
 from intref.errors import BoundError, SpecError
 from intref.ops import OPS
+from intref.ops.op import dtype_range
 from intref.run import call
 from intref.vectors.case import SplitMix64
 
 LARGEST = 1 << 16  # elements of one question
 TEMPLATES, DRAWS = 12, 4  # cases that random values are drawn for, and how often
 SEED = 61
+RANDOM = 200  # random calls of level 2, at most
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,6 +52,37 @@ def directed(op_name: str) -> list[Question]:
         if sum(t.size for t in case.tensors.values()) <= LARGEST
     ]
     return found
+
+
+def others(op_name: str, templates: Sequence[Question]) -> Iterator[Question]:
+    """Questions that are not in the pool: redrawn ones, the large directed cases, the first random calls of level 2."""
+    yield from drawn(op_name, templates)
+    directed_count = len(vectors.cases(op_name))
+    for number, (identity, case) in enumerate(vectors.stream(op_name, 2, stop=directed_count + RANDOM)):
+        large = sum(t.size for t in case.tensors.values()) > LARGEST
+        if large == (number < directed_count):
+            yield question(op_name, identity, dict(case.tensors), case.attrs)
+
+
+def with_value(op_name: str, answered: Sequence[Question], value: tuple[str, str]) -> Iterator[Question]:
+    """Calls with one choice or dtype changed to this one and all else as it was, as far as the contract allows."""
+    key, wanted = value
+    for one in answered:
+        tensors, attrs = dict(one.tensors), dict(one.attrs)
+        port = key.removeprefix("dtype of ")
+        if port != key:
+            low, high = dtype_range(wanted)
+            if tensors[port].min() < low or tensors[port].max() > high:
+                continue
+            tensors[port] = tensors[port].astype(wanted)
+        else:
+            if key == "output" and (attrs.get("low"), attrs.get("high")) == dtype_range(attrs[key]):
+                del attrs["low"], attrs["high"]  # which are output's own
+            attrs[key] = wanted
+        try:
+            yield question(op_name, f"{one.id} {key} {wanted}", tensors, attrs)
+        except (SpecError, BoundError):
+            continue
 
 
 def drawn(op_name: str, templates: Sequence[Question]) -> Iterator[Question]:

@@ -1,10 +1,14 @@
 """Twenty questions with one op of a device: each next call is the one that splits the remaining hypotheses best."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
-from intref.explain.hypotheses import EVERYWHERE, UNKNOWN, Explained, Where
+from intref.explain.findings import EVERYWHERE, UNKNOWN, Where
+from intref.explain.hypotheses import Explained
 from intref.explain.stages import located
-from intref.identify.findings import AS_REFERENCE, Found, OpIdentified
+from intref.identify.alike import alike, why_same
+from intref.identify.findings import AS_REFERENCE, Alike, Found, OpIdentified
 from intref.identify.interview import MAX_CRASHES, Ask, Interview
 from intref.identify.pool import Question
 from intref.ops import OPS
@@ -16,7 +20,7 @@ GROUP = 6  # of these, for one value of an attribute, one in so many
 
 def identified(op_name: str, pool: Sequence[Question], ask: Ask, limit: int, confirm: int = CONFIRM) -> OpIdentified:
     """Find out what a device does as one op, in at most `limit` calls; confirm: of them, after the last split."""
-    work = Interview(OPS[op_name], [*pool], ask, limit)
+    work = Interview(OPS[op_name], [*pool], ask, limit, partial(why_same, op_name))
     hypotheses = len(work.words)
     everything = [*range(len(pool))]
     if not _first_answer(work, everything):
@@ -26,11 +30,21 @@ def identified(op_name: str, pool: Sequence[Question], ask: Ask, limit: int, con
     if work.settle(everything, confirm):
         work.draw(everything)
     found = _everywhere(work) or _somewhere(work, everything, confirm) or (Found(EVERYWHERE, (UNKNOWN,)),)
+    if any(UNKNOWN in one.words for one in found) and not work.over:
+        found = _together(work, confirm) or found
+    found = tuple(replace(one, alike=_others(work, one)) for one in found)
     refused = tuple(sorted(work.refused()))
     failure = work.crashes[-1] if len(work.crashes) >= MAX_CRASHES else ""
     short, unknown = not failure and work.over, any(UNKNOWN in one.words for one in found)
     stage = located(Explained(op_name, 0, 0, 0, 0), work.seen) if unknown else ("", "")
-    return OpIdentified(op_name, hypotheses, work.asked, work.confirming, found, refused, failure, short, stage)
+    return OpIdentified(
+        op_name, hypotheses, work.asked, work.confirming, found, refused, failure, short, stage, work.others
+    )
+
+
+def _others(work: Interview, found: Found) -> tuple[Alike, ...]:
+    """Of calls that are answered as by the reference, what else would have done so."""
+    return alike(work, found.words[1:], found.where) if found.words[0] == AS_REFERENCE else ()
 
 
 def _first_answer(work: Interview, everything: Sequence[int]) -> bool:
@@ -66,6 +80,13 @@ def _everywhere(work: Interview) -> tuple[Found, ...]:
     rules = tuple(words for words, of in (work.partial[w] for w in left) if of == (key, value))
     others = tuple(v for v in known if v != value)
     return Found(Where(key, (value,), known), rules), Found(Where(key, others, known), (AS_REFERENCE,))
+
+
+def _together(work: Interview, confirm: int) -> tuple[Found, ...]:
+    """Two choices at once that hold for all questions."""
+    work.pair_up()
+    left = work.settle([*range(len(work.pool))], confirm)
+    return (Found(EVERYWHERE, tuple(left)),) if left else ()
 
 
 def _somewhere(work: Interview, everything: Sequence[int], confirm: int) -> tuple[Found, ...]:

@@ -44,7 +44,9 @@ def text(report: Report, explained: int = EXPLAINED) -> str:
     if len(report.notes) > NOTES:
         lines.append(f"note: and {len(report.notes) - NOTES} more notes")
     lines += _blind_lines(report.blind)
-    return _joined([*lines, f"verdict: {report.outcome} (exit code {report.exit_code})"])
+    spared = report.about.get("supported_only") and any(case.verdict == UNSUPPORTED for case in report.cases)
+    of_what = ", of what the device supports" if spared else ""
+    return _joined([*lines, f"verdict: {report.outcome}{of_what} (exit code {report.exit_code})"])
 
 
 def explained_lines(report: Report) -> list[str]:

@@ -138,8 +138,9 @@ def _makefile(unit: Unit, out: Path) -> str:
         "\tvvp -n bench.vvp > icarus.log; cat icarus.log\n"
         "\tgrep -q '^PASS' icarus.log\n"
         "verilator:\n"
-        "\tverilator --binary --timing -Wno-fatal -Wno-lint -Wno-style --x-initial unique --x-assign unique \\\n"
-        f"\t  --top-module {TOP} --Mdir built -o bench {' '.join(f'+incdir+{i} ' for i in includes)}$(SOURCES)\n"
+        "\tverilator --binary --timing -MAKEFLAGS OPT_FAST=-O1 -Wno-fatal -Wno-lint -Wno-style \\\n"
+        f"\t  --x-initial unique --x-assign unique --top-module {TOP} --Mdir built -o bench \\\n"
+        f"\t  {' '.join(f'+incdir+{i} ' for i in includes)}$(SOURCES)\n"
         "\tbuilt/bench +verilator+rand+reset+2 +verilator+seed+1 > verilator.log; cat verilator.log\n"
         "\tgrep -q '^PASS' verilator.log\n"
     )

@@ -6,10 +6,11 @@ from typing import Any
 from intref.errors import FormatError
 from intref.golden import suite_path
 from intref.selftest.bench import Finding, check_devices
+from intref.selftest.catalogue import Asked, asked_for
 from intref.selftest.scoring import OpScore, Tally, named_faults, score, score_vocabulary
 
 __all__ = ["SCORE", "Finding", "OpScore", "Tally", "check_devices", "named_faults", "published", "score"]
-__all__ += ["score_vocabulary"]
+__all__ += ["Asked", "asked_for", "score_vocabulary"]
 SCORE = "score.json"
 
 

@@ -1,6 +1,6 @@
 """Assertions on bits. A failure says how many differ, where, on which values, by which rule, and the smallest case."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -57,19 +57,37 @@ def assert_call(op: str, kernel: Kernel, tensors: Arrays, attrs: Mapping[str, An
 def assert_op(op: str, kernel: Kernel, level: int = 1, dtypes: Mapping[str, str] | None = None, **attrs: Any) -> None:
     """`assert_call` on every corner case of an op that has these attributes and input dtypes.
 
-    The message counts the failing ones and explains the first. level and SpecError as of `corner_cases`.
+    The message counts the failing ones, shows the first, and names the one rule that gives every answer. level and
+    SpecError as of `corner_cases`.
     """
     __tracebackhide__ = True
     chosen = corner_cases(op, level, dtypes, **attrs)
-    failing = [(case, fault) for case in chosen if (fault := _fault(op, kernel, case))]
+    faults = [(case, _fault(op, kernel, case)) for case in chosen]
+    failing = [(case, fault) for case, fault in faults if fault]
     if failing:
         case, fault = failing[0]
+        if isinstance(fault, WrongAnswer):
+            fault.others = _answers(op, [found for found in faults if found[0] is not case])
         head = f"{op}: {len(failing)} of {len(chosen)} corner cases fail, the first {case.id} ({case.why})"
         raise _mismatch(f"{head}\n  {op}", fault, op, case)
 
 
 def _mismatch(head: str, fault: str | WrongAnswer, op: str, case: CornerCase) -> BitMismatch:
     return BitMismatch(head, fault) if isinstance(fault, WrongAnswer) else BitMismatch(f"{head}: {fault}").of(op, case)
+
+
+def _answers(
+    op: str, faults: Sequence[tuple[CornerCase, str | WrongAnswer | None]]
+) -> list[tuple[CornerCase, Arrays, Arrays]]:
+    """(case, golden, the kernel's answer) of all that have the outputs of the op, right or wrong."""
+    found = []
+    for case, fault in faults:
+        if isinstance(fault, WrongAnswer):
+            found.append((case, fault.golden, fault.dut))
+        elif fault is None:
+            golden = OPS[op].run(case.tensors, case.attrs)
+            found.append((case, golden, golden))
+    return found
 
 
 def _fault(op: str, kernel: Kernel, case: CornerCase) -> str | WrongAnswer | None:

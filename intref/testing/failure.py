@@ -1,6 +1,6 @@
 """A kernel's wrong answer to one call: what it shows, and the smallest call that shows it, found when they are read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic_ns
@@ -11,7 +11,8 @@ import numpy as np
 from intref.devices.arrays import as_array
 from intref.devices.device import Device, DeviceError, Request
 from intref.errors import IntrefError
-from intref.explain.explanation import Explanation, explain
+from intref.explain.explanation import Explanation, OpExplanation, explain, explain_cases
+from intref.explain.hypotheses import Observation
 from intref.minimize.minimal import DIFFERS, Failure
 from intref.minimize.search import Minimizer
 from intref.minimize.shrink import Trial
@@ -35,13 +36,31 @@ def ask(kernel: Kernel, case: CornerCase, op: str) -> tuple[Any, Arrays]:
 
 @dataclass(eq=False)
 class WrongAnswer:
-    """Outputs of the reference's dtypes and shapes, of which one element at least differs."""
+    """Outputs of the reference's dtypes and shapes, of which one element at least differs.
+
+    others: (case, golden, dut) of what else the kernel answered, right or wrong: one rule has to give all of it.
+    """
 
     op: str
     kernel: Kernel
     case: CornerCase
     golden: Arrays
     dut: Arrays
+    others: Sequence[tuple[CornerCase, Arrays, Arrays]] = ()
+
+    @cached_property
+    def together(self) -> OpExplanation | None:
+        """What explains this case and all others; None if there are no others."""
+        seen = [(self.case, self.golden, self.dut), *self.others]
+        answers = [Observation(c.id, OPS[self.op], c.tensors, c.attrs, golden, dut) for c, golden, dut in seen]
+        return explain_cases(self.op, answers) if self.others else None
+
+    @property
+    def lines(self) -> list[str]:
+        """For people; with others, the rule that gives all of them stands for those that give this case."""
+        if self.together is None:
+            return [*self.explanation.lines]
+        return [*self.explanation.lines[:2], *self.together.lines]
 
     @cached_property
     def explanation(self) -> Explanation:
@@ -77,7 +96,8 @@ class _KernelDevice(Device):
 
 class BitMismatch(AssertionError):
     """Bits differ. case: the call that shows it, of `op`; None where only tensors were compared. port, index: the first
-    element that differs. smallest: the smallest call that fails alike."""
+    element that differs. smallest: the smallest call that fails alike.
+    rules: what explains every call that was asked, likeliest first."""
 
     def __init__(self, head: str, answer: WrongAnswer | None = None, index: tuple[int, ...] | None = None):
         super().__init__(head)
@@ -99,6 +119,15 @@ class BitMismatch(AssertionError):
         return self._answer.explanation.difference.first if self._answer else self._index
 
     @property
+    def rules(self) -> tuple[str, ...]:
+        if self._answer is None:
+            return ()
+        if self._answer.together is None:
+            return self._answer.explanation.rules
+        found = self._answer.together.explained
+        return tuple(finding.words for finding in found.findings) if found.known else ()
+
+    @property
     def smallest(self) -> CornerCase | None:
         found = self._smallest()
         return found[1] if found else None
@@ -113,7 +142,7 @@ class BitMismatch(AssertionError):
         # Explained when read: a search over many failing calls reads the last one only.
         if self._answer is None:
             return self._head
-        first, *others = self._answer.explanation.lines
+        first, *others = self._answer.lines
         found = self._smallest()
         return "\n  ".join([f"{self._head}: {first}", *others, *([found[0]] if found else [])])
 

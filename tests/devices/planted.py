@@ -102,8 +102,44 @@ def rescale_wraps(t, a, raw):
     """No saturation: the low bits of the result are the output."""
     if a["rounding"] != "half_even":
         return None
-    bits = 8 * np.dtype(a["output"]).itemsize
-    return rescaled(t, a, half_even, lambda y: ((y + (1 << bits - 1)) % (1 << bits)) - (1 << bits - 1))
+    return rescaled(t, a, half_even, lambda y: wrapped_to(y, a["output"]))
+
+
+def wrapped_to(y, dtype):
+    bits = 8 * np.dtype(dtype).itemsize
+    return ((y + (1 << bits - 1)) % (1 << bits)) - (1 << bits - 1)
+
+
+@only("rescale")
+def rescale_ties_away_and_wraps(t, a, raw):
+    """Two bugs: ties away whatever is asked for, and no saturation."""
+    return rescaled(t, a, half_away, lambda y: wrapped_to(y, a["output"]))
+
+
+@only("add")
+def add_floors_without_a_clip(t, a, raw):
+    """Two bugs: both terms are rounded down whatever is asked for, and the sum wraps."""
+    terms = [t[p].astype(object) * t[f"{p}_multiplier"].astype(object) >> t[f"{p}_shift"].astype(object) for p in "ab"]
+    return {"y": wrapped_to(sum(terms), a["output"]).astype(np.int64).astype(a["output"])}
+
+
+@only("rescale")
+def rescale_at_its_full_range(t, a, raw):
+    """Whatever low and high are."""
+    ends = np.iinfo(a["output"])
+    return right("rescale", raw, {**a, "low": int(ends.min), "high": int(ends.max)})
+
+
+@only("rescale")
+def rescale_symmetric(t, a, raw):
+    """-128 does not exist."""
+    return right("rescale", raw, {**a, "low": max(a["low"], -int(np.iinfo(a["output"]).max))})
+
+
+@only("rescale")
+def rescale_of_int8_only(t, a, raw):
+    """No other output, and the last axis alone."""
+    return right("rescale", raw, a) if a["output"] == "int8" and a["axis"] == -1 else None
 
 
 @only("rescale")

@@ -1,4 +1,4 @@
-"""Reaching cases of rescale from int32 to int8, as a requantizer behind a matmul is built: every shift, bit and clip."""
+"""Reaching cases of rescale from int32 to int8, as in a requantizer behind a matmul: shifts, bits, clips."""
 
 from collections.abc import Iterator, Sequence
 

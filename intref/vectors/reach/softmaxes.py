@@ -7,6 +7,7 @@ import numpy as np
 
 from intref.vectors.case import Case, Generator
 from intref.vectors.reach.sweeps import fill, lengths, tails
+from intref.vectors.reach.thresholds import thresholds
 
 M31 = (1 << 31) - 1
 UNIT = {"ln2": 1, "b": 1, "c": 1}  # e is a power of two
@@ -47,6 +48,7 @@ def softmax_ibert() -> Iterator[Case]:
     yield _ibert("a mask of every pattern", "mask", fill([5, 1, 4, 3], (6, 1, 1, 4), "int32"), patterns, c=999)
     yield _ibert("maxima at every place", "extreme", [[9, 1, 1], [1, 9, 1], [1, 1, 9], [9, 9, 1]], c=999)
     yield from tails("softmax_ibert", "B H Q K")
+    yield from thresholds()
 
 
 def _exp2(why: str, flags: str, x: Any, table: Any, mask: Any = None, multiplier: Any = 1, shift: Any = 0) -> Case:
