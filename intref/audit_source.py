@@ -118,6 +118,7 @@ OUTSIDE: dict[str, set[str]] = {
     "devices.onnxruntime": {*STANDARD, "numpy", "onnxruntime"},
     "golden.onnx": {*STANDARD, "numpy", "math", "onnx"},
     "verify": {*STANDARD, "numpy", "math", "time"},
+    "identify": {*STANDARD, "numpy", "time"},
     "rtl": {*STANDARD, "numpy", "cocotb"},
     "display": {"numpy", "typing"},
     "pages": {*STANDARD, "base64", "jinja2", "markupsafe", "math"},

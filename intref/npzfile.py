@@ -2,6 +2,7 @@
 
 import math
 import zipfile
+from collections import Counter
 from collections.abc import Container, Iterator
 from contextlib import contextmanager
 from typing import IO, Any
@@ -24,7 +25,7 @@ Array = NDArray[Any]
 def members(path: StrPath) -> dict[str, int]:
     """Every array of an npz archive, and the bytes that the archive says it takes; FormatError if it is not one."""
     with _archive(path) as archive:
-        return {entry.filename.removesuffix(".npy"): entry.file_size for entry in archive.infolist()}
+        return {name: entry.file_size for name, entry in _entries(path, archive).items()}
 
 
 def read_npz(path: StrPath, only: Container[str] | None = None) -> dict[str, Array]:
@@ -35,8 +36,7 @@ def read_npz(path: StrPath, only: Container[str] | None = None) -> dict[str, Arr
     """
     arrays = {}
     with _archive(path) as archive:
-        for entry in archive.infolist():
-            name = entry.filename.removesuffix(".npy")
+        for name, entry in _entries(path, archive).items():
             if only is None or name in only:
                 with archive.open(entry) as stream:
                     arrays[name] = _array(f"{path}: member {shown(entry.filename)}", stream, entry.file_size)
@@ -68,6 +68,16 @@ def _archive(path: StrPath) -> Iterator[zipfile.ZipFile]:
             raise FormatError(f"{path}: expected an npz archive of arrays, found {shown(str(error))}") from None
 
 
+def _entries(path: StrPath, archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """The members by the names of their arrays; FormatError for a name that two have."""
+    named = [(entry.filename.removesuffix(".npy"), entry) for entry in archive.infolist()]
+    table = dict(named)
+    if len(table) < len(named):
+        ((name, count),) = Counter(name for name, _ in named).most_common(1)
+        raise FormatError(f"{path}: member {shown(name)}: expected once, found {count} times")
+    return table
+
+
 def _array(at: str, stream: IO[bytes], held: int) -> Array:
     major, _ = npy.read_magic(stream)
     shape, fortran, dtype = (npy.read_array_header_1_0 if major == 1 else npy.read_array_header_2_0)(stream)
@@ -77,5 +87,7 @@ def _array(at: str, stream: IO[bytes], held: int) -> Array:
     data = stream.read(size)
     if len(data) != size:
         raise FormatError(f"{at}: expected {size} bytes, found {len(data)}")
+    if stream.read(1):
+        raise FormatError(f"{at}: expected {size} bytes of {dtype} {shape}, found more after them")
     array: Array = np.frombuffer(bytearray(data), dtype)
     return array.reshape(shape[::-1]).T if fortran else array.reshape(shape)

@@ -538,3 +538,12 @@ def test_what_is_said_of_an_interruption_and_of_a_bug(call, monkeypatch, error, 
     result = call("audit", "m.safetensors")
     assert result.code == code and result.out == "" and result.err.count("\n") == (code != 130)
     assert code != 70 or result.err.startswith("intref: error: bug in intref: RuntimeError: a b (")
+
+
+def test_does_a_long_job_say_in_a_log_how_far_it_is(capsys, monkeypatch):
+    clock = iter(range(0, 1000, 10))
+    monkeypatch.setattr("intref.cli.output.monotonic", lambda: next(clock))
+    with output.progress() as told:
+        for done in range(1, 5):
+            told("cases", done, 4)
+    assert capsys.readouterr().err == "cases 2/4\ncases 4/4\n"

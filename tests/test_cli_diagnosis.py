@@ -57,6 +57,13 @@ def test_does_explain_of_a_right_device_say_that_there_is_nothing(ran, rescale):
     assert ran("explain", rescale, "--dut", py("broken", "none"))[0] == 3
 
 
+def test_does_explain_say_of_a_device_that_fails_how(ran, rescale):
+    code, out, _ = ran("explain", rescale, "--dut", py("broken", "sleeps"), "--timeout", "0.2")
+    assert code == 3 and "without an answer: 3 hung of 3 cases; first rescale-" in out
+    code, out, _ = ran("explain", rescale, "--dut", py("broken", "killed_once"), "--json")
+    assert code == 3 and json.loads(out)["unanswered"] == {"crashed": 1}
+
+
 def test_does_explain_a_model_by_its_ops(ran, tiny):
     code, out, _ = ran("explain", tiny, "--dut", py("broken", "plus_one"), "--op", "linear")
     assert code == 1 and "linear: 1 of 1 cases differ: no known rule" in out and "matmul: " not in out
@@ -117,6 +124,12 @@ def test_does_identify_name_a_planted_bug(ran):
 def test_does_identify_of_a_device_without_ops_say_so(ran):
     code, out, _ = ran("identify", py("broken", "none"), "--op", "linear", "--op", "clamp")
     assert code == 3 and out == "not supported: linear, clamp\n"
+
+
+def test_does_identify_write_no_profile_of_a_device_that_fails(ran, tmp_path):
+    code, out, _ = ran("identify", py("broken", "killed"), "--op", "clamp", "-o", "chip.toml")
+    assert code == 3 and not (tmp_path / "chip.toml").exists()
+    assert out.splitlines()[1:] == ["profile: chip.toml is not written: the device gave no usable answer"]
 
 
 def test_are_identify_s_arguments_checked(ran, rescale):

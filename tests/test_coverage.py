@@ -112,10 +112,33 @@ def test_extremes_of_int64_do_not_wrap_in_the_bins():
 
 
 def test_shifts_dtypes_and_sizes_are_counted():
-    counts = call_of([[5, 6, 7]], shift=[1, 1, 7])
+    counts = call_of([[5, 7, 70]], shift=[1, 1, 7])
     assert (counts[f"{ROUNDS} | shift 1"], counts[f"{ROUNDS} | shift 7"], counts["shift: 1"]) == (2, 1, 2)
     assert counts["x: int32"] == counts["axis S: odd, at least 3"] == counts["axis C: 1"] == 1
     assert counts["multiplier, shift: one, many"] == counts["x: int32 to int8"] == 1
+
+
+@pytest.mark.parametrize(
+    ("x", "shift", "more", "count"),
+    [
+        ([6, 5, 7], 1, {}, 2),  # 6 / 2 is exact
+        ([63, 64, -65], 7, {}, 2),  # 63 / 128 is less than half a unit
+        ([999, -999, 99], 1, {}, 1),  # clipped
+        ([999, 5], 0, {}, 1),
+        ([9, 5], 1, {"high": 3}, 1),
+    ],
+)
+def test_a_shift_counts_where_a_result_depends_on_it(x, shift, more, count):
+    assert call_of(x, shift=shift, **more)[f"{ROUNDS} | shift {shift}"] == count
+
+
+def test_bins_that_only_size_forbids_stand_apart():
+    found = level1("positions")
+    assert 0 < len(found.beyond("positions")) < len(found.unreachable("positions"))
+    assert {*found.beyond("positions")} == {
+        name for name, why in found.unreachable("positions").items() if "which no stored case has" in why
+    }
+    assert found.json()["ops"]["positions"]["beyond"] == found.beyond("positions")
 
 
 def test_newton_steps_are_those_of_the_iteration():

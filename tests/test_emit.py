@@ -29,7 +29,7 @@ from intref.errors import BoundError, SpecError, Unsupported
 from intref.golden import suite_path
 from intref.intmath import ROUNDS_UP, shift_half_up
 from intref.model import Model, Node, info
-from intref.ops.op import CLIP_FITS, Attr, Op, Port
+from intref.ops.op import Attr, Op, Port
 from intref.testing.strategies import calls
 from intref.vectors import cases, refused
 
@@ -94,8 +94,11 @@ class Library:
         return self.function(op.encode(), len(attrs), names, values, len(inputs), ins, len(outputs), outs)
 
     def run(self, op, tensors, attrs, rows):
-        """Return code and outputs; rows: output -> (dtype, shape)."""
-        request = Request("", op, tensors, OPS[op].complete(attrs), rows)
+        """Return code and outputs, attributes completed; rows: output -> (dtype, shape)."""
+        return self.run_as_it_is(op, tensors, OPS[op].complete(attrs), rows)
+
+    def run_as_it_is(self, op, tensors, attrs, rows):
+        request = Request("", op, tensors, attrs, rows)
         inputs = {k: np.array(v, order="C") for k, v in request.inputs.items()}
         made = {name: np.full(shape, 85, dtype) for name, (dtype, shape) in rows.items()}
         sides = ([Tensor.of(v) for v in arrays.values()] for arrays in (inputs, made))
@@ -210,17 +213,78 @@ def test_is_a_broken_call_refused_and_never_a_crash(device):
 
 @pytest.mark.parametrize("op", OPS)
 def test_are_wrong_axes_and_values_refused(device, op):
-    """The rules that every op has, C2 and C3, and the one of the range of output that many have."""
+    """The rules that every op has, C2 and C3, and every cross constraint."""
     first, count = cases(op)[0], 0
     shapes = {k: v.shape for k, v in intref.call(op, first.tensors, first.attrs).items()}
-    labels = {"C2", "C3", *(label for label, rule in OPS[op].constraints.items() if rule is CLIP_FITS)}
-    for change in (broken for label in labels & refused(op).keys() for broken in refused(op)[label]):
+    assert OPS[op].constraints.keys() <= refused(op).keys()
+    labels = sorted({"C2", "C3", *OPS[op].constraints} & refused(op).keys())
+    for change in (broken for label in labels for broken in refused(op)[label]):
         tensors = {k: change.get(k, v) for k, v in first.tensors.items()}
         attrs = {**first.attrs, **{k: v for k, v in change.items() if k in OPS[op].attrs}}
         dtypes = OPS[op].output_dtypes({k: v.dtype.name for k, v in tensors.items()}, OPS[op].complete(attrs))
         assert device.run(op, tensors, attrs, {k: (dtypes[k], shape) for k, shape in shapes.items()})[0] == 2, change
         count += 1
     assert count
+
+
+def call_near_a_limit(op, draw):
+    """Tensors and attributes of the first case, drawn close to powers of two and to the ends of what is allowed."""
+
+    def value(low, high):
+        wide = int(draw.choice([1, -1])) * ((1 << int(draw.integers(0, 63))) + int(draw.integers(-1, 2)))
+        return low if draw.integers(8) == 0 else high if draw.integers(8) == 0 else min(max(wide, low), high)
+
+    first = cases(op)[0]
+    tensors, attrs = dict(first.tensors), OPS[op].complete(first.attrs)
+    for name in draw.permutation([*tensors, *attrs])[:3]:
+        if name in tensors:
+            dtype = tensors[name].dtype
+            ends = OPS[op].inputs[name].range(dtype.name)
+            drawn = [value(*ends) for _ in range(tensors[name].size)]
+            tensors[name] = np.array(drawn, dtype).reshape(tensors[name].shape)
+        else:
+            attr = OPS[op].attrs[name]
+            attrs[str(name)] = str(draw.choice(attr.choices)) if attr.choices else value(attr.low, attr.high)
+    return tensors, attrs
+
+
+@pytest.mark.parametrize("op", [name for name in OPS if OPS[name].constraints])
+def test_do_the_c_and_the_op_s_own_check_refuse_the_same_calls(device, op):
+    draw = np.random.default_rng(7)
+    shapes = {k: v.shape for k, v in intref.call(op, cases(op)[0].tensors, cases(op)[0].attrs).items()}
+    for _ in range(60):
+        tensors, attrs = call_near_a_limit(op, draw)
+        dtypes = OPS[op].output_dtypes({k: v.dtype.name for k, v in tensors.items()}, attrs)
+        try:
+            expected, said = intref.call(op, tensors, attrs), ""
+        except (BoundError, SpecError) as error:
+            expected, said = None, str(error)
+        made = {k: v.shape for k, v in expected.items()} if expected else shapes
+        code, found = device.run_as_it_is(op, tensors, attrs, {k: (dtypes[k], shape) for k, shape in made.items()})
+        assert code == (0 if expected else 2), (said, tensors, attrs)
+        for name, value in (expected or {}).items():
+            np.testing.assert_array_equal(found[name], value)
+
+
+def test_are_outputs_of_another_shape_and_attributes_too_many_refused(device):
+    x, y = np.zeros((3, 2), np.int8), np.zeros((2, 3), np.int8)
+    attrs = {"low": -5, "high": 5}
+    assert device.raw("clamp", attrs, [Tensor.of(x)], [Tensor.of(x.copy())]) == 0
+    assert device.raw("clamp", attrs, [Tensor.of(x)], [Tensor.of(y)]) == 2
+    assert device.raw("clamp", {**attrs, "axis": 0}, [Tensor.of(x)], [Tensor.of(y.T.copy())]) == 2
+    names, values = (ctypes.c_char_p * 3)(b"low", b"high", b"low"), (ctypes.c_int64 * 3)(-5, 5, -5)
+    assert device.function(b"clamp", 3, names, values, 1, Tensor.of(x), 1, Tensor.of(x.copy())) == 2
+
+
+def unreadable(tensors, attrs):
+    return sorted(attrs) == ["low"]
+
+
+def test_is_a_rule_that_has_no_c_said_to_be_unchecked(source):
+    ports = {"inputs": {"x": Port("int8", "...")}, "outputs": {"y": Port("int64", "...")}}
+    op = Op(one_more, **ports, attrs={}, constraints={"C5": ("x must be odd", unreadable)})
+    assert "Not checked here: C5 x must be odd" in c_function(op, {})
+    assert source.count("ot checked here:") == 0
 
 
 @needs_compiler
@@ -480,6 +544,9 @@ def test_are_unknown_ops_and_attributes_refused():
         (["linear"], {"rounding": "half_up"}, "'rounding'"),
         (["rescale"], {"rounding": "up"}, "must be in"),
         (["rescale"], {"axis": 8}, "must be in"),
+        (["clamp"], {"low": 5, "high": -5}, "low <= high"),
+        (["add"], {"output": "int8", "low": -129}, "low <= high"),
+        (["softmax_ibert"], {"b": 2, "ln2": 3}, "b >= ln2"),
     ):
         with pytest.raises(SpecError, match=said):
             c_source(names, attrs)
@@ -498,6 +565,9 @@ def test_does_the_command_write_the_c_and_its_header(tmp_path, capsys):
     code, out, _ = run(capsys, "--all", "-o", tmp_path)
     assert code == 0 and "intref verify suite:ops --dut so:" in out
     assert (tmp_path / "ops.c").read_text() == c_source()
+    spaced = tmp_path / "a place"
+    code, out, _ = run(capsys, "clamp", "-o", spaced)
+    assert code == 0 and f"'{spaced}/ops.c'" in out and f"--dut 'so:{spaced}/ops.so'" in out
     code, out, _ = run(capsys, "clamp")
     assert (code, out) == (0, c_source(["clamp"]))
     model = SUITE / "models" / "sentiment" / "ibert" / "model.safetensors"

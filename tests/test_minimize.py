@@ -6,7 +6,7 @@ import pytest
 from intref.devices import Device, DeviceError
 from intref.errors import SpecError
 from intref.golden import read_golden, suite_path, write_op_golden
-from intref.minimize.search import MAX_HANGS, minimize
+from intref.minimize.search import AGAIN, MAX_HANGS, minimize
 from intref.ops import OPS
 from intref.run import call
 from intref.verify import judge
@@ -126,8 +126,18 @@ def test_is_a_crash_not_taken_for_a_difference(rescale):
 def test_is_the_limit_kept_and_told(rescale, limit):
     device = InProcess(wrong_where(lambda t: t["x"].size > 2))
     found = minimize(rescale, device, limit=limit)
-    assert len(device.asked) <= 3 + limit and found.calls <= limit
+    assert len(device.asked) <= 3 + limit + AGAIN and found.calls <= limit
     assert not found.finished and "the limit was reached" in found.lines[2]
+
+
+def test_is_a_failure_that_does_not_repeat_told(rescale, tmp_path):
+    """Wrong in every third call."""
+    device = InProcess(None)
+    device.spoil = lambda op, tensors, made: always_wrong(op, tensors, made) if len(device.asked) % 3 == 0 else made
+    found = minimize(rescale, device)
+    assert not found.repeats and found.lines[-1].startswith("not repeatable") and found.plain()["repeatable"] is False
+    assert read_golden(found.write(tmp_path / "once")).cases[0].why.endswith(", not repeatable")
+    assert minimize(rescale, InProcess(always_wrong)).repeats
 
 
 def test_is_the_same_case_found_again(rescale):

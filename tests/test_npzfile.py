@@ -1,13 +1,15 @@
 """Is an npz archive read whole, or refused in one line that names the file, whatever is in it?"""
 
+import io
 import os
+import zipfile
 
 import numpy as np
 import pytest
 
 from hostile_npz import ARCHIVES
 from intref.errors import FormatError
-from intref.npzfile import read_npz
+from intref.npzfile import members, read_npy, read_npz
 
 
 @pytest.mark.parametrize("why", ARCHIVES)
@@ -23,6 +25,33 @@ def test_is_a_pipe_refused_at_once(tmp_path):
     os.mkfifo(tmp_path / "p.npz")
     with pytest.raises(FormatError, match="expected a regular file"):
         read_npz(tmp_path / "p.npz")
+
+
+def npy_bytes(array) -> bytes:
+    held = io.BytesIO()
+    np.save(held, array)
+    return held.getvalue()
+
+
+@pytest.mark.parametrize("names", [("x.npy", "x.npy"), ("x", "x.npy")])
+@pytest.mark.filterwarnings("ignore:Duplicate name")  # of the writer
+def test_is_a_member_given_twice_refused(names, tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        for i, name in enumerate(names):
+            archive.writestr(name, npy_bytes(np.array([i], np.int8)))
+    for read in (read_npz, members):
+        with pytest.raises(FormatError, match=r"a\.npz: member 'x': expected once, found 2 times"):
+            read(tmp_path / "a.npz")
+
+
+def test_are_bytes_after_the_data_refused(tmp_path):
+    data = npy_bytes(np.arange(3, dtype=np.int8)) + b"\0"
+    tmp_path.joinpath("a.npy").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
+        archive.writestr("a.npy", data)
+    for read, path in ((read_npy, tmp_path / "a.npy"), (read_npz, tmp_path / "a.npz")):
+        with pytest.raises(FormatError, match=r"a\.np.: .*expected 3 bytes of int8 \(3,\), found more after them"):
+            read(path)
 
 
 @pytest.mark.parametrize("save", [np.savez, np.savez_compressed])

@@ -127,6 +127,18 @@ def test_is_a_model_right_on_inputs_that_it_was_not_lowered_for():
     assert_equal(ran(lowered, other), package.model.run(other, backend="reference").outputs)
 
 
+def used(graph) -> set[str]:
+    return {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_has_a_graph_only_what_its_outputs_need(name):
+    for case in read_golden(SUITE / "ops" / name).cases[:3]:
+        graph = lower_call(name, case.inputs, case.attrs).model.graph
+        made = {constant.name for constant in graph.initializer} | {n for node in graph.node for n in node.output}
+        assert made <= used(graph)
+
+
 def loaded(path):
     """name -> array of every file of a data set, in the order of their numbers."""
     found = {}

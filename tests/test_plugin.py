@@ -132,6 +132,50 @@ def test_is_a_failure_saved_whatever_finds_it(user, body):
     assert read_golden(saved).cases[0].attrs["rounding"] == "half_even"
 
 
+CLAMP = """
+def wrong(x, low, high):
+    return x
+X = {"x": np.array([[-9, 0, 9], [4, 5, 6]], np.int8)}
+"""
+
+
+def test_has_every_failing_test_a_directory_of_its_own(user):
+    text = """
+@pytest.mark.parametrize("p", ["a/b", "a-b", "a:b", "a b", "A-b"])
+def test_clash(p):
+    assert_call("clamp", wrong, X, {"low": -5, "high": 5})
+"""
+    result = user(CLAMP + text, "--intref-save-failures", "failures")
+    result.assert_outcomes(failed=5)
+    result.stdout.fnmatch_lines(["intref: 5 failing calls saved as golden packages under failures"])
+    names = {path.name.lower() for path in (user.path / "failures").iterdir()}
+    assert len(names) == 5 and "test_mine.py-test_clash-a-b" in names
+
+
+def test_is_a_kernel_that_skips_or_exits_on_small_shapes_a_failure(user):
+    text = """
+@pytest.mark.parametrize("end", [lambda: pytest.skip("small"), lambda: exit(7)], ids=["skip", "exit"])
+def test_it(end):
+    assert_call("clamp", lambda x, low, high: x if x.size == 6 else end(), X, {"low": -5, "high": 5})
+"""
+    result = user(CLAMP + text, "--intref-save-failures", "failures")
+    result.assert_outcomes(failed=2)
+    result.stdout.fnmatch_lines(["E * clamp: 3 / 6 differ *"] * 2)
+
+
+def test_do_workers_of_xdist_say_what_they_saved(user):
+    pytest.importorskip("xdist")
+    text = 'def test_it():\n    assert_call("clamp", wrong, X, {"low": -5, "high": 5})\n'
+    result = user(CLAMP + text, "-n", "1", "--intref-save-failures", "failures")
+    result.stdout.fnmatch_lines(["intref: 1 failing call saved as golden packages under failures"])
+
+
+def test_is_an_empty_name_of_a_directory_refused(user):
+    result = user(CLAMP, "--intref-save-failures=")
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines(["*--intref-save-failures: expected a directory, found an empty name"])
+
+
 def test_is_nothing_written_unless_asked(user):
     result = user(MARKED, "-x")
     result.stdout.fnmatch_lines(["E * replay: intref step, after pytest --intref-save-failures DIR"])
@@ -156,6 +200,8 @@ def test_are_other_failures_left_as_they_are(user):
 WRONG_MARKS = {
     '@pytest.mark.intref_op("relu")\ndef test_it(intref_case): pass': "*mark intref_op: relu: there is no such op*",
     '@pytest.mark.intref_op("add", rounding="x")\ndef test_it(intref_case): pass': "*mark intref_op: add: expected *",
+    '@pytest.mark.intref_op("add", level=9)\ndef test_it(intref_case): pass': "*add: level must be one of 1, 2, not 9*",
+    '@pytest.mark.intref_op(["x"])\ndef test_it(intref_case): pass': "*there is no such op*",
     "@pytest.mark.intref_op\ndef test_it(intref_case): pass": "*mark intref_op: *missing 1 required*",
     "def test_it(intref_case): pass": "*test_it: expected the mark intref_op(op), found none*",
     '@pytest.mark.intref_op("add")\ndef test_it(): pass': "*test_it: expected a fixture of intref_case, *",
@@ -170,6 +216,7 @@ def test_is_a_wrong_mark_one_line(user, pytester):
     for message in WRONG_MARKS.values():
         result.stdout.fnmatch_lines([message])
     result.stdout.no_fnmatch_line("*Traceback*")
+    result.stdout.no_fnmatch_line("*During handling*")
 
 
 def test_is_nothing_heavy_loaded_with_the_plugin():

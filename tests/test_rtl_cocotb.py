@@ -74,6 +74,32 @@ def test_is_a_value_wider_than_the_golden_dtype_not_cut_to_fit():
 def test_is_a_word_of_another_width_refused():
     with pytest.raises(ValueError, match="a word of 3 bits, expected 1 lanes of 8"):
         observed("010")
+    with pytest.raises(ValueError, match=r"a word of 8 bits must lie in \[-128, 255\], not 257"):
+        observed(257)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8])
+def test_do_lanes_have_a_sign_as_golden_does(dtype):
+    golden = np.array([1, 200], np.uint8).astype(dtype)
+    board = Scoreboard("y", golden)
+    board.observe(*golden)
+    board.check()
+    assert board.signed == (dtype == np.int8)
+
+
+@pytest.mark.parametrize(
+    ("golden", "how", "says"),
+    [
+        ([1], {}, "golden must be an array of integers that is not empty, not list"),
+        (np.array([1.5]), {}, r"not float64 \[1\]"),
+        (np.zeros(0, np.int8), {}, r"not int8 \[0\]"),
+        (np.array([1], np.uint64), {}, "a lane of 64 bits, expected at most 63, or 64 with a sign"),
+        (np.array([-9]), {"width": 4}, r"golden has -9\.\.-9, beyond the lane's -8\.\.7"),
+    ],
+)
+def test_is_a_golden_that_no_lane_can_hold_refused(golden, how, says):
+    with pytest.raises(ValueError, match=says):
+        Scoreboard("y", golden, **how)
 
 
 def test_is_a_unit_without_valid_refused_by_the_bench():

@@ -1,6 +1,11 @@
 """Do the sample units pass under every simulator, and do units with one planted bug fail and say why?"""
 
 import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import pytest
 
@@ -50,12 +55,6 @@ def test_does_verilator_find_what_depends_on_an_uninitialised_register_and_pass_
 
 
 BUGS = {
-    "half_away rounds up": (
-        "requantizer",
-        "HALF_AWAY:    up = guard && (sticky || !negative);",
-        "HALF_AWAY:    up = guard;",
-        r"rule half_up explains 100\.000 %|rule ceil or rule half_up or rule",
-    ),
     "half_even rounds up": (
         "requantizer",
         "default:      up = guard && (sticky || odd);",
@@ -156,7 +155,7 @@ UNKNOWN = {
 def test_is_what_is_no_number_a_finding_of_its_own(tmp_path, bug):
     name, old, new, says = UNKNOWN[bug]
     with open_device(f"icarus:{changed(tmp_path, name, (old, new))}", 20) as device:
-        report = judge(family(OPS[name]), device)
+        report = judge(family(OPS[name], 20), device)
     failed = [c for c in report.cases if c.kind]
     assert report.exit_code == 3
     assert failed[0].detail.startswith(says), failed[0].detail
@@ -224,10 +223,60 @@ def test_is_a_unit_that_does_not_compile_one_line(tmp_path, kind, capsys):
 
 
 @needs_verilator
-def test_is_a_width_that_does_not_fit_refused_by_verilator(tmp_path):
-    narrow = ('shift = { signal = "shift", width = 7,', 'shift = { signal = "shift", width = 6,')
-    with pytest.raises(FormatError, match="wire shift: 6 bits in the description, 7 in requantizer"):
-        open_device(f"verilator:{changed(tmp_path, 'requantizer', toml=[narrow])}")
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"shift", width = 7,', '"shift", width = 6,', "wire shift: 6 bits in the description, 7 in requantizer"),
+        ('low = { signal = "low", width = 8 }', "low = -128", "input low of requantizer is not in the description"),
+        ('signal = "low"', 'signal = "lo"', "signal lo: Pin not found: 'lo'"),
+    ],
+)
+def test_is_what_does_not_fit_refused_by_verilator(tmp_path, old, new, says):
+    with pytest.raises(FormatError, match=says):
+        open_device(f"verilator:{changed(tmp_path, 'requantizer', toml=[(old, new)])}")
+
+
+@needs_icarus
+def test_has_a_build_only_so_much_time(monkeypatch):
+    monkeypatch.setattr("intref.rtl.simulators.BUILD_TIMEOUT", 0)
+    before = leftovers()
+    with pytest.raises(FormatError, match="iverilog did not end within 0 s; a larger --timeout gives it more"):
+        open_device(f"icarus:{DEMO / 'requantizer.toml'}", 0.5)
+    assert leftovers() == before
+
+
+KILLED = """
+import os, signal, sys, threading
+from intref.devices import open_device
+from intref.devices.device import Request
+import numpy as np
+device = open_device(sys.argv[1])
+threading.Timer(0.5, os.kill, (os.getpid(), int(sys.argv[2]))).start()
+print(device._place.folder, flush=True)
+case = Request("", "clamp", {"x": np.array([1])}, {"low": 0, "high": 9}, {"y": ("int64", (1,))})
+device.call(case)
+"""
+
+
+@needs_icarus
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_is_nothing_left_of_a_run_that_is_killed(tmp_path, number):
+    for name in ("clamp.toml", "clamp.sv"):
+        text = (CLAMP.parent / name).read_text()
+        (tmp_path / name).write_text(text.replace("endmodule", "  always @(posedge clk) forever #0;\nendmodule"))
+    words = [sys.executable, "-c", KILLED, f"icarus:{tmp_path / 'clamp.toml'}", str(int(number))]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, cwd=DEMO.parents[2])
+    folder = Path(done.stdout.strip())
+    assert done.returncode == -number and folder.name.startswith("intref-"), done.stderr
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and (folder.exists() or _processes(folder)):
+        time.sleep(0.05)
+    assert not folder.exists() and not _processes(folder)
+
+
+def _processes(folder):
+    said = subprocess.run(["ps", "-eo", "args="], capture_output=True, text=True, check=True).stdout
+    return [line for line in said.splitlines() if str(folder) in line]
 
 
 PORTS = [
@@ -238,7 +287,13 @@ PORTS = [
     ),
     ('y = { signal = "y", width = 8 }', 'y = { signal = "y", width = 9 }', "wire y: 9 bits in the description, 8"),
     ('low = { signal = "low", width = 8 }', "low = -128", "input low of requantizer is not in the description"),
-    ('low = { signal = "low", width = 8 }', 'low = { signal = "lo", width = 8 }', "does not compile under iverilog: "),
+    ('low = { signal = "low", width = 8 }', 'low = { signal = "lo", width = 8 }', "port ``lo'' is not a port"),
+    (
+        'top = "requantizer"',
+        'top = "requantizer"\nparameters = { NOPE = 3 }',
+        "parameters.NOPE: requantizer has no such",
+    ),
+    ('signal = "low"', 'signal = "begin"', "does not compile under iverilog: signal begin: syntax error"),
 ]
 
 

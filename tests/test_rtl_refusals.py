@@ -7,7 +7,7 @@ import pytest
 import intref
 from intref.cli.main import main
 from intref.devices import Device, open_device
-from intref.golden import suite_path
+from intref.golden import read_golden, suite_path
 from intref.identify import identify
 from intref.report.reports import read_reports
 from intref.rtl.description import read_unit
@@ -104,6 +104,11 @@ def test_does_the_receipt_name_the_sources(tmp_path):
 
 
 @needs_icarus
-def test_does_identify_ask_on_when_the_first_call_is_refused():
-    one = identify(f"icarus:{DEMO / 'softmax.toml'}", ["softmax_ibert"], limit=24).ops[0]
+def test_does_identify_ask_on_when_the_first_call_is_refused(tmp_path):
+    (tmp_path / "clamp.sv").write_text((CLAMP.parent / "clamp.sv").read_text())
+    narrow = CLAMP.read_text().replace('"x", width = 12', '"x", width = 12, low = -8')
+    (tmp_path / "clamp.toml").write_text(narrow)
+    unit, first = read_unit(tmp_path / "clamp.toml"), read_golden(package("clamp")).cases[0]
+    assert unit.refusal("clamp", first.inputs, first.attrs).startswith("x takes -8..2047, not -9")
+    one = identify(f"icarus:{tmp_path / 'clamp.toml'}", ["clamp"], limit=24).ops[0]
     assert one.found and one.found[0].words[0] == "as the reference"

@@ -1,5 +1,7 @@
 """What a kernel's author uses: right kernels pass, wrong ones fail with the reason in the message."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -126,9 +128,32 @@ def test_does_a_kernel_that_breaks_on_smaller_cases_still_get_its_explanation():
         assert_call("rescale", fragile, pair([5, 6, 7, 9], 1, 1), EVEN)
 
 
+@pytest.mark.parametrize("end", [lambda: pytest.skip("small sizes"), lambda: sys.exit(7), lambda: 1 // 0])
+def test_does_the_first_failure_stand_whatever_the_kernel_does_on_smaller_cases(end):
+    def fragile(**arguments):
+        return half_away(**arguments) if arguments["x"].size == 4 else end()
+
+    with pytest.raises(BitMismatch, match="2 / 4 differ") as caught:
+        assert_call("rescale", fragile, pair([5, -6, 7, 9], -1, 1), EVEN)
+    assert caught.value.smallest is None or caught.value.smallest.tensors["x"].size == 4
+
+
+def test_does_a_user_who_interrupts_the_search_end_it():
+    def interrupted(**arguments):
+        if arguments["x"].size < 4:
+            raise KeyboardInterrupt
+        return half_away(**arguments)
+
+    with pytest.raises(BitMismatch) as caught:
+        assert_call("rescale", interrupted, pair([5, -6, 7, 9], -1, 1), EVEN)
+    with pytest.raises(KeyboardInterrupt):
+        _ = caught.value.smallest
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
+        (lambda made, attrs: {1: made["y"], "y": made["y"]}, r"returned outputs \[1, 'y'\], expected \['y'\]"),
         (lambda made, attrs: {}, r"returned outputs \[\], expected \['y'\]"),
         (lambda made, attrs: None, r"returned outputs \[\], expected \['y'\]"),
         (lambda made, attrs: {"y": made["y"].astype(np.int64)}, "int64 .*, expected int8"),
@@ -212,6 +237,12 @@ def test_are_corner_cases_chosen_by_attributes_defaults_included():
         (lambda: assert_op("relu", None), "relu: there is no such op"),
         (lambda: assert_call("relu", None, {}, {}), "relu: there is no such op"),
         (lambda: corner_cases("rescale", 3), "rescale: level must be one of 1, 2, not 3"),
+        (lambda: corner_cases(["add"]), r"\['add'\]: there is no such op"),
+        (lambda: corner_cases("rescale", dtypes="int8"), r"dtypes must be .* as {'x': 'int8'}, not 'int8'"),
+        (
+            lambda: assert_call("clamp", None, {"x": np.zeros((2, 0), np.int8)}, {"low": 0, "high": 3}),
+            r"input 'x' must have \.1 at least 1, not 0",
+        ),
         (lambda: corner_cases("rescale", shape=3), r"attributes must be .*, not \['shape'\]"),
         (
             lambda: corner_cases("rescale", rounding="nearest"),

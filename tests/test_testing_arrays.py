@@ -119,13 +119,23 @@ def test_is_a_torch_tensor_of_another_type_refused_by_name(dtype):
 
 def test_is_a_torch_tensor_without_readable_elements_refused():
     torch = pytest.importorskip("torch")
-    for tensor, dtype in (
-        (torch.ones(2, requires_grad=True), "float32"),
-        (torch.empty(2, dtype=torch.int8, device="meta"), "int8"),
-        (torch.eye(2, dtype=torch.int32).to_sparse(), "int32"),
+    from torch._subclasses import FakeTensorMode
+
+    with FakeTensorMode():
+        fake = torch.empty(2, dtype=torch.int8)
+    for tensor, words in (
+        (torch.ones(2, requires_grad=True), "Tensor of torch.float32"),
+        (torch.empty(2, dtype=torch.int8, device="meta"), "int8, which is a meta tensor without elements"),
+        (torch.eye(2, dtype=torch.int32).to_sparse(), "int32, which is sparse, not dense"),
+        (fake, "FakeTensor of torch.int8, which is traced and has no elements yet"),
     ):
-        with pytest.raises(AssertionError, match=rf"not Tensor of torch\.{dtype}$"):
+        with pytest.raises(AssertionError, match=f"not .*{words}$"):
             assert_bitexact(tensor, np.zeros(2, np.int8))
+
+
+def test_is_a_negated_view_of_torch_read_as_negated():
+    torch = pytest.importorskip("torch")
+    assert_bitexact(torch._neg_view(torch.from_numpy(EXPECTED)), -EXPECTED)
 
 
 def test_are_jax_arrays_taken_as_they_are():
@@ -137,3 +147,14 @@ def test_are_jax_arrays_taken_as_they_are():
     for dtype in ("float32", "bfloat16", "int4", "bool"):
         with pytest.raises(AssertionError, match=f"must be an integer array, not {dtype}$"):
             assert_bitexact(made.astype(dtype), EXPECTED)
+
+
+def test_is_a_jax_array_that_is_being_traced_refused():
+    jax = pytest.importorskip("jax")
+
+    def traced(x):
+        assert_bitexact(x, EXPECTED)
+        return x
+
+    with pytest.raises(AssertionError, match="Tracer of int32, which is traced and has no elements yet\n"):
+        jax.jit(traced)(EXPECTED)

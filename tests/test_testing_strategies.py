@@ -59,6 +59,10 @@ def test_does_what_the_caller_fixed_stay(call):
         ("rescale", {"shape": 3}, "attribute 'shape' cannot be 3"),
         ("rescale", {"dtypes": {"x": "float32"}}, "not 'x': 'float32'"),
         ("rescale", {"dtypes": {"y": "int8"}}, "not 'y': 'int8'"),
+        ("clamp", {"low": 5, "high": -5}, r"low <= high inside the range of .*, found {'low': 5, 'high': -5}"),
+        ("rescale", {"high": -500, "output": "int8"}, "low <= high inside the range of int8, found {'high': -500}"),
+        ("layernorm_fixed", {"low": 7, "high": 6}, r"low <= high, found {'low': 7, 'high': 6} \(C6\)"),
+        ("softmax_ibert", {"ln2": 100, "b": 5}, r"must satisfy b >= ln2 .*, found {'ln2': 100, 'b': 5} \(C5\)"),
     ],
 )
 def test_is_a_wrong_wish_refused(op, given, text):
@@ -72,6 +76,27 @@ def test_do_arrays_have_the_dtype_shape_and_range_asked_for(any_range, small):
     assert any_range.dtype in (np.int8, np.int64) and any_range.ndim <= 2 and max(any_range.shape, default=0) <= 5
     assert (small.dtype, small.shape) == (np.int16, (3, 4))
     assert -5 <= small.min() and small.max() <= 9
+
+
+@FEW
+@given(calls("rescale", low=500), calls("clamp", high=-500))
+def test_are_only_dtypes_drawn_that_hold_the_callers_clip(rescaled, clamped):
+    assert rescaled[1]["output"] != "int8" and clamped[0]["x"].dtype.itemsize > 1
+
+
+@pytest.mark.parametrize(
+    "given, text",
+    [
+        (("float32",), "dtype must be one of int8, .*, not 'float32'"),
+        (("uint64",), "dtype must be one of int8, .*, not 'uint64'"),
+        (("int8", (-1,)), r"shape must be a tuple of sizes of at least 0, not \(-1,\)"),
+        (("int8", 3), "shape must be a tuple of sizes of at least 0, not 3"),
+        (("int8", (3,), 5, 4), r"range of int8, found \[5, 4\]"),
+    ],
+)
+def test_is_an_array_that_there_cannot_be_refused(given, text):
+    with pytest.raises(SpecError, match=text):
+        integer_arrays(*given)
 
 
 def test_is_an_empty_range_refused():
@@ -161,6 +186,12 @@ def test_does_a_leaking_mask_shrink_to_one_row_of_two_keys():
 
     tensors, _ = smallest("softmax_exp2", leaks)
     assert tensors["x"].size <= 2
+
+
+@pytest.mark.parametrize("op", ["softmax_ibert", "softmax_exp2", "embedding"])
+def test_does_a_call_of_which_all_is_wrong_shrink_to_the_smallest_shape(op):
+    tensors, _ = smallest(op, lambda tensors, attrs, golden: next(iter(golden.values())) ^ 1)
+    assert {t.size for name, t in tensors.items() if not (op == "softmax_exp2" and name == "table")} == {1}
 
 
 def test_does_a_short_row_shrink_to_its_first_size():

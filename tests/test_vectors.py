@@ -10,7 +10,9 @@ import pytest
 from intref import call
 from intref.digest import digest
 from intref.errors import SpecError
+from intref.intmath import mul_shift, spread
 from intref.ops import OPS
+from intref.ops.rescale import RULES
 from intref.vectors import FLAGS, cases, stream
 from intref.vectors.drawn import DRAWS, drawn
 from intref.vectors.drawn.chance import Chance
@@ -122,6 +124,43 @@ def test_int4_weights_meet_every_byte_in_both_lanes():
 def test_lengths_hold_both_signs_of_every_bit_length():
     found = {(v.bit_length(), v < 0) for v in lengths(-(1 << 31), (1 << 31) - 1) if v}
     assert found == {(bits, sign) for bits in range(1, 32) for sign in (True, False)} | {(32, True)}
+
+
+EXACT = RULES[:-3]
+
+
+@pytest.mark.parametrize("rule", EXACT)
+def test_another_rule_or_shift_shows_in_rescale_at_every_shift(rule):
+    left = {(k, other) for k in range(2, 93) for other in (*EXACT, "one more", "one less") if other != rule}
+    for case in cases("rescale"):
+        attrs = OPS["rescale"].complete(case.attrs)
+        if attrs["rounding"] == rule:
+            left -= shown_by(case.tensors, attrs)
+    assert left == set()
+
+
+def shown_by(tensors, attrs):
+    """(shift, what else is done there) that this call tells from the right thing."""
+    x = tensors["x"].astype(np.int64) - attrs["input_zero_point"]
+    m, shift = (spread(tensors[k].astype(np.int64), attrs["axis"], x.ndim) for k in ("multiplier", "shift"))
+    wrong = {rule: (rule, shift) for rule in EXACT}
+    wrong |= {word: (attrs["rounding"], np.clip(shift + d, 0, 94)) for word, d in (("one more", 1), ("one less", -1))}
+    with np.errstate(over="ignore"):
+        made = {name: mul_shift(x, m, s, rule) + attrs["output_zero_point"] for name, (rule, s) in wrong.items()}
+    made = {name: np.clip(y, attrs["low"], attrs["high"]) for name, y in made.items()}
+    right = made[attrs["rounding"]]
+    each = np.broadcast_to(shift, right.shape)
+    return {(int(k), name) for name, y in made.items() for k in np.unique(each[y != right])}
+
+
+def test_one_random_call_in_sixteen_has_a_long_axis(op_name):
+    sizes = [max(max(t.shape) for t in drawn(op_name, 15 + 16 * turn).tensors.values()) for turn in range(6)]
+    assert min(sizes) >= 129
+
+
+def test_ids_are_drawn_above_2_to_the_16():
+    ids = [drawn("embedding", 15 + 16 * turn).tensors["ids"] for turn in range(4)]
+    assert max(int(t.max()) for t in ids) > 1 << 16
 
 
 def test_digits_solve_rows_from_their_sums():

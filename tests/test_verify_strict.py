@@ -205,3 +205,17 @@ def test_is_a_required_op_judged_at_every_node_or_not_a_pass(tmp_path):
     assert {case.id for case in asked.cases if case.mode == "required"} == {*node_ids(model)} - {
         c.id for c in whole.cases
     }
+
+
+def test_is_a_device_that_answers_otherwise_each_time_told(tmp_path, rescale):
+    device = tmp_path / "dice.py"
+    device.write_text(
+        "import intref, itertools\n"
+        "ticks = itertools.count()\n"
+        "def device(op, inputs, attrs):\n"
+        "    made = intref.call(op, inputs, attrs)\n"
+        "    return {'y': (made['y'] ^ next(ticks)).astype('int8')}\n"
+    )
+    report = judge(rescale, f"py:{device}:device")
+    told = [case.detail for case in report.cases if case.kind == "malformed"]
+    assert told[0].startswith("gave two results for the same call: output 'y' at [") and report.exit_code == 3

@@ -181,6 +181,8 @@ def main(path: str, count: int, seed: int, package: str | None, proof: bool) -> 
     require("yosys")
     unit = read_unit(path)
     calls = directed(unit, package)
+    if not calls:
+        raise FormatError(f"{path}: supports no call of {package or f'suite:{unit.op.name}'}")
     sets = {"directed": calls}
     sets |= {n: twins(unit, calls, seed, n == "uniform") for n in ("uniform", "bit-length")}
     with tempfile.TemporaryDirectory(prefix="intref-") as folder:

@@ -1,5 +1,6 @@
 """intref explain, minimize, identify: what is wrong with a device, on how little, and what the device is."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,8 @@ def explain(
     """Say by which rule a device's outputs come about: one rule for all cases of an op together, scored on every
     output, or "no known rule". And where in the op it goes wrong: operands, accumulate, scale, round, clip.
 
-    DIR as in intref verify, suite:NAME too. Exit codes: 0 nothing differs, 1 something does, 3 nothing ran.
+    DIR as in intref verify, suite:NAME too. Exit codes: 0 nothing differs, 1 something does, 3 nothing ran, or calls
+    failed (crashed, hung) and of what was answered nothing differs.
     """
     from intref.cli import suite
 
@@ -57,7 +59,21 @@ def explain(
         print_text("\n\n".join([*parts, *_others([report for report in reports if report not in shown])]))
     if any(report.verdict == "differs" for report in reports):
         return DIFFERS
-    return 0 if any(case.compared for report in reports for case in report.cases) else NOTHING_RAN
+    compared = any(case.compared for report in reports for case in report.cases)
+    return 0 if compared and not any(_silent(report) for report in reports) else NOTHING_RAN
+
+
+def _silent(report: "Report") -> list[Any]:
+    """The cases asked for that failed, or were not asked any more, so that nothing is known of them."""
+    return [case for case in report.cases if case.required and case.verdict in ("crashed", "not_run")]
+
+
+def _unanswered(report: "Report") -> list[str]:
+    """A line that counts these cases by how they failed, with the first reason."""
+    if not (lost := _silent(report)):
+        return []
+    counts = ", ".join(f"{n} {outcome}" for outcome, n in Counter(case.outcome for case in lost).items())
+    return [f"without an answer: {counts} of {len(report.cases)} cases; first {lost[0].id}: {lost[0].detail}"]
 
 
 def _judged(place: str, dut: str, name: str | None, told: Any, several: bool, **how: Any) -> "Report":
@@ -91,6 +107,7 @@ def _explained(report: "Report", name: str | None) -> dict[str, Any]:
         "ops": [dict(found) for found in _wanted(report, name)],
         "cases": [{"id": c.id, "op": c.op, "mode": c.mode, "rules": [*c.rules], "lines": [*c.lines]} for c in cases],
         "argmax_flips": report.flips,
+        "unanswered": dict(Counter(case.outcome for case in _silent(report))),
     }
 
 
@@ -101,8 +118,9 @@ def _lines(report: "Report", name: str | None) -> list[str]:
         cases = [case for case in report.cases if case.op == found["op"] and case.verdict == "differs" and case.lines]
         shown = [case for case in cases if case.required][:1]
         lines += [f"  {line}" for case in shown for line in case.lines]
+    lines += _unanswered(report)
     if not report.explained:
-        words = "differs where nothing can be explained" if report.verdict == "differs" else report.verdict
+        words = "differs where nothing can be explained" if report.verdict == "differs" else report.outcome
         lines.append(f"nothing to explain: {words.replace('_', ' ')}")
     return lines
 
@@ -111,7 +129,7 @@ def _others(reports: Sequence["Report"]) -> list[str]:
     """A line for each verdict of the packages of which there is nothing to explain."""
     verdicts: dict[str, list[str]] = {}
     for report in reports:
-        verdicts.setdefault(report.verdict.replace("_", " "), []).append(report.package.rpartition("/")[2])
+        verdicts.setdefault(report.outcome.replace("_", " "), []).append(report.package.rpartition("/")[2])
     return [f"nothing to explain: {words}: {', '.join(names)}" for words, names in verdicts.items()]
 
 
@@ -138,6 +156,8 @@ def minimize(
 ) -> int:
     """Make a failing case as small as it goes on failing: fewer elements, smaller values, plainer attributes; and
     write it as a golden package, which intref verify replays. Of a model, the first node that is wrong by itself.
+
+    The case is asked for twice again; "not repeatable" says that the device did not fail alike.
 
     Exit codes: 1 the device fails, and the case is written; 0 it fails nothing, and nothing is written.
     """
@@ -180,10 +200,8 @@ def _quoted(text: str) -> str:
 @click.option("--op", "ops", multiple=True, metavar="NAME", help="Only this op; may be repeated. Default: all.")
 @click.option("-o", "--output", metavar="FILE", help="Write the chip's profile (TOML), for intref quantize --profile.")
 @click.option("--base", metavar="PROFILE", help="The profile to start from; default: the one that needs least changes.")
-@click.option("--queries", type=click.IntRange(min=1), metavar="N", help="Calls per op at most; default 250.")
-@click.option(
-    "--confirm", type=click.IntRange(min=0), metavar="N", help="Of them, to confirm what is left; default 24."
-)
+@click.option("--queries", type=click.IntRange(min=1), metavar="N", help="Calls per op to find out; default 250.")
+@click.option("--confirm", type=click.IntRange(min=0), metavar="N", help="Of them, to try what is left; default 24.")
 @_TIMEOUT
 @_MEMORY
 @options.as_json
@@ -199,13 +217,15 @@ def identify(
     as_json: bool,
 ) -> int:
     """Find out what a DEVICE (as --dut of intref verify) does as each op: by queries that split best what it may be,
-    rounding, widths, clips, accumulators and slips, among all that the catalogue of faults knows.
+    rounding, widths, clips, accumulators and slips, among all that the catalogue of faults knows. What is found is
+    confirmed on the op's directed cases, all that a minute allows, and the first cases are asked again at the end.
 
-    Exit codes: 0 every op that it supports does what is known, 1 one does not ("no known rule"), 3 it answered none.
+    Exit codes: 0 every op that it supports does what is known, 1 one does not ("no known rule", "not repeatable"), 3 it
+    answered none usably, and no profile is written.
     """
     from intref.identify import chip_text, write_chip
     from intref.identify import identify as identified
-    from intref.identify.device import MAX_CALLS
+    from intref.identify.device import CALLS, MAX_CALLS
     from intref.identify.questions import CONFIRM
     from intref.profiles import load_profile
 
@@ -224,16 +244,19 @@ def identify(
             CONFIRM if confirm is None else confirm,
             timeout,
             None if memory is None else memory << 20,
-            lambda done, total, op: told("ops", done, total),
+            lambda done, total, what: told(what if what == CALLS else "ops", done, total),
         )
-    if output is not None:
-        write_chip(found, output, base)
+    written = output if found.usable else None
+    if written is not None:
+        write_chip(found, written, base)
     if as_json:
-        print_json({"profile": output, "toml": chip_text(found, base), **found.plain()})
+        print_json({"profile": written, "toml": chip_text(found, base) if found.usable else None, **found.plain()})
     else:
         print_text("\n".join(found.lines))
-        if output is not None:
-            print_text(f"profile: {output}: intref quantize CKPT -o FILE --profile {output}")
-    if not any(one.found for one in found.ops):
+        if written is not None:
+            print_text(f"profile: {written}: intref quantize CKPT -o FILE --profile {written}")
+        elif output is not None:
+            print_text(f"profile: {output} is not written: the device gave no usable answer")
+    if not found.usable and all(one.repeatable for one in found.ops):
         return NOTHING_RAN
     return 0 if found.known else DIFFERS

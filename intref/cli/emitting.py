@@ -1,7 +1,7 @@
 """intref emit: programs written from the definitions of ops."""
 
 from pathlib import Path
-from typing import Any
+from shlex import join, quote
 
 import click
 
@@ -55,9 +55,9 @@ def c(names: tuple[str, ...], everything: bool, output: str | None, attrs: tuple
         return
     print_facts({"ops": len(chosen), **facts}.items())
     library = place.with_suffix(".so").absolute()
-    print_text(f"\ncc -std=c99 -O2 -shared -fPIC -o {library} {place}")
+    print_text(f"\n{join(['cc', '-std=c99', '-O2', '-shared', '-fPIC', '-o', str(library), str(place)])}")
     packages = " ".join(f"suite:{name}" for name in chosen) if len(chosen) < 5 else "suite:ops"
-    print_text(f"intref verify {'PACKAGE' if 'model' in chosen else packages} --dut so:{library}")
+    print_text(f"intref verify {'PACKAGE' if 'model' in chosen else packages} --dut {quote(f'so:{library}')}")
 
 
 def _source(names: tuple[str, ...], everything: bool, attrs: tuple[str, ...]) -> tuple[list[str], str]:
@@ -77,7 +77,7 @@ def _source(names: tuple[str, ...], everything: bool, attrs: tuple[str, ...]) ->
     if unknown := [name for name in names if name not in OPS]:
         raise Unsupported(nearest("op", unknown[0], OPS))
     chosen = [*OPS] if everything else [*dict.fromkeys(names)]
-    return chosen, c_source(chosen, _attributes(chosen, attrs))
+    return chosen, c_source(chosen, dict(options.attributes(chosen, attrs)))
 
 
 def _place(output: str | None) -> Path | None:
@@ -93,18 +93,3 @@ def _place(output: str | None) -> Path | None:
         place = place / "ops.c"
     check_place(str(place))
     return place
-
-
-def _attributes(names: list[str], given: tuple[str, ...]) -> dict[str, Any]:
-    """NAME=VALUE as values of the ops' attributes: a choice by its name, anything else a decimal integer."""
-    from intref.ops import OPS
-
-    fixed: dict[str, Any] = {}
-    for text in given:
-        name, equals, value = text.partition("=")
-        if not equals:
-            raise SpecError(f"--attr {text}: expected NAME=VALUE")
-        choices = any(OPS[op].attrs[name].choices for op in names if name in OPS[op].attrs)
-        number = value.removeprefix("-").isascii() and value.removeprefix("-").isdigit()
-        fixed[name] = int(value) if number and not choices else value
-    return fixed

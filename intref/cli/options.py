@@ -1,10 +1,12 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from importlib.util import find_spec
 from typing import Any, TypeVar
 
 import click
+
+from intref.errors import SpecError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -39,3 +41,18 @@ def inputs(command: Command) -> Command:
     for option in reversed(_INPUTS):
         command = option(command)
     return command
+
+
+def attributes(ops: Sequence[str], given: Iterable[str]) -> list[tuple[str, Any]]:
+    """NAME=VALUE as values of the ops' attributes: a choice by its name, anything else a decimal integer."""
+    from intref.ops import OPS
+
+    found = []
+    for text in given:
+        name, equals, value = text.partition("=")
+        if not equals:
+            raise SpecError(f"--attr {text}: expected NAME=VALUE")
+        choices = any(OPS[op].attrs[name].choices for op in ops if name in OPS[op].attrs)
+        digits = value.removeprefix("-")
+        found.append((name, int(value) if digits.isascii() and digits.isdigit() and not choices else value))
+    return found

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
 Told = Callable[[str, int, int], None]  # what, done, total
+QUIET = 15  # seconds between lines of progress in a log
 
 
 def one_line(text: str) -> str:
@@ -93,9 +95,9 @@ def _console() -> "Console":
 
 @contextmanager
 def progress() -> Iterator[Told]:
-    """told(what, done, total) draws one bar per `what`, with the time left, on a terminal's standard error."""
+    """told(what, done, total): one bar per `what`, with the time left, on a terminal; in a log a line now and then."""
     if not sys.stderr.isatty():
-        yield _untold
+        yield _logged()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -113,8 +115,17 @@ def progress() -> Iterator[Told]:
         yield told
 
 
-def _untold(what: str, done: int, total: int) -> None:
-    """Nobody watches."""
+def _logged() -> Told:
+    """A line on standard error every QUIET seconds."""
+    last = monotonic()
+
+    def told(what: str, done: int, total: int) -> None:
+        nonlocal last
+        if monotonic() - last >= QUIET:
+            last = monotonic()
+            print(f"{printable(what)} {done}/{total}", file=sys.stderr, flush=True)
+
+    return told
 
 
 def check_place(path: str | None) -> None:

@@ -66,7 +66,10 @@ def golden(path: str, output: str, backend: str, trace: str, as_json: bool, **gi
 @click.command(short_help="Judge a device, or check packages.")
 @click.argument("paths", metavar="DIR...", nargs=-1, required=True)
 @click.option(
-    "--dut", metavar="SPEC", help="py:module:function, so:lib.so, pipe:program, cmd:'prog {in} {out}', file:dir."
+    "--dut",
+    metavar="SPEC",
+    help="py:module:function, so:lib.so, pipe:program, cmd:'prog {in} {out}', file:dir, icarus:unit.toml, "
+    "verilator:unit.toml, ort:[model.onnx].",
 )
 @click.option("--mode", type=click.Choice(["both", "isolated", "cumulative"]), default="both", show_default=True)
 @click.option("--require", metavar="PATTERNS", help="Cases or ops that must run, comma separated; default: all.")

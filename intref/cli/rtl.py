@@ -1,6 +1,7 @@
 """intref emit testbench: the vectors of a golden package as a SystemVerilog testbench that checks itself."""
 
 from collections import Counter
+from shlex import quote
 
 import click
 
@@ -43,4 +44,4 @@ def testbench(unit: str, package: str, output: str, as_json: bool) -> None:
         print_text(f"  {count} cases: {reason}")
     if len(reasons) > SHOWN:
         print_text(f"  and {len(reasons) - SHOWN} more reasons, in {output}/skipped.txt")
-    print_text(f"run it: make -C {output} icarus")
+    print_text(f"run it: make -C {quote(output)} icarus")

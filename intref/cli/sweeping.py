@@ -10,10 +10,11 @@ import click
 
 from intref.cli import options
 from intref.cli.output import Told, check_place, nearest, print_json, print_table, print_text, progress
-from intref.errors import FormatError, Unsupported
+from intref.errors import FormatError, SpecError, Unsupported
 
 if TYPE_CHECKING:
     from intref.sweep import Sweep, Task
+    from intref.vectors.suited import Suit
 
 Item = TypeVar("Item")
 SHOWN = 5  # failures of which every line is printed
@@ -37,9 +38,23 @@ _count = click.option("--count", type=click.IntRange(min=1), metavar="N", help="
 @click.option(
     "-o", "--output", metavar="OUT", help="A file for lines, a directory for a package; - is standard output."
 )
+@click.option(
+    "--attr", "attrs", multiple=True, metavar="NAME=VALUE", help="The device has this value only; may repeat."
+)
+@click.option("--dtype", "dtypes", multiple=True, metavar="PORT=DTYPE", help="The device takes this dtype only.")
+@click.option("--unit", metavar="FILE.toml", help="An RTL unit: cases for just what its description says.")
 @options.as_json
 def gen(
-    op: str, level: int | None, seed: int, count: int | None, form: str | None, output: str | None, as_json: bool
+    op: str,
+    level: int | None,
+    seed: int,
+    count: int | None,
+    form: str | None,
+    output: str | None,
+    attrs: tuple[str, ...],
+    dtypes: tuple[str, ...],
+    unit: str | None,
+    as_json: bool,
 ) -> None:
     """Write the cases of OP at a level (default 1), as the request lines of a pipe device or as a golden package.
 
@@ -50,8 +65,20 @@ def gen(
 
     The format of the lines is in SPEC.md, section Devices (intref ops, or any golden package). --form dir writes what
     intref verify judges.
+
+    A device that does a part of OP supports few of its cases; with --attr, --dtype or --unit every case is made over
+    into one that it can be asked:
+
+    \b
+        intref gen rescale --attr rounding=half_up --attr output=int8 -o mine
+        intref verify mine --dut so:./dev.so
     """
     task = _task((op,), 1 if level is None else level, seed, count)
+    if attrs or dtypes or unit:
+        if form == "pipe" or output in (None, "-"):
+            raise click.UsageError("--attr, --dtype and --unit write a golden package: they need -o DIR")
+        _write_suited(task, _suit(op, attrs, dtypes, unit), unit, str(output), as_json)
+        return
     if output in (None, "-"):
         if form == "dir" or as_json:
             raise click.UsageError(f"{'--form dir' if form == 'dir' else '--json'} needs -o")
@@ -65,6 +92,47 @@ def gen(
         print_json(facts)
     else:
         print_text(f"{output}: {task.size(op)} cases of {op}, level {task.level}")
+
+
+def _suit(op: str, attrs: tuple[str, ...], dtypes: tuple[str, ...], unit: str | None) -> "Suit":
+    from intref.rtl.description import read_unit
+    from intref.vectors.suited import Suit
+
+    given: dict[str, list[Any]] = {}
+    for name, value in options.attributes([op], attrs):
+        given.setdefault(name, []).append(value)
+    taken = dict(text.partition("=")[::2] for text in dtypes)
+    if unit is None:
+        return Suit(given, taken)
+    described = read_unit(unit)
+    if described.op.name != op:
+        raise SpecError(f"{unit}: expected a unit of op {op}, found one of {described.op.name}")
+    codes = {name: [*wire.codes] for name, wire in described.settings.items() if wire.codes}
+    ranges = {name: (wire.low, wire.high) for name, wire in described.inputs.items()}
+    return Suit({**described.fixed, **codes, **given}, taken, ranges)
+
+
+def _write_suited(task: "Task", suit: "Suit", unit: str | None, output: str, as_json: bool) -> None:
+    """Write the cases of a task that suit a device, as a package; SpecError if there is none."""
+    from intref.golden import write_op_golden
+    from intref.rtl.description import read_unit
+    from intref.vectors import stream
+    from intref.vectors.suited import suited
+
+    check_place(output)
+    op, described = task.ops[0], read_unit(unit) if unit else None
+    with progress() as told:
+        numbered = _counted(stream(op, task.level, task.seed, stop=task.size(op)), told, task.size(op))
+        cases = suited(op, (case for _, case in numbered), suit)
+        made = [c for c in cases if not (described and described.refusal(op, c.tensors, c.attrs))]
+    if not made:
+        raise SpecError(f"{op}: no case of level {task.level} can be made into one that the device supports")
+    write_op_golden(op, output, made)
+    facts = {"op": op, "level": task.level, "seed": task.seed, "cases": len(made), "output": output}
+    if as_json:
+        print_json(facts)
+    else:
+        print_text(f"{output}: {len(made)} cases of {op}, level {task.level}, for just what the device does")
 
 
 def _request_lines(task: "Task") -> Iterable[str]:
@@ -181,14 +249,18 @@ def _print(found: "Sweep", paths: list[str]) -> None:
     wrong = {op: sum(failure.op == op for failure in found.failures) for op in found.ops}
     rows = [(op, t.done, t.elements, t.equal, wrong[op], t.unsupported) for op, t in found.ops.items()]
     print_table(("op", "cases>", "elements>", "equal>", "failed>", "unsupported>"), rows)
+    numbers = {id(f): n for op in found.ops for n, f in enumerate(f for f in found.failures if f.op == op)}
     for failure in found.failures[:SHOWN]:
-        print_text(f"{failure.id} {failure.kind}: {failure.detail}")
+        place = f" (in the package {failure.op}-{numbers[id(failure)]:04d})" if paths else ""
+        print_text(f"{failure.id}{place} {failure.kind}: {failure.detail}")
     if len(found.failures) > SHOWN:
         print_text(f"... and {len(found.failures) - SHOWN} more")
     device = shlex.quote(found.task.dut) if ":" in found.task.dut else "SPEC"
     for path in paths:
-        print_text(f"replay: intref verify {path} --dut {device}")
-    words = "all of them" if found.complete else "stopped before the end"
+        print_text(f"replay: intref verify {shlex.quote(path)} --dut {device}")
+    if found.failures and not paths:
+        print_text("to replay and explain them, sweep again with --failures DIR: it writes them as golden packages")
+    words = "all of them" if found.complete else f"stopped at {len(found.failures)} failures"
     print_text(
         f"{found.cases} cases, level {found.task.level}, seed {found.task.seed}, {words} (exit code {found.exit_code})"
     )

@@ -17,6 +17,7 @@ import numpy as np
 
 from intref import vectors
 from intref.coverage.ledger import plan, reached
+from intref.coverage.unreachable import BEYOND
 from intref.errors import FormatError
 from intref.golden import Package
 from intref.model import SPEC_VERSION, Model
@@ -73,6 +74,10 @@ class Coverage:
         """Every bin that no call can hit -> why."""
         return dict(plan(op_name).unreachable)
 
+    def beyond(self, op_name: str) -> list[str]:
+        """The unreachable bins that only size forbids: a call can hit them, but it would be too large to store."""
+        return [name for name, why in plan(op_name).unreachable.items() if why.startswith(BEYOND)]
+
     def missing(self, op_name: str) -> list[str]:
         """The bins that can be hit and were not."""
         return [name for name, count in self.bins(op_name).items() if not count]
@@ -90,7 +95,7 @@ class Coverage:
         return len(plan(op_name).reachable)
 
     def json(self) -> dict[str, Any]:
-        """Plain data: schema, kind, spec, ops -> {version, calls, hit, total, bins, unreachable}."""
+        """Plain data: schema, kind, spec, ops -> {version, calls, hit, total, bins, unreachable, beyond}."""
         return {"schema": SCHEMA, "kind": KIND, "spec": SPEC_VERSION, "ops": {op: self._row(op) for op in self.ops}}
 
     def _row(self, op: str) -> dict[str, Any]:
@@ -101,6 +106,7 @@ class Coverage:
             "total": self.total(op),
             "bins": self.bins(op),
             "unreachable": self.unreachable(op),
+            "beyond": self.beyond(op),
         }
 
     @staticmethod

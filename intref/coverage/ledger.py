@@ -14,6 +14,7 @@ import numpy as np
 
 from intref.coverage import declared, sites
 from intref.coverage.body import Site, body
+from intref.coverage.roundings import depends
 from intref.coverage.unreachable import argued
 from intref.numbertypes import Interval
 from intref.ops import OPS, Op
@@ -86,15 +87,33 @@ def reached(op_name: str, tensors: Mapping[str, np.ndarray], attrs: Mapping[str,
     counts: Counter[str] = Counter()
     output = full.get("output", "") if "output" in op.attrs else ""
 
+    shifts: list[tuple[str, np.ndarray, np.ndarray]] = []  # label of a site, shift, where a result depends on it
+
     def listen(site: Site, args: tuple[Any, ...], result: Any) -> None:
         for label, conditions in sites.bins(site, args, result):
             counts[_label(site, output, label)] += sites.holds(conditions)
+        if site.kind == "clip":
+            shifts[:] = [(text, shift, _unclipped(seen, *args)) for text, shift, seen in shifts]
         for word, value, _ in sites.numbers(site, args, result):
-            if (site.text, word) in known.numbered:
-                for number, count in zip(*np.unique(value, return_counts=True)):
-                    counts[_label(site, output, f"{word} {number}")] += int(count)
+            if (site.text, word) in known.numbered and word == "shift":
+                shifts.append((_label(site, output, word), value, depends(site, args)))
+            elif (site.text, word) in known.numbered:
+                counts.update(_numbers(_label(site, output, word), value))
 
     body(op_name).listen({name: tensors[name] for name in op.inputs}, full, listen)
+    for text, shift, seen in shifts:
+        counts.update(_numbers(text, np.broadcast_to(shift, seen.shape)[seen]))
     for label, count in declared.found(op, tensors, full):
         counts[label] += count
     return Counter({name: count for name, count in counts.items() if count and name in known.names})
+
+
+def _numbers(text: str, values: Any) -> dict[str, int]:
+    numbers, found = np.unique(values, return_counts=True)
+    return {f"{text} {number}": int(count) for number, count in zip(numbers, found)}
+
+
+def _unclipped(seen: np.ndarray, x: Any, low: Any, high: Any) -> np.ndarray:
+    """Of elements that depend on a shift, those that the clip of the same elements leaves as they are."""
+    inside = (x >= low) & (x <= high)
+    return seen & inside if seen.shape == inside.shape else seen

@@ -124,3 +124,13 @@ def limbs(args: tuple[Any, ...]) -> Iterator[Bin]:
     yield f"{args[-1]}: a product below 2**31", ((middle, 0, 0),)
     yield f"{args[-1]}: a product below 2**62", ((middle, 1, FAR), (high, 0, 0))
     yield f"{args[-1]}: a product of 2**62 or more", ((high, 1, FAR),)
+
+
+def depends(site: Site, args: tuple[Any, ...]) -> Any:
+    """Where a result depends on its shift: it is inexact, unless the shift is 0, and at least half a unit."""
+    shift = args[SHIFTED[site.kind]]
+    if site.kind == "shift_left":
+        return np.ones(np.broadcast_shapes(*map(np.shape, args[:2])), bool)
+    place = _divided(site, args)[1](0)[1]
+    magnitude = (absolute(args[0]), absolute(args[1]) if site.kind == "mul_shift" else 1)
+    return ((place != EXACT) & (mul_shift(*magnitude, shift, "half_up") > 0)) | (shift == 0)

@@ -3,31 +3,38 @@
 import re
 from collections.abc import Mapping
 
-_SIZE = "size: it takes an axis of more than 2**{} elements, which no stored case has"
+BEYOND = "size: "  # how the reason begins for a bin that a call can hit, though one too large to store
+_SIZE = BEYOND + "it takes an axis of more than 2**{} elements, which no stored case has"
 _FITS = "y fits int32, and so the sum before the bias lies within 2**32"
 _POSITIVE = "C8: 0 <= multiplier < 2**31, so the product is below 2**62 and, over 2**31, below 2**31"
 _ROUNDED = "the magnitude is rounded; the sign is put back after"
 _EVEN = "2 * k is even"
 _SIGMA = "sigma lies in [2**30, 2**31): only 2**30 divides 2**61, and leaves 2**31, which is even"
 _PRIMES = "2**61 - 1 is a prime, 2**61 + 1 is 3 times a prime: neither has a divisor in [2**30, 2**31)"
+_HALF = "the product is less than half a unit at any such shift, and no result depends on it"
 _TABLE = "the entries are not negative and r < 2**k"
 
 
 def _bits(first: int, last: int) -> str:
     """A pattern for bit lengths."""
-    return f"({'|'.join(str(bits) for bits in range(first, last + 1))}) bits"
+    return f"{_any(first, last)} bits"
+
+
+def _any(first: int, last: int) -> str:
+    """A pattern for numbers."""
+    return f"({'|'.join(str(number) for number in range(first, last + 1))})"
 
 
 # op -> pattern of bins (a whole regular expression) -> the argument.
 ARGUED: Mapping[str, Mapping[str, str]] = {
     "embedding": {
-        f"ids: positive, {_bits(13, 31)}": _SIZE.format(12),
-        "ids: int32 at its high end": _SIZE.format(12),
-        r"ids: 2\*\*30": _SIZE.format(12),
+        f"ids: positive, {_bits(18, 31)}": _SIZE.format(17),
+        "ids: int32 at its high end": _SIZE.format(17),
+        r"ids: 2\*\*30": _SIZE.format(17),
     },
     "positions": {rf"running_sum\(.* \| positive, {_bits(14, 21)}": _SIZE.format(12)},
     "mean_pool": {
-        rf"sum_along\(where.* \| (positive, {_bits(42, 63)}|negative, {_bits(43, 63)})": _SIZE.format(12),
+        rf"sum_along\(where.* \| (positive|negative), {_bits(46, 63)}": _SIZE.format(14),
         rf"sum_along\(seen.* \| positive, {_bits(17, 21)}": _SIZE.format(16),
     },
     "linear": {rf"product.* \| (positive|negative), {_bits(33, 63)}": _FITS},
@@ -38,17 +45,22 @@ ARGUED: Mapping[str, Mapping[str, str]] = {
     "rescale": {
         r"x: axes \[\.\.\.\], none leading": "C5: axis must exist",
         r"mul_shift\(doubled, .* \| half_up: a product of 2\*\*62 or more": _POSITIVE,
+        rf"mul_shift\(mul_shift\(doubled, .* \| shift {_any(32, 63)}": _HALF,
         r"mul_shift\(mul_shift\(doubled, .* \| half_away: a product below 2\*\*62": _POSITIVE,
         r"(scale_fp32|_significand24): _round\(.*, negative": _ROUNDED,
     },
+    "add": {rf"mul_shift\(.* \| shift {_any(63, 94)}": _HALF},
+    "rescale_token_residual": {rf"residual \* .* \| shift {_any(55, 62)}": _HALF},
     "quantize_token": {
         r"a >> 15 \| exact and even, not negative": "1 <= a <= 2**15: the only multiple of 2**15 is 2**15 itself",
-        r"a >> over \| (one below exact|one above exact|half or more is dropped), .*": (
+        r"a >> over \| (shift 1|(one below exact|one above exact|half or more is dropped), .*)": (
             "over is 1 only for a = 2**15, which it divides"
         ),
+        r"-peak >> e \| shift 9": "e is 9 only for a peak of 2**23, which 2**9 divides",
         r"mantissa << exponent \| shift 10": "a peak of 2**23 has e = 9 and a = 2**14, so nothing is carried over",
     },
     "softmax_ibert": {
+        r"mul_shift\(.* \| shift 94": _HALF,
         r"\(r \+ b\) \* r \| positive, .*": "r <= 0 and b >= ln2 > -r",
         r"\(1 << 32\) // .* \| exact and odd, not negative": (
             "only powers of two divide 2**32; the sum is at most 2**30, so the quotient is at least 4"

@@ -1,13 +1,11 @@
 """Devices that are RTL: a unit of SystemVerilog under Icarus or Verilator, behind a bench that serves calls.
 
-The unit is compiled once, into a directory that lives as long as the device. The simulation runs on from call to
-call, without a reset between, so that what a call leaves behind in the unit meets the next one; after a call that
-went wrong it is started anew.
+The unit is compiled once, into a directory that lives as long as the device, however this process ends. The simulation
+runs on from call to call, without a reset between, so that what a call leaves behind in the unit meets the next one;
+after a call that went wrong it is started anew.
 """
 
 import shlex
-import tempfile
-from pathlib import Path
 
 import numpy as np
 
@@ -17,6 +15,7 @@ from intref.devices.protocol import Arrays
 from intref.errors import IntrefError
 from intref.rtl import simulators
 from intref.rtl.beats import Call, encode, layout, width
+from intref.rtl.processes import Workplace, tied
 from intref.rtl.testbench import TOP, server
 from intref.rtl.unit import Unit
 
@@ -30,13 +29,16 @@ class RtlDevice(Device):
 
     def __init__(self, spec: str, kind: str, unit: Unit, timeout: Seconds = TIMEOUT, memory: int | None = None):
         self.spec, self.unit, self.timeout, self.memory = spec, unit, timeout, memory
-        self._folder = tempfile.TemporaryDirectory(prefix="intref-")
+        self._place = Workplace()
         try:
             self._sha256 = unit.sha256()
-            self._commands = simulators.build(kind, self.unit, server(self.unit), TOP, Path(self._folder.name))
-        except IntrefError as error:
-            self._folder.cleanup()
-            raise type(error)(f"dut {spec}: {error}") from None
+            seconds = max(simulators.BUILD_TIMEOUT, int(timeout))
+            self._commands = simulators.build(kind, unit, server(unit), TOP, self._place, seconds)
+        except BaseException as error:
+            self._place.close()
+            if isinstance(error, IntrefError):
+                raise type(error)(f"dut {spec}: {error}") from None
+            raise
         self._children: list[Child] = []
         self._restart = True
 
@@ -71,7 +73,7 @@ class RtlDevice(Device):
     def _start(self, command: list[str]) -> Child:
         # The numbers of the channel's descriptors come last in argv.
         script = f'exec {shlex.join(command)} "+requests=/dev/fd/$1" "+answers=/dev/fd/$2"'
-        return Child(["sh", "-c", script, "sh"], self.memory, "own")
+        return Child(tied(["sh", "-c", script, "sh"]), self.memory, "own")
 
     def _outputs(self, child: Child, data: bytes, call: Call, request: Request) -> Arrays:
         limit = (call.results + 2) * (width(layout(self.unit).result) + 1) + (1 << 16)
@@ -97,7 +99,7 @@ class RtlDevice(Device):
 
     def close(self) -> None:
         self._stop()
-        self._folder.cleanup()
+        self._place.close()
 
 
 def _ended(reply: bytearray) -> bool:

@@ -66,7 +66,7 @@ static void release(int step, intref_tensor *tensors) {
 
 static int op_model(const arguments *given) {
     intref_tensor tensors[TENSOR_COUNT];
-    if (given->ni != INPUT_COUNT || given->no != OUTPUT_COUNT) return CONTRACT_BROKEN;
+    if (given->na || given->ni != INPUT_COUNT || given->no != OUTPUT_COUNT) return CONTRACT_BROKEN;
     int code = describe(given, tensors);
     if (code != DONE) return code;
     for (int i = 0; i < OUTPUT_COUNT; i++) {

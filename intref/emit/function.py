@@ -1,6 +1,6 @@
 """One op as a function of C: it checks its arguments, then runs the loops of the way that its attributes choose."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Sized
 from typing import Any
 
 from intref.emit.body import Path, paths
@@ -8,11 +8,12 @@ from intref.emit.contract import LEAD, Contract
 from intref.emit.expressions import number
 from intref.emit.loops import Writer, derived, size_text
 from intref.emit.nodes import Axis, Tensor, size
-from intref.emit.text import INDENT, folded, refused
+from intref.emit.rules import rule
+from intref.emit.text import INDENT, REFUSE, folded, refused
 from intref.emit.vocabulary import vocabulary_names
-from intref.errors import Unsupported
+from intref.errors import SpecError, Unsupported
 from intref.ops import Op
-from intref.ops.op import CLIP_FITS
+from intref.ops.op import Port
 
 KEYWORDS = """auto break case char const continue default do double else enum extern float for goto if inline int long
 register restrict return short signed sizeof static struct switch typedef union unsigned void volatile while""".split()
@@ -22,7 +23,8 @@ RESERVED = {*KEYWORDS, "in", "out", "given", "row", "rows", "arguments", "fixed"
 def c_function(op: Op, fixed: Mapping[str, Any]) -> str:
     """The function `op_NAME`, its specification as the comment above it; some attributes fixed.
 
-    Unsupported, naming the op and what of its body has no C, if it cannot be written.
+    Unsupported, naming the op and what of its body has no C, if it cannot be written; SpecError if the fixed attributes
+    break a rule of the op. A rule that has no C is named in the comment as not checked.
     """
     try:
         ways = sorted(paths(op, fixed), key=lambda p: [not answer for _, _, answer in p.decisions])
@@ -31,10 +33,13 @@ def c_function(op: Op, fixed: Mapping[str, Any]) -> str:
     spec = "\n".join(f"   {line}".rstrip() for line in op.spec.replace("*/", "* /").splitlines()).strip()
     parts = [_way(way) for way in ways]
     common = [line for line in parts[0][0] if all(line in checks for checks, _ in parts)]
-    lines = [*_entry(op, fixed, _compared(ways)), *common]
+    rules, unchecked = _rules(op, fixed)
+    named = {name for name, attr in op.attrs.items() for v in attr.choices if f" {name}_{v}" in "\n".join(rules)}
+    lines = [*_entry(op, fixed, _compared(ways) | named), *rules, *common]
     for way, (checks, loops) in zip(ways, parts):
         lines += _under(way, [*(line for line in checks if line not in common), *loops, "return DONE;"])
     body = "\n".join(folded([INDENT + line for line in lines]))
+    spec += "".join(f"\n\n   Not checked here: {text}" for text in unchecked)
     return f"/* {spec} */\nstatic int op_{op.name}(const arguments *given) {{\n{body}\n}}\n"
 
 
@@ -56,7 +61,8 @@ def _entry(op: Op, fixed: Mapping[str, Any], compared: set[str]) -> list[str]:
     lines = ["const intref_tensor *in = given->in, *out = given->out;"]
     for name in sorted(compared):
         lines.append(f"enum {{ {', '.join(f'{name}_{value}' for value in op.attrs[name].choices)} }};")
-    lines += refused([f"given->ni != {len(op.inputs)} || given->no != {len(op.outputs)}"])
+    counts: dict[str, Sized] = {"ni": op.inputs, "no": op.outputs, "na": op.attrs}
+    lines += refused([" || ".join(f"given->{name} != {len(of)}" for name, of in counts.items())])
     lines += [*_attributes(op, fixed), *_sizes(contract)]
     checks = [f"!{_shaped(contract, i, port)}" for i, port in enumerate(op.inputs)]
     checks += _same_leading(contract)
@@ -105,18 +111,41 @@ def _shaped(contract: Contract, i: int, port: str) -> str:
     return text
 
 
-def _same_leading(contract: Contract) -> list[str]:
-    """That the leading axes of all inputs are those of the first that has some."""
-    behind = {i: len(port.axes.split()) - 1 for i, port in enumerate(contract.op.inputs.values()) if "..." in port.axes}
-    first = next(iter(behind), 0)
-    return [f"!same_leading(&in[{first}], {behind[first]}, &in[{i}], {n})" for i, n in behind.items() if i != first]
-
-
-def _clip_fits(op: Op) -> list[str]:
-    """The rule that low <= high lie in the range of output, of an op that has it."""
-    if CLIP_FITS not in op.constraints.values():
+def _same_leading(contract: Contract, side: str = "in") -> list[str]:
+    """That the leading axes of all inputs, or outputs, are those of the first input that has some."""
+    sides = {"in": contract.op.inputs, "out": contract.op.outputs}
+    inputs, behind = (_behind(ports) for ports in (contract.op.inputs, sides[side]))
+    if not inputs:
         return []
-    return ["low > high || low < lowest(out[0].dtype) || high > highest(out[0].dtype)"]
+    first, m = next(iter(inputs.items()))
+    tests = {f"&{side}[{i}]": n for i, n in behind.items()}
+    return [f"!same_leading(&in[{first}], {m}, {t}, {n})" for t, n in tests.items() if t != f"&in[{first}]"]
+
+
+def _behind(ports: Mapping[str, Port]) -> dict[int, int]:
+    """Which of some ports have leading axes -> how many axes they have behind them."""
+    return {i: len(port.axes.split()) - 1 for i, port in enumerate(ports.values()) if "..." in port.axes}
+
+
+def _rules(op: Op, fixed: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The checks of the op's cross constraints, and those that have no C."""
+    lines, unchecked = [], []
+    for label, (text, holds) in op.constraints.items():
+        try:
+            before, condition = rule(Contract(op, fixed), holds)
+        except Unsupported as error:
+            unchecked.append(f"{label} {text}: {error}")
+            continue
+        if condition is False:
+            raise SpecError(f"{op.name}: {text} ({label})")
+        if condition is not True:
+            lines += _block(label, before, condition.text)
+    return lines, unchecked
+
+
+def _block(label: str, before: Sequence[str], condition: str) -> list[str]:
+    test = f"if (!({condition})) {REFUSE} /* {label} */"
+    return ["{", *(INDENT + line for text in (*before, test) for line in text.split("\n")), "}"] if before else [test]
 
 
 def _sized(tensor: str, laid: Tensor) -> str:
@@ -171,7 +200,7 @@ def _outputs(way: Path) -> list[str]:
         else:
             dtypes = f"1 << {contract.dtypes(name, 'output')[0].upper()}"
         lines += refused([f"!{_sized(f'&out[{i}], {dtypes}', tensor)}"])
-    return [*lines, *refused(_clip_fits(contract.op) if not {"low", "high"} & {*contract.fixed} else [])]
+    return [*lines, *refused(_same_leading(contract, "out"))]
 
 
 def _pointers(contract: Contract, writer: Writer) -> list[str]:

@@ -3,7 +3,8 @@
 
 #include <stdint.h>
 
-/* dtype: 0 int8, 1 uint8, 2 int16, 3 int32, 4 int64. data: C-contiguous, little-endian. */
+/* dtype: 0 int8, 1 uint8, 2 int16, 3 int32, 4 int64. data: C-contiguous, in the machine's byte order, aligned as its
+   dtype must be on it: that is not checked. */
 typedef struct {
     void *data;
     int32_t dtype;
@@ -11,9 +12,10 @@ typedef struct {
     int64_t shape[8];
 } intref_tensor;
 
-/* Computes one op. names and values: its na attributes, a choice as its index. in and out: in the op's order, the
-   outputs in their dtypes and shapes. Returns 0 for done, 1 for an op or a choice that is not in this file, 2 for a
-   call that breaks the op's contract; what out points at is then undefined.
+/* Computes one op. names and values: all its na attributes, each once, a choice as its index. in and out: in the op's
+   order, the outputs in their dtypes and shapes. Returns 0 for done, 1 for an op or a choice that is not in this file,
+   2 for a call that breaks the op's contract, but for the rules that the comment above an op lists as not checked
+   here; what out points at is then undefined.
 
        int8_t x[2][3] = {{-9, 0, 9}, {4, 5, 6}}, y[2][3];
        const char *names[] = {"low", "high"};

@@ -60,8 +60,9 @@ _ABOUT = """\
        cc -std=c99 -O2 -shared -fPIC -o device.so THIS_FILE.c
        intref verify {package} --dut so:./device.so
 
-   Checked in every call: dtypes, axes, sizes, attributes, the range of every input, and of the rules that tie several
-   of these together those that the C relies on. Values are computed as int64_t. A range in a comment is proved for
+   Checked in every call: the number of tensors and attributes, dtypes, the shapes of inputs and outputs, attributes,
+   the range of every input, and the rules that tie several of these together (C5 and on), all but those that the
+   comment above an op lists as not checked here. Values are computed as int64_t. A range in a comment is proved for
    all inputs and attributes in their ranges; where that needs more, within() checks it. All leading axes are one loop,
    over `rows`. */
 """

@@ -215,3 +215,63 @@ static int64_t size_along(const intref_tensor *t, int64_t axis) {
     if (axis < 0) axis += t->ndim;
     return axis < 0 || axis >= t->ndim || t->ndim > 8 ? 0 : t->shape[axis];
 }
+
+/* An integer of 512 bits, two's complement, lowest limb first: the rules that no int64_t decides. */
+typedef struct {
+    uint32_t limb[16];
+} wide;
+static wide widen(int64_t x) {
+    wide w;
+    for (int i = 0; i < 16; i++) w.limb[i] = (uint32_t)((uint64_t)shift_right(x, i < 2 ? 32 * i : 63) & 0xffffffff);
+    return w;
+}
+
+static wide wide_add(wide a, wide b) {
+    uint64_t carry = 0;
+    for (int i = 0; i < 16; i++) {
+        carry += (uint64_t)a.limb[i] + b.limb[i];
+        a.limb[i] = (uint32_t)(carry & 0xffffffff);
+        carry >>= 32;
+    }
+    return a;
+}
+
+static wide wide_subtract(wide a, wide b) {
+    for (int i = 0; i < 16; i++) b.limb[i] = ~b.limb[i];
+    return wide_add(wide_add(a, b), widen(1));
+}
+
+static wide wide_multiply(wide a, wide b) {
+    wide product = widen(0);
+    for (int i = 0; i < 16; i++) {
+        uint64_t carry = 0;
+        for (int j = 0; i + j < 16; j++) {
+            carry += (uint64_t)a.limb[i] * b.limb[j] + product.limb[i + j];
+            product.limb[i + j] = (uint32_t)(carry & 0xffffffff);
+            carry >>= 32;
+        }
+    }
+    return product;
+}
+
+static wide wide_shift_left(wide a, int64_t s) {
+    wide power = widen(0);
+    if (s < 512) power.limb[s / 32] = (uint32_t)1 << s % 32;
+    return wide_multiply(a, power);
+}
+
+static int wide_less(wide a, wide b) { return (int)(wide_subtract(a, b).limb[15] >> 31); }
+
+/* The least of the elements step - 1, 2 * step - 1, ... */
+static int64_t least(const intref_tensor *t, int64_t step) {
+    int64_t n = leading(t, 0), found = get(t, step - 1);
+    for (int64_t i = step - 1; i < n; i += step) found = minimum(found, get(t, i));
+    return found;
+}
+
+/* The greatest of them. */
+static int64_t greatest(const intref_tensor *t, int64_t step) {
+    int64_t n = leading(t, 0), found = get(t, step - 1);
+    for (int64_t i = step - 1; i < n; i += step) found = maximum(found, get(t, i));
+    return found;
+}

@@ -18,7 +18,7 @@ BITS = range(16, 33)  # widths at the end of the sum
 STEP_BITS = (16, 24, 32)
 BLOCKS = (4, 8, 16, 32)
 LARGEST = 1 << 22  # products of an accumulation in steps
-MAX_STEPS = 4096
+MAX_STEPS = 1 << 14
 
 
 def saturated(x: Any, bits: int) -> Any:

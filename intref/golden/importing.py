@@ -13,12 +13,12 @@ from intref.atomic import StrPath, write_atomically
 from intref.errors import FormatError, SpecError
 from intref.golden.forms.binary import byte_order, npz_bytes
 from intref.golden.forms.index import INDEX, identifiers
-from intref.golden.forms.words import elements, words
+from intref.golden.forms.words import check_depth, elements, words
 from intref.golden.package import Arrays
 from intref.golden.read import read_golden
 from intref.model import DTYPES
-from intref.npzfile import UNKNOWN, read_npy, read_npz
-from intref.tensorfile import opened, read_json, shown
+from intref.npzfile import UNKNOWN, members, read_npy, read_npz
+from intref.tensorfile import MAX_AXES, opened, read_json, shown
 
 MAX_INDEX = 100_000_000  # bytes of an index
 MAX_FILE = 1 << 31
@@ -85,13 +85,27 @@ def wanted_outputs(like: StrPath) -> dict[str, Wanted]:
     """The outputs that a golden package holds, or an export of one, by name."""
     index = Path(like) / INDEX
     if index.is_file():
-        return {row.name: row for row in _exported(index)}
+        return _exported(index)
     tensors = read_golden(like).tensors
     named = identifiers(tensors)
     return {name: Wanted(name, named[name], t.dtype.name, t.shape) for name, t in tensors.items()}
 
 
-def _exported(index: Path) -> Iterator[Wanted]:
+def _exported(index: Path) -> dict[str, Wanted]:
+    rows = [*_outputs(index)]
+    named = identifiers(row["name"] for row in rows)  # as the forms name files: one file may hold all of a group
+    wanted: dict[str, Wanted] = {}
+    for row in rows:
+        name, layout = row["name"], _listed(row)
+        if name in wanted:
+            raise FormatError(f"{index}: tensor {shown(name)}: expected one row, found another")
+        wanted[name] = Wanted(name, named[name], row["dtype"], tuple(row["shape"]), layout)
+        _check_layout(f"{index}: tensor {shown(name)}", wanted[name])
+    return wanted
+
+
+def _outputs(index: Path) -> Iterator[dict[str, Any]]:
+    """The rows of an export's index that are of outputs."""
     rows = read_json(index, limit=MAX_INDEX).get("tensors")
     if not isinstance(rows, list):
         raise FormatError(f"{index}: tensors: expected a list, found {shown(rows)}")
@@ -99,16 +113,33 @@ def _exported(index: Path) -> Iterator[Wanted]:
         if not isinstance(row, dict) or not _sound(row):
             raise FormatError(f"{index}: expected rows with name, group, file, dtype and shape, found {shown(row)}")
         if row["group"] == "tensors":
-            keys = KNOWN["raw"] if "endian" in row else KNOWN["mem"] if "lanes" in row else ()
-            layout = {key: row[key] for key in keys if key in row}
-            yield Wanted(row["name"], Path(row["file"]).stem, row["dtype"], tuple(row["shape"]), layout)
+            yield row
+
+
+def _listed(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What a row says of its file's layout."""
+    keys = KNOWN["raw"] if "endian" in row else KNOWN["mem"] if "lanes" in row else ()
+    return {key: row[key] for key in keys if key in row}
 
 
 def _sound(row: Mapping[str, Any]) -> bool:
     texts = all(isinstance(row.get(key), str) for key in ("name", "group", "file", "dtype"))
     shape = row.get("shape")
-    sizes = isinstance(shape, list) and all(type(n) is int and 0 <= n < 1 << 31 for n in shape)
-    return texts and sizes and row["dtype"] in DTYPES and prod(shape or ()) < 1 << 31
+    if not isinstance(shape, list) or len(shape) > MAX_AXES:
+        return False
+    sizes = all(type(n) is int and 1 <= n < 1 << 31 for n in shape)
+    return texts and sizes and row["dtype"] in DTYPES and prod(shape) < 1 << 31
+
+
+def _check_layout(where: str, row: Wanted) -> None:
+    """FormatError, naming where, for a layout of an index that no file can have."""
+    try:
+        if "endian" in row.layout:
+            byte_order(row.layout["endian"])
+        elif row.layout:
+            check_depth(row.shape, words(row.dtype, **row.layout), row.name)
+    except SpecError as error:
+        raise FormatError(f"{where}: {error}") from None
 
 
 def _sources(
@@ -134,12 +165,13 @@ def _sources(
 
 
 def _inside(folder: Path, by_stem: Mapping[str, str], form: str | None) -> Iterator[tuple[str | None, Path]]:
-    """The files of a directory that are named after an output; its archives."""
+    """The files of a directory that are named after an output; its archives that hold one, as inputs.npz does not."""
+    known = {*by_stem, *by_stem.values()}
     for path in sorted(folder.rglob("*")):
         if path.is_file() and path.suffix in SUFFIXES:
             if path.stem in by_stem:
                 yield by_stem[path.stem], path
-            elif _form(path, form) == "npz":
+            elif _form(path, form) == "npz" and known & {*members(path)}:
                 yield None, path
 
 
@@ -205,7 +237,12 @@ def _mem(path: Path, row: Wanted, options: Mapping[str, Any]) -> tuple[np.ndarra
         content = _bytes(path).decode("ascii")
     except UnicodeDecodeError as error:
         raise FormatError(f"{path}: expected ASCII text, found another byte at {error.start}") from None
-    return elements(content, words(row.dtype, **_layout("mem", row, options)), row.shape, str(path))
+    try:
+        layout = words(row.dtype, **_layout("mem", row, options))
+        check_depth(row.shape, layout, row.name)
+    except SpecError as error:
+        raise SpecError(f"{path}: tensor {shown(row.name)}: {error}") from None
+    return elements(content, layout, row.shape, f"{path}: tensor {shown(row.name)}")
 
 
 def _bytes(path: Path) -> bytes:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from intref.atomic import StrPath, write_atomically
+from intref.errors import SpecError
 from intref.faults.variants import FULL, SYMMETRIC
 from intref.identify.device import Identified
 from intref.identify.findings import AS_REFERENCE, Found, OpIdentified
@@ -30,7 +31,7 @@ def base_profile(found: Identified) -> Profile:
 
 def _lacking(found: Identified, profile: Profile) -> int:
     """Ops of a profile that the device was asked for and has not."""
-    absent = {one.op for one in found.ops if not one.found}
+    absent = {one.op for one in found.ops if not one.usable}
     return len({str(site["op"]) for site in profile.sites.values()} & absent)
 
 
@@ -66,7 +67,7 @@ def _clamp(one: OpIdentified) -> str:
 
 def _changes(found: Identified, profile: Profile) -> dict[Key, str]:
     """(site, key) -> the value by which a site of the profile does what the device does."""
-    ops = {one.op: one for one in found.ops if one.found}
+    ops = {one.op: one for one in found.ops if one.usable}
     changed = {(site, ROUNDING): rule for site, rule in _roundings(found, profile).items()}
     for site, table in profile.sites.items():
         if CLAMP in table and (one := ops.get(_rounding_op(str(table["op"])))):
@@ -89,7 +90,7 @@ def _supported(one: OpIdentified | None, key: str, table: Mapping[str, Any], all
 
 def _roundings(found: Identified, profile: Profile) -> dict[str, str]:
     """site -> the rounding by which it does what the device does."""
-    ops = {one.op: effective(one) for one in found.ops if one.found}
+    ops = {one.op: effective(one) for one in found.ops if one.usable}
     changed: dict[str, str] = {}
     for site, table in profile.sites.items():
         asked = table.get(ROUNDING)
@@ -107,12 +108,18 @@ def chip_text(found: Identified, base: str | None = None, name: str = "chip") ->
     """The profile as TOML; base: the name of the profile that it starts from, None: the nearest."""
     profile = load_profile(base) if base else base_profile(found)
     changes = _changes(found, profile)
-    about = f"what {found.dut} does, as it answered {sum(one.asked for one in found.ops)} queries; from {profile.name}"
+    queries = sum(one.asked + one.checked for one in found.ops)
+    about = f"what {found.dut} does, as it answered {queries} queries; from {profile.name}"
     head = {"name": name, "about": about, "source": "intref identify", "status": "experimental"}
     lines = [f"# {line}" for line in _comments(found, profile, changes)]
     lines += [f"{key} = {_quoted(value)}" for key, value in head.items()]
+    usable = {one.op for one in found.ops if one.usable}
     for site, table in profile.sites.items():
-        lines += ["", f"[{site}]"]
+        told = str(table["op"]) in usable
+        lines += [
+            "",
+            f"[{site}]" if told else f"[{site}]  # as in {profile.name}: the device answered no {table['op']}",
+        ]
         for key, value in table.items():
             new = changes.get((site, key), value)
             note = f"  # {profile.name}: {value}" if new != value else ""
@@ -161,6 +168,9 @@ def _quoted(text: str) -> str:
 
 
 def write_chip(found: Identified, path: StrPath, base: str | None = None, name: str = "chip") -> Profile:
-    """Write the profile and read it again as `intref quantize --profile` will."""
+    """Write the profile and read it again as `intref quantize --profile` will. SpecError of a device that gave no
+    usable answer."""
+    if not found.usable:
+        raise SpecError(f"{found.dut}: no usable answer, so there is nothing to write a profile of")
     write_atomically(path, chip_text(found, base, name).encode())
     return load_profile(path)

@@ -60,7 +60,9 @@ class OpIdentified:
     split. found: empty if the op is not supported or never answered. refused: values that the device does not support.
     failure: why it was given up, if it was. undecided: the limit was reached before all was told apart.
     stage: of what is unknown, where it goes wrong and why, empty if nothing tells. others: calls refused though every
-    value of theirs is supported, for a size, a range or an attribute without choices."""
+    value of theirs is supported, for a size, a range or an attribute without choices. checked: calls after all was told
+    apart; confirmed: of the `directed` cases, those that were answered as was found. against: of what is unknown, the
+    case that showed it. crashes: of calls that failed, how. repeatable: no first case was answered otherwise again."""
 
     op: str
     hypotheses: int
@@ -72,12 +74,23 @@ class OpIdentified:
     undecided: bool = False
     stage: tuple[str, str] = ("", "")
     others: int = 0
+    checked: int = 0
+    confirmed: int = 0
+    directed: int = 0
+    against: str = ""
+    crashes: tuple[str, ...] = ()
+    repeatable: bool = True
+
+    @property
+    def usable(self) -> bool:
+        """Whether it was answered, and not given up."""
+        return bool(self.found) and not self.failure
 
     @property
     def known(self) -> bool:
         """Whether all that was asked is explained, and nothing more could have been."""
         unknown = any(UNKNOWN in one.words for one in self.found)
-        return bool(self.found) and not unknown and not self.undecided and not self.failure
+        return self.usable and not unknown and not self.undecided and not self.crashes
 
     @property
     def text(self) -> str:
@@ -91,7 +104,19 @@ class OpIdentified:
         if self.others:
             refused += f"; refused {self.others} other call{'s' * (self.others > 1)}"
         short = f"; undecided: the limit of {self.asked} queries was reached" if self.undecided else ""
-        return "; ".join(one.text for one in self.found) + stage + refused + short
+        against = f" ({self.against})" if self.against else ""
+        failed = f"; calls that failed: {len(self.crashes)}, the last {self.crashes[-1]}" if self.crashes else ""
+        return "; ".join(one.text for one in self.found) + against + stage + refused + failed + short
+
+    @property
+    def effort(self) -> str:
+        """How much was asked, in words."""
+        sure = (
+            f"; confirmed on {self.confirmed} of {self.directed} directed cases"
+            if self.usable and self.confirmed
+            else ""
+        )
+        return f"({self.asked} queries, {self.hypotheses} hypotheses{sure})"
 
     def plain(self) -> dict[str, Any]:
         """For JSON."""
@@ -103,6 +128,12 @@ class OpIdentified:
             "hypotheses": self.hypotheses,
             "asked": self.asked,
             "confirming": self.confirming,
+            "checked": self.checked,
+            "confirmed": self.confirmed,
+            "directed": self.directed,
+            "against": self.against,
+            "crashes": [*self.crashes],
+            "repeatable": self.repeatable,
             "found": [one.plain() for one in self.found],
             "refused": [[*value] for value in self.refused],
             "refused_others": self.others,

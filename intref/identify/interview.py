@@ -53,20 +53,21 @@ class Interview:
     crashes: list[str] = field(default_factory=list)
     asked: int = 0
     confirming: int = 0
+    checked: int = 0  # calls after all was told apart, which do not count for the limit
+    killed: dict[str, int] = field(default_factory=dict)  # words -> a question whose answer they do not give
+    roundings: dict[str, set[str]] = field(default_factory=dict)  # words -> of the questions that they apply to
 
     def __post_init__(self) -> None:
         self.words[AS_REFERENCE] = True
         for question in self.pool:
             self.take(question)
-        for key, value in sorted({v for one in self.pool for v in one.values if self._is_rule(v[0])}):
+        for key, value in sorted(
+            {v for one in self.pool for v in one.values if v[0] in self.op.attrs.keys() - {"output"}}
+        ):
             for words in [words for words, designed in self.words.items() if designed and words not in self.partial]:
                 if words != AS_REFERENCE:
                     self.partial[f"{words} where {key} is {value}"] = (words, (key, value))
         self.words |= dict.fromkeys(self.partial, True)
-
-    def _is_rule(self, key: str) -> bool:
-        """Whether an attribute chooses what is computed, not only a dtype."""
-        return key in self.op.attrs and key != "output"
 
     def take(self, question: Question) -> None:
         """Take up what the catalogue has to say of a question; it is run when it is first needed."""
@@ -75,6 +76,7 @@ class Interview:
             for words, runs in part(self.op, question.tensors, question.attrs):
                 listed.setdefault(words, runs)
                 self.words.setdefault(words, part not in SLIPS)
+                self.roundings.setdefault(words, set()).add(str(question.attrs.get("rounding")))
         self.runs.append(listed)
         self.right.append(_digest(question.golden))
 
@@ -99,31 +101,50 @@ class Interview:
 
     def survivors(self, questions: Iterable[int]) -> list[str]:
         """The hypotheses that agree with every answer to these questions, likeliest first, partial ones last."""
-        answers = [(i, self.answers[i]) for i in questions if self.answers.get(i) is not None]
-        left = [w for w in self.words if all(self._agrees(self.prediction(w, i), i, a) for i, a in answers)]
+        among = {i: None for i in questions if self.answers.get(i) is not None}
+        left = [w for w in self.words if self.killed.get(w) not in among and self._survives(w, among)]
         return sorted(left, key=lambda w: (w != AS_REFERENCE, w in self.partial, not self.words[w]))
 
-    def _agrees(self, predicted: bytes | None, i: int, answer: bytes | None) -> bool:
-        return predicted == answer or (predicted is None and answer == self.right[i])
+    def _survives(self, words: str, among: Iterable[int]) -> bool:
+        for i in among:
+            if not self.agrees(words, i):
+                self.killed[words] = i
+                return False
+        return True
 
     def differs(self, i: int) -> bool:
         """Whether a question was answered, and not as the reference does."""
         return self.answers.get(i) not in (None, self.right[i])
 
-    def put(self, i: int) -> bool:
-        """Ask a question; whether it was answered."""
-        self.asked += 1
+    def agrees(self, words: str, i: int) -> bool:
+        """Whether a question was answered as a hypothesis does."""
+        predicted = self.prediction(words, i)
+        return self.answers[i] == (self.right[i] if predicted is None else predicted)
+
+    def put(self, i: int, confirming: bool = False) -> bool:
+        """Ask a question; whether it was answered. confirming: beyond the limit, to confirm what was found."""
+        self.asked += not confirming
+        self.checked += confirming
         self.answers[i] = None
-        try:
-            answer = self.ask(self.pool[i])
-        except DeviceError as error:
-            self.crashes.append(f"{error.kind}: {error.detail}")
-            return False
+        answer = self._answer(i)
         if answer is not None:
             self.answers[i] = _digest(answer)
             one = self.pool[i]
             self.seen.append(Observation(one.id, self.op, one.tensors, one.attrs, one.golden, answer))
         return answer is not None
+
+    def again(self, i: int) -> bytes | None:
+        """The digest of what is answered to a question now; nothing of it is kept."""
+        self.checked += 1
+        answer = self._answer(i)
+        return None if answer is None else _digest(answer)
+
+    def _answer(self, i: int) -> Answer:
+        try:
+            return self.ask(self.pool[i])
+        except DeviceError as error:
+            self.crashes.append(f"{error.kind.replace('_', ' ')}: {error.detail}")
+            return None
 
     @property
     def over(self) -> bool:
@@ -266,8 +287,9 @@ class Interview:
 
     def why_same(self, words: str) -> str:
         """Why a hypothesis cannot be told from the reference; empty if it can."""
-        roundings = {str(one.attrs.get("rounding")) for i, one in enumerate(self.pool) if self.applies(words, i)}
-        return self.same(self.partial.get(words, (words,))[0], roundings)
+        words, value = self.partial.get(words, (words, ("", "")))
+        known = self.roundings.get(words, set())
+        return self.same(words, known & {value[1]} if value[0] == "rounding" else known)
 
     def pair_up(self) -> None:
         """Take up what two choices at once would answer."""

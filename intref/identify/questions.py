@@ -1,5 +1,6 @@
 """Twenty questions with one op of a device: each next call is the one that splits the remaining hypotheses best."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -8,6 +9,7 @@ from intref.explain.findings import EVERYWHERE, UNKNOWN, Where
 from intref.explain.hypotheses import Explained
 from intref.explain.stages import located
 from intref.identify.alike import alike, why_same
+from intref.identify.confirm import LIMIT_S, confirmed, contradicted, first_wrong, narrowed, unrepeatable
 from intref.identify.findings import AS_REFERENCE, Alike, Found, OpIdentified
 from intref.identify.interview import MAX_CRASHES, Ask, Interview
 from intref.identify.pool import Question
@@ -19,7 +21,11 @@ GROUP = 6  # of these, for one value of an attribute, one in so many
 
 
 def identified(op_name: str, pool: Sequence[Question], ask: Ask, limit: int, confirm: int = CONFIRM) -> OpIdentified:
-    """Find out what a device does as one op, in at most `limit` calls; confirm: of them, after the last split."""
+    """Find out what a device does as one op, in at most `limit` calls; confirm: of them, after the last split.
+
+    What is found is then asked for in every case of the pool that is left, for LIMIT_S seconds at most, and the first
+    cases once more: what one of these answers contradicts is not said.
+    """
     work = Interview(OPS[op_name], [*pool], ask, limit, partial(why_same, op_name))
     hypotheses = len(work.words)
     everything = [*range(len(pool))]
@@ -27,19 +33,51 @@ def identified(op_name: str, pool: Sequence[Question], ask: Ask, limit: int, con
         failure = work.crashes[-1] if work.crashes else ""
         return OpIdentified(op_name, hypotheses, work.asked, 0, (), (), failure)
     work.survey()
+    found, against = _confirmed(work, everything, confirm)
+    unknown = any(UNKNOWN in one.words for one in found)
+    changed = unrepeatable(work)
+    failure = work.crashes[-1] if len(work.crashes) >= MAX_CRASHES else changed
+    found = tuple(one if failure else replace(one, alike=_others(work, one)) for one in found)
+    return OpIdentified(
+        op_name,
+        hypotheses,
+        work.asked,
+        work.confirming,
+        found,
+        tuple(sorted(work.refused())),
+        failure,
+        undecided=not failure and work.over,
+        stage=located(Explained(op_name, 0, 0, 0, 0), work.seen) if unknown else ("", ""),
+        others=work.others,
+        checked=work.checked,
+        confirmed=confirmed(work, found, everything),
+        directed=len(pool),
+        against=(against or first_wrong(work)) if unknown else "",
+        crashes=tuple(work.crashes),
+        repeatable=not changed,
+    )
+
+
+def _confirmed(work: Interview, everything: Sequence[int], confirm: int) -> tuple[tuple[Found, ...], str]:
+    """(what holds for all cases that are answered, what one of them contradicted last): such a case is one more
+    question, and what is found is confirmed anew."""
+    until, against = time.monotonic_ns() + LIMIT_S * 10**9, ""
+    while True:
+        found = _found(work, everything, confirm)
+        wrong = "" if work.over else contradicted(work, found, everything, until)
+        if not wrong:
+            return tuple(narrowed(work, one) for one in found), against
+        against = wrong
+
+
+def _found(work: Interview, everything: Sequence[int], confirm: int) -> tuple[Found, ...]:
+    """What holds for all questions asked so far, once those that tell it apart are asked."""
     if work.settle(everything, confirm):
         work.draw(everything)
     found = _everywhere(work) or _somewhere(work, everything, confirm) or (Found(EVERYWHERE, (UNKNOWN,)),)
     if any(UNKNOWN in one.words for one in found) and not work.over:
         found = _together(work, confirm) or found
-    found = tuple(replace(one, alike=_others(work, one)) for one in found)
-    refused = tuple(sorted(work.refused()))
-    failure = work.crashes[-1] if len(work.crashes) >= MAX_CRASHES else ""
-    short, unknown = not failure and work.over, any(UNKNOWN in one.words for one in found)
-    stage = located(Explained(op_name, 0, 0, 0, 0), work.seen) if unknown else ("", "")
-    return OpIdentified(
-        op_name, hypotheses, work.asked, work.confirming, found, refused, failure, short, stage, work.others
-    )
+    return found
 
 
 def _others(work: Interview, found: Found) -> tuple[Alike, ...]:

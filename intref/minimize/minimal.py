@@ -14,6 +14,7 @@ from intref.ops import OPS
 from intref.vectors.case import Case
 
 DIFFERS = "differs"
+NOT_REPEATABLE = "not repeatable"
 SHOWN = 8  # elements of a tensor that the text shows
 
 
@@ -31,7 +32,8 @@ class Failure:
 @dataclass(frozen=True)
 class Minimal:
     """The smallest failing call. origin: the case that it was made of. calls: of the device, while it was made smaller;
-    limit: at most; finished: nothing smaller fails, as far as was tried. before: elements of the original."""
+    limit: at most; finished: nothing smaller fails, as far as was tried. before: elements of the original. repeats: it
+    failed alike when it was asked for again."""
 
     op: str
     origin: str
@@ -41,6 +43,7 @@ class Minimal:
     limit: int
     finished: bool
     before: int
+    repeats: bool = True
 
     @property
     def elements(self) -> int:
@@ -58,6 +61,7 @@ class Minimal:
             f"smallest failing case: {', '.join([count, *given, *odd])}",
             self._what,
             f"made of {self.origin} ({self.before} input elements) in {how}; {ended}",
+            *([] if self.repeats else [f"{NOT_REPEATABLE}: asked for again, the device did not fail alike"]),
         )
 
     @property
@@ -71,7 +75,7 @@ class Minimal:
 
     def write(self, path: StrPath) -> str:
         """Write it as a golden package of one case, which `judge` replays; the path."""
-        why = f"smallest failing case made of {self.origin}"
+        why = f"smallest failing case made of {self.origin}{'' if self.repeats else f', {NOT_REPEATABLE}'}"
         return write_op_golden(self.op, path, [Case(why, self.trial.tensors, self.trial.attrs, ())])
 
     def plain(self) -> dict[str, Any]:
@@ -85,6 +89,7 @@ class Minimal:
             "calls": self.calls,
             "limit": self.limit,
             "finished": self.finished,
+            "repeatable": self.repeats,
             "inputs": {p: {"dtype": t.dtype.name, "value": _shown(t)} for p, t in self.trial.tensors.items()},
             "attributes": {name: str(value) for name, value in self.trial.attrs.items()},
             "golden": {p: _shown(t) for p, t in self.failure.golden.items()},

@@ -24,6 +24,7 @@ from intref.verify.graph import node_ids
 
 MAX_CALLS = 400  # of the device, after the failing case is found
 MAX_HANGS = 40  # of them, where each failing one costs a whole timeout
+AGAIN = 2  # calls after those, which repeat the smallest
 MAX_CRASHES = 3  # failing cases of that kind, after which no more are asked
 Progress = Callable[[int, int, str], None]
 ALL_PARTS = (*CHOICES, *SLOW_CHOICES, *SLIPS)
@@ -79,7 +80,17 @@ class Minimizer:
             if best is before:
                 break
         count = sum(t.size for t in trial.tensors.values())
-        return Minimal(self.op.name, origin, best, found, self.calls, limit, self.calls < limit, count)
+        finished, calls = self.calls < limit, self.calls
+        repeats = all(self._fails_alike(best, found) for _ in range(AGAIN))
+        return Minimal(self.op.name, origin, best, found, calls, limit, finished, count, repeats)
+
+    def _fails_alike(self, trial: Trial, found: Failure) -> bool:
+        """Whether a call fails as it did, with the same outputs where it gives any."""
+        again = self.failure(trial)
+        if again is None or again.kind != found.kind:
+            return False
+        before, now = found.dut or {}, again.dut or {}
+        return all(np.array_equal(before[port], now[port]) for port in found.golden if port in before)
 
     def _predicted(self, trial: Trial, rules: frozenset[str]) -> bool:
         """Whether any of the rules differs from the reference on a call: else there is no need to ask the device."""
@@ -153,6 +164,7 @@ def minimize(
     The case: `case` by its id, a node of a model by its site or tensor; else of a model the first node (of `op`) that
     fails on golden inputs, of an op's package the smallest failing case, after all have been asked, so that what
     explains them all goes on holding. limit: calls of the device while shrinking, fewer of one that hangs.
+    The smallest is asked for AGAIN times more: `repeats` says whether it always fails alike.
     SpecError if there is no such case; FormatError or Unsupported for a bad package or device.
     """
     package = read_golden(path)

@@ -132,7 +132,8 @@ class Op:
         for axis, size in zip(form, t.shape):
             limit = self.limits.get(axis, size)
             if size < 1 or size > limit:
-                raise SpecError(f"{must} have {axis} in 1..{max(limit, 1)}, not {size} (C2)")
+                allowed = f"in 1..{limit}" if axis in self.limits else "at least 1"
+                raise SpecError(f"{must} have {axis} {allowed}, not {size} (C2)")
             if size != (1 if axis == "1" else sizes.setdefault(axis, size)):
                 raise SpecError(f"{must} have {axis} = {sizes.get(axis, 1)}, not {size} (C2)")
         low, high = port.range(dtype)

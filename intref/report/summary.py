@@ -137,7 +137,16 @@ def _mode_lines(report: Report, mode: str, cases: list[Case], explained: int) ->
         lines.append(
             f"  the difference first shows at {different[0].id}; {len(different)} of {len(cases)} cases differ"
         )
-    return [*lines, *_different_lines(report, mode, different, explained), *_others(cases)]
+    return [*lines, *_different_lines(report, mode, different, explained), *_others(cases), *_few(mode, cases)]
+
+
+def _few(mode: str, cases: Sequence[Case]) -> list[str]:
+    """Where most cases of an op ask for what the device does not do: that this is little, and how to get its own."""
+    asked = [case for case in cases if case.verdict != UNSUPPORTED]
+    if mode != "op" or not asked or 2 * len(asked) > len(cases):
+        return []
+    own = f"intref gen {cases[0].op} --attr NAME=VALUE (or --unit UNIT.toml) -o DIR"
+    return [f"  only {len(asked)} of {len(cases)} cases ask for what the device does; to make them all over: {own}"]
 
 
 def _different_lines(report: Report, mode: str, different: list[Case], explained: int) -> list[str]:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 FIRST = ("lsb", "msb")  # where a word has the first of its lanes
+LOGIC = set("01xXzZuUwWlLhH-")  # all that a bit can be
 
 
 class UnknownBits(ValueError):
@@ -19,9 +20,13 @@ class UnknownBits(ValueError):
 def pack(values: np.ndarray, width: int, first: str = "lsb") -> list[int]:
     """One word for each row of values [n, lanes], every lane as `width` bits of two's complement.
 
-    ValueError if a value fits `width` bits neither with nor without a sign, or first is not lsb or msb.
+    ValueError if values are not rows of integers, one fits `width` bits neither with nor without a sign, or first is
+    not lsb or msb.
     """
-    lanes = _ordered(np.asarray(values).astype(object).T, first)
+    rows = np.asarray(values)
+    if rows.ndim != 2 or width < 1 or not all(isinstance(v, int) for v in rows.ravel().tolist()):
+        raise ValueError(f"expected integers [n, lanes] and a width, not {rows.dtype} {list(rows.shape)}, {width}")
+    lanes = _ordered(rows.astype(object).T, first)
     for lane in lanes:
         if any(not -(1 << width - 1) <= int(v) < 1 << width for v in lane):
             raise ValueError(f"a value of {width} bits must lie in [{-(1 << width - 1)}, {(1 << width) - 1}]")
@@ -32,7 +37,8 @@ def pack(values: np.ndarray, width: int, first: str = "lsb") -> list[int]:
 def unpack(word: Any, width: int, lanes: int = 1, signed: bool = True, first: str = "lsb") -> list[int]:
     """The lanes of one word: an integer, a string of bits (msb first), or what prints as one, such as a LogicArray.
 
-    UnknownBits for the first lane that holds anything but 0 and 1; ValueError if the word is not lanes * width bits.
+    UnknownBits for the first lane that holds anything but 0 and 1; ValueError if the word is not lanes * width bits, or
+    an integer that does not fit them: nothing is cut off. One lane with a sign may be a negative integer.
     """
     return [unpack_lane(word, lane, width, lanes, signed, first) for lane in range(lanes)]
 
@@ -40,7 +46,9 @@ def unpack(word: Any, width: int, lanes: int = 1, signed: bool = True, first: st
 def unpack_lane(word: Any, lane: int, width: int, lanes: int = 1, signed: bool = True, first: str = "lsb") -> int:
     """One lane of a word, as `unpack` has them."""
     total = width * lanes
-    bits = f"{word & (1 << total) - 1:0{total}b}" if isinstance(word, int) else str(word)
+    bits = _binary(word, total, signed and lanes == 1) if isinstance(word, int | np.integer) else str(word)
+    if {*bits} - LOGIC:
+        raise ValueError(f"a word must be an integer or bits, not {word!r}")
     if len(bits) != total:
         raise ValueError(f"a word of {len(bits)} bits, expected {lanes} lanes of {width}")
     end = total - width * _ordered(range(lanes), first)[lane]
@@ -48,6 +56,13 @@ def unpack_lane(word: Any, lane: int, width: int, lanes: int = 1, signed: bool =
     if {*found} - {"0", "1"}:
         raise UnknownBits(lane, found)
     return int(found, 2) - (int(found[0]) << width if signed else 0)
+
+
+def _binary(word: Any, total: int, signed: bool) -> str:
+    word, low = int(word), -(1 << total - 1) if signed else 0
+    if not low <= word < 1 << total:
+        raise ValueError(f"a word of {total} bits must lie in [{low}, {(1 << total) - 1}], not {word}")
+    return f"{word & (1 << total) - 1:0{total}b}"
 
 
 def _ordered(lanes: Any, first: str) -> Any:

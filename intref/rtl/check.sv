@@ -3,29 +3,43 @@
 module intref_tb;
 @BENCH@
 
-  // $readmemh leaves what a short file lacks at x and cuts excess digits with no more than a warning. So the lines of
-  // every file, and the digits of every line, are counted before anything is read.
-  integer file, length, lines, damaged = 0;
-  reg [8*@LINE@:1] line;
-  task count(input [8*16:1] name, input integer depth, input integer digits);
+  // $readmemh leaves what a short file lacks at x, cuts excess digits, and takes x, z, comments and addresses. So every
+  // file is read once before: its lines, the digits of every line (0: any text), and the sum of its bytes (FNV-1a).
+  integer file, symbol, length, lines, damaged = 0;
+  reg [31:0] sum;
+  task verify(input [8*16:1] name, input integer depth, input integer digits, input [31:0] right);
     begin
       lines = 0;
+      length = 0;
+      sum = 32'h811c9dc5;
       file = $fopen(name, "r");
-      if (file != 0) begin
-        length = $fgets(line, file);
-        while (length != 0) begin
-          if (length != digits + 1 && damaged == 0) begin
-            damaged = 1;
-            $display("FAIL: %0s line %0d has %0d digits, expected %0d", name, lines + 1, length - 1, digits);
+      if (file == 0) begin
+        damaged = 1;
+        $display("FAIL: %0s cannot be read", name);
+      end else begin
+        symbol = $fgetc(file);
+        while (symbol >= 0) begin
+          sum = (sum ^ symbol) * 32'h01000193;
+          if (symbol == 10) begin
+            lines = lines + 1;
+            if (digits != 0 && length != digits && damaged == 0) begin
+              damaged = 1;
+              $display("FAIL: %0s line %0d has %0d digits, expected %0d", name, lines, length, digits);
+            end
+            length = 0;
+          end else begin
+            length = length + 1;
+            if (digits != 0 && damaged == 0 && !(symbol >= "0" && symbol <= "9" || symbol >= "a" && symbol <= "f")) begin
+              damaged = 1;
+              $display("FAIL: %0s line %0d: expected digits 0-9 a-f, found '%c'", name, lines + 1, symbol);
+            end
           end
-          lines = lines + 1;
-          length = $fgets(line, file);
+          symbol = $fgetc(file);
         end
         $fclose(file);
-      end
-      if (lines != depth) begin
-        damaged = 1;
-        $display("FAIL: %0s has %0d lines, expected %0d", name, lines, depth);
+        if (lines != depth) $display("FAIL: %0s has %0d lines, expected %0d", name, lines, depth);
+        else if (sum != right && damaged == 0) $display("FAIL: %0s is not as it was written", name);
+        if (lines != depth || sum != right) damaged = 1;
       end
     end
   endtask
@@ -40,7 +54,7 @@ module intref_tb;
   reg [8*200:1] place;
   reg [31:0] case_beats, case_results;
   reg [@RESULT_W@-1:0] want, counts;
-  reg halted = 0;
+  reg halted = 0, ended = 0;
 
   task check;
     begin
@@ -101,10 +115,11 @@ module intref_tb;
   endtask
 
   initial begin
-    count("cases.mem", @CASES@, @CASE_DIGITS@);
-    count("beats.mem", @BEATS@, @BEAT_DIGITS@);
-    count("results.mem", @RESULTS@, @RESULT_DIGITS@);
-    count("counting.mem", @RESULTS@, @RESULT_DIGITS@);
+    verify("cases.mem", @CASES@, @CASE_DIGITS@, @CASES_SUM@);
+    verify("beats.mem", @BEATS@, @BEAT_DIGITS@, @BEATS_SUM@);
+    verify("results.mem", @RESULTS@, @RESULT_DIGITS@, @RESULTS_SUM@);
+    verify("counting.mem", @RESULTS@, @RESULT_DIGITS@, @COUNTING_SUM@);
+    verify("places.txt", @RESULTS@, 0, @PLACES_SUM@);
     if (damaged == 0) begin
       $readmemh("cases.mem", cases);
       $readmemh("beats.mem", beats);
@@ -116,12 +131,15 @@ module intref_tb;
       setting = cases[0] >> 64;
       reset_unit;
       for (n = 0; n < @CASES@ && !halted; n = n + 1) run_case;
-      if (wrong == 0 && !halted && result_index == @RESULTS@)
-        $display("PASS: @CASES@ cases, %0d results, all equal", result_index);
-      else
+      if (wrong != 0 || halted || result_index != @RESULTS@)
         $display("FAIL: %0d of %0d results differ, in %0d of %0d cases; %0d were not reached",
                  wrong, result_index, cases_wrong, n, @RESULTS@ - result_index);
     end
-    $finish;
+    ended = 1;
+    if (damaged != 0 || wrong != 0 || halted || result_index != @RESULTS@) $fatal(1, "not equal");
+    $display("@PASS@");
+    $finish(0);
   end
+
+  final if (!ended) $display("FAIL: something else ended the simulation");
 endmodule

@@ -34,8 +34,9 @@ SHOWN = 3  # elements that are x or z
 class Scoreboard:
     """Golden elements in C order against the words that a unit gives: equal, different, x or z, missing, too many.
 
-    golden: integers of any shape. width: bits of a lane, by default those of golden's dtype. lanes, first, signed: as
-    in `pack`. row: elements of a row, whose end fills no further lanes of its last word; by default the whole tensor.
+    golden: an array of integers of any shape, not empty. width and signed: of a lane, by default as golden's dtype.
+    lanes, first: as in `pack`. row: elements of a row, whose end fills no further lanes of its last word; by default
+    the whole tensor. ValueError for a golden that is none, or that such lanes cannot hold.
     """
 
     def __init__(
@@ -44,17 +45,31 @@ class Scoreboard:
         golden: np.ndarray,
         width: int | None = None,
         lanes: int = 1,
-        signed: bool = True,
+        signed: bool | None = None,
         first: str = "lsb",
         row: int | None = None,
     ):
+        if not isinstance(golden, np.ndarray) or golden.dtype.kind not in "iu" or not golden.size:
+            found = f"{golden.dtype} {list(golden.shape)}" if isinstance(golden, np.ndarray) else type(golden).__name__
+            raise ValueError(f"{name}: golden must be an array of integers that is not empty, not {found}")
         self.name, self.golden = name, golden
         self.width, self.lanes = width or 8 * golden.dtype.itemsize, lanes
-        self.signed, self.first, self.row = signed, first, row or golden.size
+        self.signed = golden.dtype.kind == "i" if signed is None else signed
+        self.first, self.row = first, row or golden.size
+        self._check_width()
         self.extra = 0
         self.unknown: dict[int, str] = {}  # element -> its bits
         self._seen = 0
         self._values = np.zeros(golden.size, np.int64)
+
+    def _check_width(self) -> None:
+        if self.width > (63, 64)[self.signed]:
+            raise ValueError(f"{self.name}: a lane of {self.width} bits, expected at most 63, or 64 with a sign")
+        low = -(1 << self.width - 1) if self.signed else 0
+        high = low + (1 << self.width) - 1
+        if int(self.golden.min()) < low or int(self.golden.max()) > high:
+            found = f"{int(self.golden.min())}..{int(self.golden.max())}"
+            raise ValueError(f"{self.name}: golden has {found}, beyond the lane's {low}..{high}")
 
     def observe(self, *words: Any) -> None:
         """The next words of the unit: integers, strings of bits, or LogicArrays."""

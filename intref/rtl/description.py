@@ -39,6 +39,8 @@ from intref.rtl.unit import Unit, Wire
 from intref.tensorfile import shown
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+UNSAFE = re.compile(r"[\x00-\x1f\x7f\"$`\\]")  # in a path: what one simulator or the other takes apart
+OURS = ("intref_bench", "intref_tb")  # modules around the unit
 MAX_WIDTH = 4096
 KEYS: tuple[str, ...] = ("op", "top", "sources", "clock", "inputs", "outputs")
 OPTIONAL: tuple[str, ...] = (
@@ -109,7 +111,27 @@ class _Reader:
         )
         if ("valid" in unit.leave) == (unit.latency is not None):
             raise self._wrong("out", "either valid or a latency", "both" if "valid" in unit.leave else "neither")
+        if "ready" in unit.leave and unit.latency is not None:
+            raise self._wrong("out", "no ready beside a latency, which nothing can stretch", "ready")
+        if unit.top in OURS:
+            raise self._wrong("top", f"another name than the bench's own {' and '.join(OURS)}", unit.top)
+        self._check_distinct(unit)
         return unit
+
+    def _check_distinct(self, unit: Unit) -> None:
+        """Every signal is bound once."""
+        places = {"clock": unit.clock} | ({"reset": unit.reset} if unit.reset else {})
+        places |= {f"in.{name}": signal for name, signal in unit.enter.items()}
+        places |= {"in.length": unit.length.signal} if unit.length else {}
+        places |= {f"out.{name}": signal for name, signal in unit.leave.items()}
+        held = {name: wire for name, (wire, _) in unit.constants.items()}
+        tables = {"inputs": unit.inputs, "outputs": unit.outputs, "attributes": unit.settings, "constants": held}
+        for key, wires in tables.items():
+            places |= {f"{key}.{name}": wire.signal for name, wire in wires.items()}
+        first: dict[str, str] = {}
+        for place, signal in places.items():
+            if (earlier := first.setdefault(signal, place)) != place:
+                raise self._wrong(place, "a signal of its own", f"{signal}, which is {earlier}")
 
     def _wrong(self, at: str, expected: str, found: Any) -> FormatError:
         return FormatError(
@@ -178,6 +200,8 @@ class _Reader:
         places = tuple(self.path.absolute().parent / v for v in value)
         if absent := [p for p in places if not right(p)]:
             raise self._wrong(key, f"a path {absent[0]}", "none")
+        if unsafe := [p for p in places if UNSAFE.search(str(p))]:
+            raise self._wrong(key, 'a path without control characters and any of "$`\\', repr(str(unsafe[0])))
         return places
 
     def _strobes(self, key: str, table: dict[str, Any]) -> dict[str, str]:
@@ -204,6 +228,7 @@ class _Reader:
         signed = self._boolean(f"{at}.signed", row.get("signed", not codes))
         ends = (-(1 << width - 1), (1 << width - 1) - 1) if signed else (0, (1 << width) - 1)
         low, high = (self._integer(f"{at}.{k}", row.get(k, end), *ends) for k, end in zip(("low", "high"), ends))
+        self._check_range(at, low, high)
         return Wire(self._name(f"{at}.signal", row["signal"]), width, signed, low, high, codes)
 
     def _codes(self, at: str, row: dict[str, Any], width: int, choices: tuple[str, ...]) -> tuple[str, ...]:
@@ -236,7 +261,13 @@ class _Reader:
         if axis not in axes:
             raise self._wrong("limits", f"axes of {', '.join(sorted(axes)) or 'none'}", shown(axis))
         low, high = value if isinstance(value, list) and len(value) == 2 else (1, value)
-        return self._integer(f"limits.{axis}", low, 1), self._integer(f"limits.{axis}", high, 1)
+        ends = self._integer(f"limits.{axis}", low, 1), self._integer(f"limits.{axis}", high, 1)
+        self._check_range(f"limits.{axis}", *ends)
+        return ends
+
+    def _check_range(self, at: str, low: int, high: int) -> None:
+        if low > high:
+            raise self._wrong(at, "a smallest value that is not above the largest", f"{low}..{high}")
 
     def _constant(self, name: str, row: Any) -> tuple[Wire, int]:
         wire = self._wire(f"constants.{name}", row, more=("value",))

@@ -3,7 +3,7 @@
 # The vocabulary of op bodies is not typed.
 # mypy: allow-untyped-calls
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -125,7 +125,10 @@ def _differ(made: Any, y: np.ndarray) -> bool:
 
 
 def score(op_name: str, given: Sequence[Case] | None = None) -> OpScore:
-    """The score of an op's vectors; given: other cases than its directed ones, of level 1."""
+    """The score of an op's vectors; given: other cases than its directed ones, of level 1.
+
+    Whatever is given, the faults that apply to a directed case all count: what is never asked for survives.
+    """
     op, asked = OPS[op_name], cases(op_name) if given is None else given
     bench = _Bench(op, asked)
     texts = {name for name, attr in op.attrs.items() if attr.choices}
@@ -133,12 +136,14 @@ def score(op_name: str, given: Sequence[Case] | None = None) -> OpScore:
     reasons = dict(equivalent(op_name))
     by_mutants, alive, stale = _tally(verdicts, reasons)
     found = fault_verdicts(op, bench)
+    idle = () if given is None else _unasked(op, found)
+    found |= dict.fromkeys(idle, "")
     if not all(found.values()):
         proved = harmless(op, {**OPERATORS, **PRIMITIVES})
         reasons = {words: PROVED for words, verdict in found.items() if words in proved and not verdict}
     listed = {words: why_equivalent(op_name, words, FAULTS) for words in found}
     by_faults, alive_too, stale_too = _tally(found, {k: v for k, v in listed.items() if v} | reasons)
-    survivors = (*(f"mutant: {name}" for name in alive), *(f"fault: {words}" for words in alive_too))
+    survivors = (*(f"mutant: {name}" for name in alive), *(_fault(words, words in idle) for words in alive_too))
     return OpScore(op_name, len(asked), by_mutants, by_faults, survivors, (*stale, *stale_too))
 
 
@@ -163,6 +168,20 @@ def fault_verdicts(op: Op, bench: _Bench) -> dict[str, str]:
                 if made is not None:
                     found[words] = "bits" if bench.differs(place, made) else ""
     return found
+
+
+def _unasked(op: Op, found: Container[str]) -> list[str]:
+    """The faults that apply to a directed case and are not among those found."""
+    lost: dict[str, None] = {}
+    for case in sorted(cases(op.name), key=lambda case: sum(t.size for t in case.tensors.values())):
+        for words, runs in named_faults(op, case.tensors, op.check(case.tensors, case.attrs)):
+            if words not in found and words not in lost and tried(runs) is not None:
+                lost[words] = None
+    return [*lost]
+
+
+def _fault(words: str, idle: bool) -> str:
+    return f"fault: {words}{' (applies to no case)' if idle else ''}"
 
 
 def named_faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:

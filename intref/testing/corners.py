@@ -7,6 +7,7 @@ import numpy as np
 
 from intref.errors import SpecError
 from intref.ops import OPS
+from intref.ops.op import Op
 from intref.vectors import stream
 
 LEVELS = (1, 2)
@@ -22,6 +23,13 @@ class CornerCase(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
+def known_op(op: str) -> Op:
+    """The op of a name; SpecError if there is no such op."""
+    if not isinstance(op, str) or op not in OPS:
+        raise SpecError(f"{op}: there is no such op, only {', '.join(OPS)} (C1)")
+    return OPS[op]
+
+
 def corner_cases(
     op: str, level: int = 1, dtypes: Mapping[str, str] | None = None, **attrs: Any
 ) -> tuple[CornerCase, ...]:
@@ -30,13 +38,13 @@ def corner_cases(
     level: 1 the directed vectors, 2 also two thousand seeded random calls (more than that is `intref sweep`'s). Arrays
     are the caller's own. SpecError for an op, a level or an attribute that there is not, and if there is no such case.
     """
-    if op not in OPS:
-        raise SpecError(f"{op}: there is no such op, only {', '.join(OPS)} (C1)")
-    if unknown := attrs.keys() - OPS[op].attrs.keys():
+    if unknown := attrs.keys() - known_op(op).attrs.keys():
         raise SpecError(f"{op}: attributes must be {[*OPS[op].attrs]}, not {sorted(unknown)} (C4)")
     if level not in LEVELS:
         raise SpecError(f"{op}: level must be one of {', '.join(map(str, LEVELS))}, not {level!r}")
-    wanted = dtypes or {}
+    wanted = {} if dtypes is None else dtypes
+    if not isinstance(wanted, Mapping):
+        raise SpecError(f"{op}: dtypes must be a dtype for each input, as {{'x': 'int8'}}, not {dtypes!r}")
     if others := wanted.keys() - OPS[op].inputs.keys():
         raise SpecError(f"{op}: inputs must be {[*OPS[op].inputs]}, not {sorted(others)} (C1)")
     complete = ((name, case, OPS[op].complete(case.attrs)) for name, case in stream(op, level))

@@ -29,9 +29,13 @@ DTYPES = ("int8", "uint8", "int16", "int32", "int64")
 @cache
 def elements(low: int, high: int) -> st.SearchStrategy[int]:
     """Integers in [low, high], the ends, their neighbours and powers of two more often than others."""
+    if low == high:
+        return st.just(low)
     ends = {v: v for v in (0, 1, -1, high, low, high - 1, low + 1) if low <= v <= high}
-    powers = [v for k in range(64) for v in (1 << k, -(1 << k)) if low <= v <= high] or [*ends]
-    return st.one_of(st.integers(low, high), st.sampled_from([*ends]), st.sampled_from(powers))
+    powers = [v for k in range(64) for v in (1 << k, -(1 << k)) if low <= v <= high]
+    # Hypothesis draws nothing to choose one of one, and takes the example with fewer draws for the smaller one.
+    several = [st.sampled_from([*given]) for given in (ends, powers) if len(given) > 1]
+    return st.one_of(st.integers(low, high), *several)
 
 
 def shapes(max_ndim: int = 3, max_size: int = 9) -> st.SearchStrategy[Shape]:
@@ -39,26 +43,52 @@ def shapes(max_ndim: int = 3, max_size: int = 9) -> st.SearchStrategy[Shape]:
     return st.lists(st.integers(1, max_size), max_size=max_ndim).map(tuple)
 
 
-@st.composite
 def integer_arrays(
-    draw: Draw,
     dtype: str | st.SearchStrategy[str] | None = None,
     shape: Shape | st.SearchStrategy[Shape] | None = None,
     low: int | None = None,
     high: int | None = None,
-) -> np.ndarray:
+) -> st.SearchStrategy[np.ndarray]:
     """Integer arrays with elements in [low, high], by default the dtype's range.
 
     dtype: one of int8, uint8, int16, int32, int64, or a strategy of these; None: any. shape: a tuple or a strategy;
-    None: `shapes()`. SpecError if the range is empty or wider than the dtype.
+    None: `shapes()`. SpecError for another dtype, a shape that is none, and a range that is empty or wider than the
+    dtype; when an example is drawn, if it is a strategy that gives them.
     """
-    chosen = draw(dtype if isinstance(dtype, st.SearchStrategy) else st.sampled_from([dtype] if dtype else DTYPES))
-    sizes = draw(shape if isinstance(shape, st.SearchStrategy) else shapes() if shape is None else st.just(shape))
-    ends = dtype_range(chosen)
+    dtypes = dtype if isinstance(dtype, st.SearchStrategy) else st.sampled_from([_known(dtype)] if dtype else DTYPES)
+    sizes = shape if isinstance(shape, st.SearchStrategy) else shapes() if shape is None else st.just(_sizes(shape))
+    if isinstance(dtype, str):
+        _range(dtype, low, high)
+    return _arrays(dtypes, sizes, low, high)
+
+
+@st.composite
+def _arrays(
+    draw: Draw, dtypes: st.SearchStrategy[str], shapes: st.SearchStrategy[Shape], low: int | None, high: int | None
+) -> np.ndarray:
+    dtype, shape = _known(draw(dtypes)), _sizes(draw(shapes))
+    return filled(draw, shape, *_range(dtype, low, high), dtype)
+
+
+def _known(dtype: Any) -> str:
+    name = getattr(dtype, "__name__", str(dtype))  # np.int8 as well
+    if name not in DTYPES:
+        raise SpecError(f"integer_arrays: dtype must be one of {', '.join(DTYPES)}, not {name!r}")
+    return str(name)
+
+
+def _sizes(shape: Any) -> Shape:
+    if not isinstance(shape, (tuple, list)) or not all(isinstance(n, (int, np.integer)) and n >= 0 for n in shape):
+        raise SpecError(f"integer_arrays: shape must be a tuple of sizes of at least 0, not {shape!r}")
+    return tuple(map(int, shape))
+
+
+def _range(dtype: str, low: int | None, high: int | None) -> tuple[int, int]:
+    ends = dtype_range(dtype)
     low, high = ends[0] if low is None else low, ends[1] if high is None else high
     if not ends[0] <= low <= high <= ends[1]:
-        raise SpecError(f"integer_arrays: expected low <= high inside the range of {chosen}, found [{low}, {high}]")
-    return filled(draw, sizes, low, high, chosen)
+        raise SpecError(f"integer_arrays: expected low <= high inside the range of {dtype}, found [{low}, {high}]")
+    return low, high
 
 
 def filled(draw: Draw, shape: Shape, low: int, high: int, dtype: str) -> np.ndarray:

@@ -15,6 +15,7 @@ import hashlib
 import re
 import shlex
 from collections.abc import Callable, Generator, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,21 +28,28 @@ if TYPE_CHECKING:
 OPTION, LEVEL = "--intref-save-failures", "--intref-level"
 MARK = "intref_op"
 LONGEST = 100  # characters of a directory's name
-SAVED: pytest.StashKey[list[str]] = pytest.StashKey()
+SAVED = "intref_saved"  # the property of a test's report: where its failing call is
+PLAIN = re.compile(r"\w[\w./]*(::\w+)+(\[\w([\w.-]*\w)?\])?", re.ASCII)  # node ids that no other's name is like
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("intref", "bit-exact integer kernels")
     words = "Corner cases of marked tests: 1 the directed ones, 2 also random ones."
     group.addoption(LEVEL, type=int, choices=(1, 2), default=1, metavar="N", help=words)
-    group.addoption(OPTION, metavar="DIR", help="Write each failing call as a golden package under DIR.")
+    words = "Write each failing call as a golden package under DIR."
+    group.addoption(OPTION, type=_folder, metavar="DIR", help=words)
+
+
+def _folder(text: str) -> str:
+    if not text:
+        raise pytest.UsageError(f"{OPTION}: expected a directory, found an empty name")
+    return text
 
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", f"{MARK}(op, level=1, **attrs): run for each corner case of an op that has them."
     )
-    config.stash[SAVED] = []
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -63,7 +71,7 @@ def _cases(mark: pytest.Mark, level: int) -> tuple["CornerCase", ...]:
     try:
         return corner_cases(*mark.args, **{"level": level, **mark.kwargs})
     except (SpecError, TypeError) as error:
-        pytest.fail(f"mark {MARK}: {error}", pytrace=False)
+        raise pytest.fail.Exception(f"mark {MARK}: {error}", pytrace=False) from None
 
 
 @pytest.fixture
@@ -149,7 +157,7 @@ def _replay(item: pytest.Item, op: str, case: "CornerCase", error: BaseException
         write_op_golden(op, path, [found, *([smallest] if smallest else [])])
     except (IntrefError, OSError) as problem:
         return f"not possible: the case could not be saved: {problem}"
-    item.config.stash[SAVED].append(str(path))
+    item.user_properties.append((SAVED, str(path)))  # which goes with the report, from a worker of xdist too
     return f"intref step {shlex.quote(str(path))} --op {op}-0000 {_place(_reference(op, case), error)}"
 
 
@@ -165,13 +173,17 @@ def _place(outputs: "Arrays", error: BaseException) -> str:
 
 
 def _name(nodeid: str) -> str:
-    """A directory's name for a test: short, unique, of letters that every shell and file system takes."""
+    """A directory's name for a test: short, of letters that every shell and file system takes, and unique, on one that
+    ignores case too: what the plain name loses, a few digits of a hash keep."""
     plain = re.sub(r"[^A-Za-z0-9._-]+", "-", nodeid).strip("-.")
-    return plain if len(plain) <= LONGEST else f"{plain[:LONGEST]}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
+    if len(plain) <= LONGEST and PLAIN.fullmatch(nodeid) and nodeid == nodeid.lower():
+        return plain
+    return f"{plain[:LONGEST]}-{hashlib.sha256(nodeid.encode()).hexdigest()[:8]}"
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    saved = config.stash[SAVED]
+    reports = chain.from_iterable(terminalreporter.stats.values())
+    saved = {value for report in reports for key, value in getattr(report, "user_properties", ()) if key == SAVED}
     if saved:
         count = f"{len(saved)} failing call{'s' if len(saved) > 1 else ''}"
         terminalreporter.write_line(f"intref: {count} saved as golden packages under {config.getoption(OPTION)}")

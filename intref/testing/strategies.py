@@ -8,6 +8,7 @@ A failing example shrinks to one element where one element fails, else to the sm
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -18,8 +19,8 @@ except ImportError:
     raise ImportError("intref.testing.strategies needs hypothesis: pip install hypothesis") from None
 
 from intref.errors import BoundError, SpecError
-from intref.ops import OPS
 from intref.ops.op import Attr, Op, Port, dtype_range
+from intref.testing.corners import known_op
 from intref.testing.integers import (
     Draw,
     elements,
@@ -44,12 +45,16 @@ EXACT = {"L"}  # axes that have the size of their limit
 
 
 @st.composite
-def _calls(draw: Draw, name: str, dtypes: Mapping[str, str], overflow: bool, fixed: Attrs) -> tuple[Tensors, Attrs]:
-    op = OPS[name]
+def _calls(
+    draw: Draw, op: Op, dtypes: Mapping[str, tuple[str, ...]], overflow: bool, fixed: Attrs
+) -> tuple[Tensors, Attrs]:
+    name = op.name
     sizes = {"lead": draw(st.integers(0, 3 if any(p.axes == "..." for p in op.inputs.values()) else 2))}
-    attrs = {k: _attribute(draw, a) for k, a in op.attrs.items() if k not in ("low", "high", *fixed)} | fixed
+    attrs = {
+        k: _attribute(draw, a, dtypes.get(k)) for k, a in op.attrs.items() if k not in ("low", "high", *fixed)
+    } | fixed
     made = MADE.get(name, ())
-    tensors = {k: _tensor(draw, op, p, sizes, dtypes.get(k), k in made) for k, p in op.inputs.items()}
+    tensors = {k: _tensor(draw, op, p, sizes, dtypes[k], k in made) for k, p in op.inputs.items()}
     if "output" in attrs and draw(st.booleans()):
         clip(draw, attrs, fixed, *dtype_range(attrs["output"]))
     FIT.get(name, lambda *_: None)(draw, tensors, attrs, fixed)
@@ -65,12 +70,10 @@ def calls(
 
     attrs: attributes to keep at one value. dtypes: input -> the one dtype wanted of it. overflow: also calls of
     linear, linear_int4 and matmul whose result leaves int32, which the reference refuses with BoundError.
-    SpecError for an op, an input or an attribute that there is not, and for a dtype or value that is not allowed.
+    SpecError for an op, an input or an attribute that there is not, for a dtype or value that is not allowed, and for
+    values that break a constraint whatever else is drawn.
     """
-    wanted = dict(dtypes or {})
-    if op_name not in OPS:
-        raise SpecError(f"{op_name}: there is no such op, only {', '.join(OPS)} (C1)")
-    op = OPS[op_name]
+    wanted, op = dict(dtypes or {}), known_op(op_name)
     for port, dtype in wanted.items():
         if port not in op.inputs or dtype not in op.inputs[port].dtype.split():
             allowed = {k: p.dtype for k, p in op.inputs.items()}
@@ -78,9 +81,39 @@ def calls(
     for name, value in attrs.items():
         if name not in op.attrs or not op.attrs[name].allows(value):
             raise SpecError(f"{op_name}: attribute {name!r} cannot be {value!r} (C4)")
-    drawn = _calls(op_name, wanted, overflow, attrs)
+    _together(op, attrs)
+    drawn = _calls(op, _dtypes(op, wanted, attrs), overflow, attrs)
     # Without attributes of the caller every drawn call is legal, and one that is not shall be seen.
     return drawn.filter(lambda call: _legal(op, *call)) if attrs or wanted else drawn
+
+
+def _dtypes(op: Op, wanted: Mapping[str, str], attrs: Attrs) -> dict[str, tuple[str, ...]]:
+    """The dtypes to draw from, of each input and of the output: those whose range holds the caller's low and high."""
+    found = {k: (wanted[k],) if k in wanted else tuple(p.dtype.split()) for k, p in op.inputs.items()}
+    if "output" in op.attrs:
+        found["output"] = (attrs["output"],) if "output" in attrs else op.attrs["output"].choices
+    clipped = "x" if op.name == "clamp" else "output"
+    if "low" in op.attrs and clipped in found:
+        held = tuple(dtype for dtype in found[clipped] if _holds(dtype, attrs))
+        if not held:
+            given = {k: attrs[k] for k in ("low", "high") if k in attrs}
+            within = " or ".join(found[clipped])
+            raise SpecError(f"{op.name}: expected low <= high inside the range of {within}, found {given}")
+        found[clipped] = held
+    return found
+
+
+def _holds(dtype: str, attrs: Attrs) -> bool:
+    low, high = dtype_range(dtype)
+    return bool(low <= attrs.get("low", low) <= attrs.get("high", high) <= high)
+
+
+def _together(op: Op, attrs: Attrs) -> None:
+    """SpecError if attributes of the caller contradict each other, whatever the tensors are."""
+    for label, (text, holds) in op.constraints.items():
+        with suppress(KeyError):  # it asks for what is still to be drawn
+            if not holds({}, attrs):
+                raise SpecError(f"{op.name}: {text}, found {attrs} ({label})")
 
 
 def _legal(op: Op, tensors: Tensors, attrs: Attrs) -> bool:
@@ -92,8 +125,8 @@ def _legal(op: Op, tensors: Tensors, attrs: Attrs) -> bool:
 
 
 def _push(draw: Draw, op: Op, tensors: Tensors, attrs: Attrs) -> None:
-    """Sometimes all operands at their most negative, which gives the largest sums."""
-    if draw(st.sampled_from([False] * 7 + [True])):
+    """In half of the calls, as long sums are rare, all operands at their most negative: the largest sums."""
+    if draw(st.booleans()):
         for port in tensors.keys() - {"bias"}:
             tensors[port][...] = (
                 0x88 if op.name == "linear_int4" and port == "weight" else np.iinfo(tensors[port].dtype).min
@@ -114,9 +147,9 @@ def _halve(draw: Draw, op: Op, tensors: Tensors, attrs: Attrs) -> None:
                 tensors[port] = (np.sign(t) * (np.abs(t.astype(np.int64)) >> 1)).astype(t.dtype)
 
 
-def _attribute(draw: Draw, attr: Attr) -> Any:
+def _attribute(draw: Draw, attr: Attr, narrowed: tuple[str, ...] | None) -> Any:
     if attr.choices:
-        return draw(st.sampled_from(attr.choices))
+        return draw(st.sampled_from(narrowed or attr.choices))
     return draw(st.one_of(st.integers(attr.low, attr.high), st.sampled_from([attr.low, attr.high])))
 
 
@@ -145,7 +178,7 @@ def _size(draw: Draw, sizes: dict[str, int], axis: str, size: st.SearchStrategy[
     return sizes[axis]
 
 
-def _tensor(draw: Draw, op: Op, port: Port, sizes: dict[str, int], dtype: str | None, made: bool) -> np.ndarray:
-    chosen = dtype or draw(st.sampled_from(port.dtype.split()))
+def _tensor(draw: Draw, op: Op, port: Port, sizes: dict[str, int], dtypes: tuple[str, ...], made: bool) -> np.ndarray:
+    chosen = draw(st.sampled_from(dtypes))
     shape, (low, high) = _shape(draw, op, port, sizes), port.range(chosen)
     return np.zeros(shape, chosen) if made else filled(draw, shape, low, high, chosen)

@@ -20,6 +20,7 @@ from intref.report.cases import CRASHED, DIFFERS, EQUAL, NOT_RUN, UNSUPPORTED, C
 from intref.report.picture import picture
 
 MAX_HANGS = 3  # in a row; after that a device is not asked again
+ASKED_AGAIN = 12  # wrong answers of a package, the first, that are asked for twice
 PICTURED = 12  # differing cases of one mode, the first, that are drawn in a report
 Progress = Callable[[int, int, str], None]
 
@@ -39,7 +40,7 @@ class Bench:
         self.flips: dict[str, dict[str, int]] = {}
         self.total = 0
         self.seen: dict[str, dict[str, Observation]] = {}  # op -> id -> what was answered to golden's own inputs
-        self._hangs = 0
+        self._hangs = self._asked_again = 0
         self._pictured: Counter[str] = Counter()
 
     def ask(self, request: Request) -> Arrays | None:
@@ -60,6 +61,7 @@ class Bench:
         """Ask and record the case; the device's outputs if there are any."""
         try:
             made = self.ask(request)
+            self._check_steady(request, golden, made)
         except DeviceError as error:
             self.failed(request.id, request.op, mode, error)
             return None
@@ -68,6 +70,19 @@ class Bench:
         else:
             self.compared(request, mode, golden, made, valid or {})
         return made
+
+    def _check_steady(self, request: Request, golden: Arrays, made: Arrays | None) -> None:
+        """DeviceError if a wrong answer is another one when asked for again: no rule explains it."""
+        wrong = made is not None and any((made[port] != golden[port]).any() for port in made)
+        if made is None or not wrong or self.device.recorded or self._asked_again >= ASKED_AGAIN:
+            return
+        self._asked_again += 1
+        again = self.ask(request)
+        for port, tensor in made.items():
+            other = None if again is None else again[port]
+            if other is None or (other != tensor).any():
+                at = "" if other is None else f" at {[int(i) for i in np.argwhere(other != tensor)[0]]}"
+                raise DeviceError("malformed", f"gave two results for the same call: output {port!r}{at}")
 
     def refused(self, request: Request, mode: str) -> None:
         """Record a case that the device does not support, with its reason if it gives one."""

@@ -133,7 +133,7 @@ def rescale_at_its_full_range(t, a, raw):
 @only("rescale")
 def rescale_symmetric(t, a, raw):
     """-128 does not exist."""
-    return right("rescale", raw, {**a, "low": max(a["low"], -int(np.iinfo(a["output"]).max))})
+    return right("rescale", raw, {**a, "low": min(max(a["low"], -int(np.iinfo(a["output"]).max)), a["high"])})
 
 
 @only("rescale")

@@ -8,16 +8,16 @@ from typing import Any, NamedTuple
 from intref.atomic import StrPath, write_directory_atomically
 from intref.errors import FormatError, SpecError
 from intref.golden.forms import binary, header, memory
-from intref.golden.forms.index import INDEX, identifiers
+from intref.golden.forms.index import INDEX, files, identifiers
 from intref.golden.package import Arrays, Package
 from intref.golden.read import read_golden
 from intref.modelfile import canonical
 from intref.run import Progress
-from intref.tensorfile import shown
+from intref.tensorfile import read_json, shown
 
 __all__ = ["FORMS", "INDEX", "export", "identifiers"]
 
-SUFFIXES = {".npz", ".mem", ".hex", ".h", ".bin", ".onnx", ".pb"}
+MAX_INDEX = 1 << 30  # bytes
 GROUPS = ("constants", "inputs", "tensors")
 SIDES = ("inputs", "outputs")
 WORDS = ("bits", "width", "lanes", "first", "depth", "rows")
@@ -114,10 +114,17 @@ def _groups(package: Package, pattern: str | None) -> dict[str, Arrays]:
 
 
 def _check_ours(out: StrPath) -> None:
+    """FormatError unless every file of a directory is one that the index of an earlier export lists."""
     folder = Path(out)
-    others = {p.name for p in folder.rglob("*") if p.suffix not in SUFFIXES and p.is_file()} - {INDEX}
-    if others:
-        raise FormatError(f"{out}: cannot be replaced: expected an earlier export, found also {shown(min(others))}")
+    index = folder / INDEX
+    ours = files(read_json(index, limit=MAX_INDEX)) if index.is_file() else set()
+    if ours is None:
+        raise FormatError(f"{out}: cannot be replaced: expected an earlier export, found another's {INDEX}")
+    found = {p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir()}
+    if found - ours:
+        raise FormatError(
+            f"{out}: cannot be replaced: expected an earlier export, found also {shown(min(found - ours))}"
+        )
 
 
 def _calls(package: Package, form: str, folder: Path, wanted: Container[str]) -> Mapping[str, Any]:

@@ -9,6 +9,8 @@ import numpy as np
 from intref.digest import tensor_hash
 
 INDEX = "export.json"
+WHOLE = {"c": ("attributes.h", "test_data.h")}  # files of a form that are of no one tensor
+_SELF = re.compile("[0-9a-f]{64}")
 
 
 def row(name: str, group: str, file: str, tensor: np.ndarray) -> dict[str, Any]:
@@ -23,6 +25,21 @@ def row(name: str, group: str, file: str, tensor: np.ndarray) -> dict[str, Any]:
         "shape": list(tensor.shape),
         "sha256": tensor_hash(name, tensor),
     }
+
+
+def files(index: Any) -> set[str] | None:
+    """The files of an export by what its index says, itself among them; None for what is no index of an export."""
+    try:
+        if not _SELF.fullmatch(index["package"]):
+            return None
+        listed = {INDEX, *WHOLE.get(index["form"], ()), *(row["file"] for row in index["tensors"])}
+        for row in index.get("folders", ()):
+            data = f"{row['folder']}/test_data_set_0"
+            listed |= {f"{row['folder']}/model.onnx"}
+            listed |= {f"{data}/{kind}_{i}.pb" for kind in ("input", "output") for i in range(len(row[f"{kind}s"]))}
+        return listed
+    except (KeyError, TypeError):
+        return None
 
 
 def identifiers(names: Iterable[str]) -> dict[str, str]:

@@ -26,6 +26,7 @@ CHUNK = 1 << 14  # words whose bits are laid out at a time
 DIGITS = np.frombuffer(b"0123456789abcdef", np.uint8)
 UNKNOWN = 16  # what a digit x or z counts as
 FIRST = ("lsb", "msb")
+_ADDRESS = re.compile(r"@([0-9a-fA-F]{1,16})")
 _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 
 
@@ -74,7 +75,8 @@ def words(
     """A layout, with the dtype's own width and words no wider than their lanes by default; SpecError if impossible."""
     own = np.dtype(dtype).itemsize * 8
     bits = own if bits is None else bits
-    _require(all(type(v) is int for v in (bits, lanes, width or 0, depth)), "bits, lanes, width and depth are integers")
+    sizes = (bits, lanes, depth, bits if width is None else width)
+    _require(all(type(v) is int for v in sizes), "bits, lanes, width and depth are integers")
     _require(1 <= bits <= own, f"bits must be in 1..{own} for {dtype}, not {bits}")
     _require(1 <= lanes <= MAX_WIDTH, f"lanes must be in 1..{MAX_WIDTH}, not {lanes}")
     width = bits * lanes if width is None else width
@@ -96,10 +98,15 @@ def text(tensor: Array, layout: Words, name: str) -> Iterator[str]:
     ends = (int(tensor.min()), int(tensor.max())) if tensor.size else (0, 0)
     fits = ends[0] >= low and ends[1] <= high
     _require(fits, f"tensor {shown(name)} must lie in [{low}, {high}] for {layout.bits} bits, not {[*ends]}")
+    check_depth(tensor.shape, layout, name)
     needed = layout.needed(tensor.shape)
-    depth = layout.depth or needed
-    _require(needed <= depth, f"tensor {shown(name)} needs {needed} words, more than the depth {depth}")
-    return _pieces(tensor, layout, depth - needed)
+    return _pieces(tensor, layout, (layout.depth or needed) - needed)
+
+
+def check_depth(shape: tuple[int, ...], layout: Words, name: str) -> None:
+    """SpecError, naming the tensor, if a memory is too short for it."""
+    needed, depth = layout.needed(shape), layout.depth
+    _require(needed <= (depth or needed), f"tensor {shown(name)} needs {needed} words, more than the depth {depth}")
 
 
 def _pieces(tensor: Array, layout: Words, empty: int) -> Iterator[str]:
@@ -196,10 +203,10 @@ def _tokens(content: str, where: str) -> list[str]:
 
 
 def _address(part: str, where: str) -> int:
-    try:
-        return int(part[1:], 16)
-    except ValueError:
-        raise FormatError(f"{where}: expected an address @HEX, found {shown(part)}") from None
+    found = _ADDRESS.fullmatch(part)
+    if found is None:
+        raise FormatError(f"{where}: expected an address @HEX, found {shown(part)}")
+    return int(found[1], 16)
 
 
 def _check_count(found: list[str], needed: int, depth: int, where: str) -> None:

@@ -69,7 +69,10 @@ class Graph:
 
     def model(self, text: str) -> Any:
         """The whole as a checked ModelProto; text: what it is."""
-        graph = helper.make_graph(self.nodes, self.name, self.inputs, self.outputs, self._initializers, text)
+        nodes = self._live()
+        used = {name for node in nodes for name in node.input}
+        constants = [proto for proto in self._initializers if proto.name in used]
+        graph = helper.make_graph(nodes, self.name, self.inputs, self.outputs, constants, text)
         opsets = [helper.make_opsetid("", OPSET)]
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR, producer_name="intref")
         model.producer_version = __version__
@@ -78,7 +81,16 @@ class Graph:
 
     def kinds(self) -> list[str]:
         """The kinds of nodes, sorted."""
-        return sorted({node.op_type for node in self.nodes} - {"Identity"})
+        return sorted({node.op_type for node in self._live()} - {"Identity"})
+
+    def _live(self) -> list[Any]:
+        """The nodes that an output depends on: a body also computes what only a range is wanted of."""
+        wanted, live = {output.name for output in self.outputs}, []
+        for node in reversed(self.nodes):
+            if wanted.intersection(node.output):
+                wanted.update(node.input)
+                live.append(node)
+        return live[::-1]
 
     def _fresh(self, letter: str) -> str:
         self._count += 1

@@ -38,7 +38,8 @@ def rescale(c: Chance) -> Call:
     dtype = c.pick(("int8", "uint8", "int16", "int32") + (() if double else ("int64",)))
     multiplier = c.wide(0 if double else -(1 << 31), M31)
     shift = c.number(2, 62) if rule == "tosa_double" else c.number(0, 94)
-    zero = c.wide(*dtype_range("int8")) if c.word() % 2 else 0
+    ends = (-(1 << 30), 1 << 30) if rule == "tosa_double" else dtype_range("int8")  # x on either side of its zero point
+    zero = c.wide(*ends) if c.word() % 2 else 0
     offset = c.wide(*dtype_range("int16")) if c.word() % 2 else 0
     low, high = (max(v, -LIMIT) if v < 0 else min(v, LIMIT) for v in dtype_range(output))
     bound = _bound(dtype, multiplier, shift, zero, rule)
