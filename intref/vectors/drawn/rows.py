@@ -53,6 +53,8 @@ def _rows(c: Chance, bits: int, dtype: str = "int32") -> np.ndarray:
 
 def layernorm_ibert(c: Chance) -> Call:
     x = _rows(c, 25)
+    if x.shape[-1] > 1024:
+        x >>= 1  # or C5 refuses the sum of squares
     bias = c.widely(-(1 << 60), 1 << 60, x.shape[-1]) if c.word() % 2 else c.widely(-(1 << 40), 1 << 40, x.shape[-1])
     return {"x": x, "bias": bias}, {"shift": c.number(0, 16)}
 
