@@ -8,14 +8,14 @@ import pytest
 from intref import intmath
 from intref.comparison import compare
 from intref.explain.exact import decimal, exact_values
-from intref.explain.explanation import explain_cases
+from intref.explain.explanation import explain, explain_cases
 from intref.explain.hypotheses import Observation
 from intref.faults.bodies import NAMED, observed, run_body
 from intref.faults.variants import rules as rules_of_the_catalogue
 from intref.faults.variants import variants
 from intref.ops import OPS
 from intref.vectors import cases
-from intref.verify import explain, judge
+from intref.verify import judge
 from intref.verify.answers import flips
 from verify_packages import case, py, write_rescale
 

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from intref.explain.explanation import explain
 from intref.faults.bodies import count_floors, elementwise, floored, run_body
 from intref.faults.fp32 import pattern, token_rescale
 from intref.faults.variants import TRUNCATED, variants
 from intref.intmath import split_fp32
 from intref.ops import OPS
 from intref.vectors import cases
-from intref.verify import explain, judge
+from intref.verify import judge
 from verify_packages import case, py, write_rescale
 
 

@@ -13,7 +13,6 @@ import numpy as np
 
 DTYPES = ("int8", "uint8", "int16", "int32", "int64")  # a dtype's code in the C structure is its place here
 Arrays = dict[str, np.ndarray]
-Shapes = Mapping[str, tuple[str, tuple[int, ...]]]  # name -> (dtype, shape)
 PIPE_HEADER = "intref-pipe 1"
 NOT_SUPPORTED = 77  # the exit status with which a command says so
 

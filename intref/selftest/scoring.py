@@ -43,9 +43,6 @@ class Tally:
     def equivalent(self) -> int:
         return len(self.equivalents)
 
-    def plus(self, other: "Tally") -> "Tally":
-        return Tally(self.killed + other.killed, self.total + other.total, self.crashed + other.crashed)
-
 
 @dataclass(frozen=True)
 class OpScore:

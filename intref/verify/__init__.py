@@ -3,9 +3,8 @@
 report = judge("gold/", dut="so:./dev.so")     -> Report: .verdict .cases .exit_code .text() .json() .junit()
 """
 
-from intref.explain.explanation import explain
 from intref.report.cases import Case, Report
 from intref.report.reports import Reports, read_reports
 from intref.verify.verdict import judge, node_ids
 
-__all__ = ["Case", "Report", "Reports", "explain", "judge", "node_ids", "read_reports"]
+__all__ = ["Case", "Report", "Reports", "judge", "node_ids", "read_reports"]
