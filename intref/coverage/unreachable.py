@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 
+from intref.vectors import unreachable
+
 BEYOND = "size: "  # how the reason begins for a bin that a call can hit, though one too large to store
 _SIZE = BEYOND + "it takes an axis of more than 2**{} elements, which no stored case has"
 _FITS = "y fits int32, and so the sum before the bias lies within 2**32"
@@ -115,5 +117,6 @@ ARGUED: Mapping[str, Mapping[str, str]] = {
 
 def argued(op_name: str, name: str) -> str:
     """Why a bin of an op cannot be hit; empty where nothing says so."""
-    found = (why for pattern, why in ARGUED.get(op_name, {}).items() if re.fullmatch(pattern, name))
+    patterns = {**ARGUED.get(op_name, {}), **unreachable(op_name)}
+    found = (why for pattern, why in patterns.items() if re.fullmatch(pattern, name))
     return next(found, "")

@@ -11,6 +11,7 @@ from intref.faults.proofs import harmless
 from intref.identify.findings import EQUIVALENT, OPEN, REFUSED, Alike
 from intref.identify.interview import Interview
 from intref.ops import OPS
+from intref.vectors import harmless as argued
 
 PROVED = "changes no value in any call that the contract allows"
 
@@ -23,11 +24,12 @@ def _proved(op_name: str) -> frozenset[str]:
 
 def why_same(op_name: str, words: str, roundings: Collection[str] = ()) -> str:
     """Why no call of an op shows a hypothesis; empty if one should. roundings: of the calls that it applies to."""
-    if why := why_equivalent(op_name, words, FAULTS):
+    known = {**FAULTS, op_name: {**FAULTS.get(op_name, {}), **argued(op_name)}}
+    if why := why_equivalent(op_name, words, known):
         return why
     if words in _proved(op_name):
         return PROVED
-    reasons = [why_equivalent(op_name, f"{rounding} -> {words}", FAULTS) for rounding in roundings]
+    reasons = [why_equivalent(op_name, f"{rounding} -> {words}", known) for rounding in roundings]
     return (reasons and all(reasons) and reasons[0]) or ""
 
 

@@ -4,39 +4,55 @@ A kernel trusts its caller: intref.run has checked the call. Where the reference
 raises OverflowError with the same text.
 """
 
-from intref.kernels import activation, embedding, gemm, layout, norm, rescale, residual, softmax, token
+from collections.abc import Callable
+from typing import Any
+
+from intref.kernels import (
+    activation,
+    deeploy,
+    embedding,
+    fqvit,
+    gemm,
+    gemmini,
+    gemmlowp,
+    illm,
+    image,
+    ita,
+    ivit,
+    layout,
+    norm,
+    onnx,
+    rescale,
+    residual,
+    softmax,
+    token,
+    tosa,
+    wide,
+)
 from intref.kernels.threads import get_threads, set_threads
 
-KERNELS = {
-    kernel.__name__: kernel
-    for kernel in (
-        embedding.embedding,
-        embedding.positions,
-        embedding.mean_pool,
-        layout.split_heads,
-        layout.merge_heads,
-        layout.transpose,
-        layout.select_token,
-        gemm.linear,
-        gemm.matmul,
-        gemm.linear_int4,
-        rescale.rescale,
-        rescale.rescale_quotient,
-        residual.add,
-        residual.add_bias,
-        residual.clamp,
-        token.quantize_token,
-        token.rescale_token,
-        token.rescale_token_residual,
-        softmax.softmax_ibert,
-        softmax.softmax_exp2,
-        norm.layernorm_ibert,
-        norm.layernorm_fixed,
-        norm.l2_normalize,
-        activation.gelu_ibert,
-        activation.gelu_table,
-        activation.table,
-    )
-}
+FAMILIES: tuple[Any, ...] = (
+    embedding,
+    layout,
+    gemm,
+    rescale,
+    residual,
+    token,
+    softmax,
+    norm,
+    activation,
+    gemmlowp,
+    tosa,
+    onnx,
+    ivit,
+    fqvit,
+    illm,
+    ita,
+    gemmini,
+    deeploy,
+    image,
+    wide,
+)
+KERNELS: dict[str, Callable[..., Any]] = {kernel.__name__: kernel for family in FAMILIES for kernel in family.KERNELS}
 
 __all__ = ["KERNELS", "get_threads", "set_threads"]

@@ -140,3 +140,6 @@ def _dot_int4(x, w):
     for k in range(len(x)):
         total = np.int32(total + np.int32(np.int32(x[k]) * np.int32(w[k])))
     return total
+
+
+KERNELS = (linear, matmul, linear_int4)

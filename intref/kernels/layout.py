@@ -19,3 +19,6 @@ def transpose(x: np.ndarray) -> dict[str, np.ndarray]:
 
 def select_token(x: np.ndarray, *, index: int) -> dict[str, np.ndarray]:
     return {"y": x[..., index, :].copy()}
+
+
+KERNELS = (split_heads, merge_heads, transpose, select_token)

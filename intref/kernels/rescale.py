@@ -151,3 +151,6 @@ def _quotient(x, den, multiplier, shift, low, high, y):
         for i in range(x.shape[1]):
             n = np.int64(x[t, i]) * multiplier[t] + (den[t] << (shift[t] - 1))
             y[t, i] = min(max((n >> shift[t]) // den[t], low), high)
+
+
+KERNELS = (rescale, rescale_quotient)

@@ -94,3 +94,6 @@ def _exp2(x, masks, own, multiplier, shift, table, p, total):
             p[t, k] = v
             count += v
         total[t] = count
+
+
+KERNELS = (softmax_ibert, softmax_exp2)

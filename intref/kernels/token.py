@@ -88,3 +88,6 @@ def _rescale_residual(x, mantissa, exponent, channels, other, other_multiplier, 
             v = (x[t, i] * mantissa[t] * multiplier[i] >> (shift[i] - exponent[t])) + bias[i]
             v += other[t, i] * other_multiplier >> other_shift
             y[t, i] = min(max((v + 128) >> 8, low), high)
+
+
+KERNELS = (quantize_token, rescale_token, rescale_token_residual)

@@ -1,38 +1,52 @@
-"""The op table: every op a model may contain. Adding an op adds one line here."""
+"""The op table: every op a model may contain. An op is entered in OPS of its family's file."""
 
-from intref.ops import activation, embedding, gemm, layout, norm, rescale, softmax, token
+from typing import Any
+
+from intref.ops import (
+    activation,
+    deeploy,
+    embedding,
+    fqvit,
+    gemm,
+    gemmini,
+    gemmlowp,
+    illm,
+    image,
+    ita,
+    ivit,
+    layout,
+    norm,
+    onnx,
+    rescale,
+    softmax,
+    token,
+    tosa,
+    wide,
+)
 from intref.ops.op import Op
 
-__all__ = ["OPS", "Op"]
+__all__ = ["FAMILIES", "OPS", "Op"]
 
-OPS: dict[str, Op] = {
-    op.name: op
-    for op in (
-        embedding.EMBEDDING,
-        embedding.POSITIONS,
-        embedding.MEAN_POOL,
-        layout.SPLIT_HEADS,
-        layout.MERGE_HEADS,
-        layout.TRANSPOSE,
-        layout.SELECT_TOKEN,
-        gemm.LINEAR,
-        gemm.MATMUL,
-        gemm.LINEAR_INT4,
-        rescale.RESCALE,
-        rescale.RESCALE_QUOTIENT,
-        rescale.ADD,
-        rescale.ADD_BIAS,
-        rescale.CLAMP,
-        token.QUANTIZE_TOKEN,
-        token.RESCALE_TOKEN,
-        token.RESCALE_TOKEN_RESIDUAL,
-        softmax.SOFTMAX_IBERT,
-        softmax.SOFTMAX_EXP2,
-        norm.LAYERNORM_IBERT,
-        norm.LAYERNORM_FIXED,
-        norm.L2_NORMALIZE,
-        activation.GELU_IBERT,
-        activation.GELU_TABLE,
-        activation.TABLE,
-    )
-}
+# Those that every dialect shares, then one file for each dialect.
+FAMILIES: tuple[Any, ...] = (
+    embedding,
+    layout,
+    gemm,
+    rescale,
+    token,
+    softmax,
+    norm,
+    activation,
+    gemmlowp,
+    tosa,
+    onnx,
+    ivit,
+    fqvit,
+    illm,
+    ita,
+    gemmini,
+    deeploy,
+    image,
+    wide,
+)
+OPS: dict[str, Op] = {op.name: op for family in FAMILIES for op in family.OPS}

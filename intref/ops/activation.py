@@ -113,3 +113,5 @@ TABLE = Op(
     limits={"L": 256},
     constraints={"C5": ("input 'entries' must have 256 entries", lambda t, a: len(t["entries"]) == 256)},
 )
+
+OPS = (GELU_IBERT, GELU_TABLE, TABLE)

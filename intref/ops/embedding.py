@@ -105,3 +105,5 @@ MEAN_POOL = Op(
     limits={"T": 1 << 20},
     reduces=("T",),
 )
+
+OPS = (EMBEDDING, POSITIONS, MEAN_POOL)

@@ -121,3 +121,5 @@ LINEAR_INT4 = Op(
     },
     reduces=("K", "P", "G"),
 )
+
+OPS = (LINEAR, MATMUL, LINEAR_INT4)

@@ -97,3 +97,5 @@ SELECT_TOKEN = Op(
     outputs={"y": Port("=x", "... D")},
     constraints={"C5": ("attribute 'index' must be below T", lambda t, a: a["index"] < t["x"].shape[-2])},
 )
+
+OPS = (SPLIT_HEADS, MERGE_HEADS, TRANSPOSE, SELECT_TOKEN)

@@ -153,3 +153,5 @@ L2_NORMALIZE = Op(
     limits={"D": 1 << 14},
     reduces=("D",),
 )
+
+OPS = (LAYERNORM_IBERT, LAYERNORM_FIXED, L2_NORMALIZE)

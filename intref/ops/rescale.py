@@ -288,3 +288,5 @@ RESCALE_QUOTIENT = Op(
     outputs={"y": Port("output", "... H Q D")},
     constraints={"C5": CLIP_FITS},
 )
+
+OPS = (RESCALE, RESCALE_QUOTIENT, ADD, ADD_BIAS, CLAMP)

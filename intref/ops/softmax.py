@@ -114,3 +114,5 @@ SOFTMAX_EXP2 = Op(
     constraints={"C5": ("input 'table' must have 257 entries", lambda t, a: len(t["table"]) == 257)},
     reduces=("K",),
 )
+
+OPS = (SOFTMAX_IBERT, SOFTMAX_EXP2)

@@ -123,3 +123,5 @@ RESCALE_TOKEN_RESIDUAL = Op(
     outputs={"y": Port("output", "... N")},
     constraints={"C5": CLIP_FITS, "C6": _SHIFT_FITS},
 )
+
+OPS = (QUANTIZE_TOKEN, RESCALE_TOKEN, RESCALE_TOKEN_RESIDUAL)

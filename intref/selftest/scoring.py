@@ -19,6 +19,7 @@ from intref.faults.variants import lazily, tried
 from intref.ops import OPS
 from intref.ops.op import Op
 from intref.vectors import Case, cases, equivalent
+from intref.vectors import harmless as argued
 
 CRASHES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, NameError)
 PROVED = "changes no value in any call that the contract allows: the body on intervals proves it"
@@ -138,7 +139,8 @@ def score(op_name: str, given: Sequence[Case] | None = None) -> OpScore:
     if not all(found.values()):
         proved = harmless(op, {**OPERATORS, **PRIMITIVES})
         reasons = {words: PROVED for words, verdict in found.items() if words in proved and not verdict}
-    listed = {words: why_equivalent(op_name, words, FAULTS) for words in found}
+    known = {**FAULTS, op_name: {**FAULTS.get(op_name, {}), **argued(op_name)}}
+    listed = {words: why_equivalent(op_name, words, known) for words in found}
     by_faults, alive_too, stale_too = _tally(found, {k: v for k, v in listed.items() if v} | reasons)
     survivors = (*(f"mutant: {name}" for name in alive), *(_fault(words, words in idle) for words in alive_too))
     return OpScore(op_name, len(asked), by_mutants, by_faults, survivors, (*stale, *stale_too))

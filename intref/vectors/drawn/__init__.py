@@ -1,15 +1,34 @@
 """Random calls of every op, from a frozen stream: call n of a seed can be drawn without those before it."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 from intref.vectors.case import Case, SplitMix64
-from intref.vectors.drawn import products, rows, scales
+from intref.vectors.drawn import (
+    deeploy,
+    fqvit,
+    gemmini,
+    gemmlowp,
+    illm,
+    image,
+    ita,
+    ivit,
+    onnx,
+    products,
+    rows,
+    scales,
+    tosa,
+    wide,
+)
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.drawn.products import Call
 
 __all__ = ["DRAWS", "Chance", "drawn"]
 
-DRAWS: dict[str, Callable[[Chance], Call]] = {**products.DRAWS, **scales.DRAWS, **rows.DRAWS}
+DIALECTS: tuple[Any, ...] = (gemmlowp, tosa, onnx, ivit, fqvit, illm, ita, gemmini, deeploy, image, wide)
+DRAWS: dict[str, Callable[[Chance], Call]] = {
+    **{k: v for family in (products, scales, rows, *DIALECTS) for k, v in family.DRAWS.items()}
+}
 WORD = 1 << 64
 EVERY = 16  # one call in so many has an axis longer than a tile
 LONG = (129, 160, 255, 256, 257, 384, 513, 769, 1025, 2049)
@@ -30,6 +49,7 @@ AXES = {
     **dict.fromkeys(("softmax_ibert", "softmax_exp2"), "K Q"),
     **dict.fromkeys(("layernorm_ibert", "layernorm_fixed", "l2_normalize"), "D"),
     **dict.fromkeys(("gelu_table", "table"), "T"),
+    **{k: v for family in DIALECTS for k, v in family.AXES.items()},
 }  # op -> the axes that are long in turn
 
 

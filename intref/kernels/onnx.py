@@ -1,0 +1,6 @@
+"""Twins of ops/onnx.py."""
+
+from collections.abc import Callable
+from typing import Any
+
+KERNELS: tuple[Callable[..., Any], ...] = ()

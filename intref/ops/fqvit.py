@@ -1,0 +1,5 @@
+"""Ops of FQ-ViT."""
+
+from intref.ops.op import Op
+
+OPS: tuple[Op, ...] = ()

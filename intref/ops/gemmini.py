@@ -1,0 +1,5 @@
+"""Ops of Gemmini."""
+
+from intref.ops.op import Op
+
+OPS: tuple[Op, ...] = ()

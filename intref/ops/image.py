@@ -1,0 +1,5 @@
+"""Ops of convolution and pooling."""
+
+from intref.ops.op import Op
+
+OPS: tuple[Op, ...] = ()

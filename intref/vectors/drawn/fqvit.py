@@ -1,0 +1,9 @@
+"""Random calls of ops/fqvit.py."""
+
+from collections.abc import Callable
+
+from intref.vectors.drawn.chance import Chance
+from intref.vectors.drawn.products import Call
+
+DRAWS: dict[str, Callable[[Chance], Call]] = {}
+AXES: dict[str, str] = {}
