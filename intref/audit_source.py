@@ -27,7 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "intmath": {"errors"},
     "numbertypes": {"errors", "intmath"},
     "ops": OPS,
-    "vectors": {*OPS, "vectors"},
+    "vectors": {*OPS, "vectors", "vectors.sought"},
     "vectors.sought": {*OPS, "vectors"},
     "kernels": {"kernels"},
     "profiles": {*BASE, "intmath", "ops"},
