@@ -112,7 +112,7 @@ def gelu_ivit(x, *, one, halvings, bits, form):
                 y = x * floor(exp(x - m) * floor((2**31 - 1) / s) / 2**(32 - bits))
     Rounding    every quotient down, but q toward zero in tvm.
     Saturates   s to 2**31 - 1.
-    Overflow    exp(x - m) <= one * 2**halvings < 2**31 by C5. exp(-m) >= 2**31 where k >= 32: k is cut there, which
+    Overflow    exp(x - m) <= one * 2**halvings < 2**31 by C5. exp(-m) >= 2**31 where k >= 31: k is cut there, which
                 changes no bit. The sigmoid is below 2**15: exp(x - m) <= s, or s saturates and its quotient is 1.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 one * 2**halvings < 2**31.
@@ -124,11 +124,11 @@ def gelu_ivit(x, *, one, halvings, bits, form):
     t = maximum(_log2e(within(x - top, -(1 << 16), 0)), -halvings * one)
     q = within(-t // one, 0, halvings)
     r = within(t + q * one, 1 - one, 0)
-    e = within(_power(r, within(halvings - q, 0, halvings), one, form), 0, MAX31)
+    e = within(_power(r, within(halvings - q, 0, halvings), one, form), 1, MAX31)
     t = maximum(_log2e(-top), -halvings * one)
     q = within(divide(-t, one, "toward_zero" if form == "tvm" else "floor"), -(1 << 16), halvings)
     r = within(t + q * one, 1 - one, one - 1)
-    zero = _power(r, within(minimum(halvings - q, 32), 0, 32), one, form)
+    zero = within(_power(r, within(minimum(halvings - q, 31), 0, 31), one, form), 1, 1 << 56)
     sigmoid = within(e * (MAX31 // minimum(e + zero, MAX31)), 0, MAX31) >> 32 - bits
     return {"y": x * sigmoid}
 
