@@ -1,6 +1,7 @@
 """Directed cases of ops/ivit.py."""
 
 from collections.abc import Iterator
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -106,6 +107,19 @@ HALVES = [[0, 1], [1, 2], [2, 3], [0, -1], [-1, -2], [-2, -3], [0, 3], [0, -3]] 
 THIRDS = [[0, 0, 1], [0, 1, 1], [0, 0, -1], [0, -1, -1], [1, 1, 2], [-1, -2, -2]]
 
 
+# Sums of squares at which one step of Newton's method, rounded otherwise, changes the result: from the last one back.
+STEPPED = (128, 129, 192, 384, 387, 780, 1584, 3264, 6336, 12561, 21780888, 21790223)
+
+
+def _with_squares(v: int) -> list[int]:
+    """A row of 16, mean 0, whose squares sum to v."""
+    row, half = [1] * (v % 2), v // 2
+    while half:
+        row += [isqrt(half), -isqrt(half)]
+        half -= isqrt(half) ** 2
+    return row + [0] * (16 - len(row))
+
+
 def _norm(why: str, flags: str, x: Any, bias: Any = 0, form: str = "torch") -> Case:
     x = np.array(x, np.int32)
     bias = np.array(np.broadcast_to(np.array(bias, np.int64), x.shape[-1:]))
@@ -124,6 +138,8 @@ def layernorm_ivit() -> Iterator[Case]:
         yield _norm(f"{form}: odd products of both signs", "tie", [[3, -3, 1, -1, 5, -5]], [0, 0, 1, 1, -1, -1], form)
         rows = [[1 << k, -(1 << k), (1 << k) - 1, 1 - (1 << k)] for k in range(1, 24)]
         yield _norm(f"{form}: sums of squares of every length", "square extreme", rows, 0, form)
+        rows = [_with_squares(v) for v in STEPPED]
+        yield _norm(f"{form}: every rounding of every step", "square tie", rows, 0, form)
         near = [[1 << 15, -(1 << 15), 1 << 15, -(1 << 15) + d] for d in (-5, -1, 0, 1, 5)]
         yield _norm(f"{form}: sums of squares around 2**32", "wide", near, 0, form)
         ends = [M31, -(1 << 31), 1 << 30, -(1 << 30)]
