@@ -29,7 +29,7 @@ def _power(r, k, one, form):
     """2**k * (one + r / 2), rounded down: torch keeps the half of an odd r until then, tvm drops it before."""
     if form == "tvm":
         return (r >> 1) + one << k
-    return r + 2 * one << k >> 1
+    return within(r + 2 * one, 1, 1 << 26) << k >> 1
 
 
 def softmax_ivit(x, mask, *, one, halvings, bits, form):
@@ -61,7 +61,7 @@ def softmax_ivit(x, mask, *, one, halvings, bits, form):
     attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
     seen = where(attend, x, -(1 << 31))
     d = within(seen - max_along(seen, -1), -(1 << 32), 0)
-    t = maximum(_log2e(d), -halvings * one)
+    t = within(maximum(_log2e(d), -halvings * one), -MAX31, 0)
     q = within(-t // one, 0, halvings)
     r = within(t + q * one, 1 - one, 0)
     e = where(attend, within(_power(r, within(halvings - q, 0, halvings), one, form), 0, MAX31), 0)
@@ -121,14 +121,14 @@ def gelu_ivit(x, *, one, halvings, bits, form):
                 and this is: it saturates as torch does.
     """
     top = max_along(x, -1)
-    t = maximum(_log2e(within(x - top, -(1 << 16), 0)), -halvings * one)
+    t = within(maximum(_log2e(within(x - top, -(1 << 16), 0)), -halvings * one), -(1 << 17), 0)
     q = within(-t // one, 0, halvings)
     r = within(t + q * one, 1 - one, 0)
     e = within(_power(r, within(halvings - q, 0, halvings), one, form), 1, MAX31)
     t = maximum(_log2e(-top), -halvings * one)
     q = within(divide(-t, one, "toward_zero" if form == "tvm" else "floor"), -(1 << 16), halvings)
     r = within(t + q * one, 1 - one, one - 1)
-    zero = within(_power(r, within(minimum(halvings - q, 31), 0, 31), one, form), 1, 1 << 56)
+    zero = within(_power(r, minimum(within(halvings - q, 0, 1 << 17), 31), one, form), 1, 1 << 56)
     sigmoid = within(e * (MAX31 // minimum(e + zero, MAX31)), 0, MAX31) >> 32 - bits
     return {"y": x * sigmoid}
 
@@ -200,7 +200,10 @@ LAYERNORM_IVIT = Op(
     limits={"D": 1 << 14},
     reduces=("D",),
     constraints={
-        "C5": ("D * (2 * max |x|)**2 must be at most 2**62", lambda t, a: t["x"].shape[-1] * _peak(t["x"]) ** 2 <= 1 << 60),
+        "C5": (
+            "D * (2 * max |x|)**2 must be at most 2**62",
+            lambda t, a: t["x"].shape[-1] * _peak(t["x"]) ** 2 <= 1 << 60,
+        ),
         "C6": ("form tvm must have D * max |x| < 2**31", _tvm_mean_fits),
     },
 )

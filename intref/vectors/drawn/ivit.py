@@ -32,7 +32,8 @@ def _around(c: Chance, shape: tuple[int, ...], dtype: str, reach: int, top: int)
 
 def softmax_ivit(c: Chance) -> Call:
     """Distances of up to every halving; sums that saturate."""
-    b, h, q, k = c.size("B", 3), c.size("H", 5), c.size("Q", 5), c.size("K", 65)
+    wide = c.pick("BHQKK")  # one axis may be long
+    b, h, q, k = (c.size(axis, 65 if axis == wide else 3) for axis in "BHQK")
     attrs = _exponential(c, M31 if k > 1 << 14 else M31 // k)
     if attrs["form"] == "torch" and c.word() % 2:
         attrs["one"] = min(attrs["one"] * k, M31 >> attrs["halvings"], 1 << 24)
@@ -63,4 +64,4 @@ def layernorm_ivit(c: Chance) -> Call:
 
 
 DRAWS: dict[str, Callable[[Chance], Call]] = {f.__name__: f for f in (softmax_ivit, gelu_ivit, layernorm_ivit)}
-AXES: dict[str, str] = {"softmax_ivit": "K Q", "gelu_ivit": "D", "layernorm_ivit": "D"}
+AXES: dict[str, str] = {"softmax_ivit": "K Q H B", "gelu_ivit": "D", "layernorm_ivit": "D"}
