@@ -80,8 +80,8 @@ def _one_for_all(op: Op, tensors: Tensors) -> Iterator[Change]:
 
 
 def _zero_points(attrs: dict[str, Any]) -> Iterator[Change]:
-    for name in ("input_zero_point", "output_zero_point"):
-        if attrs.get(name):
+    for name in attrs:
+        if name.endswith("_zero_point") and attrs[name]:
             yield f"{name} with the other sign", {name: -attrs[name]}, {}
     if zero := attrs.get("output_zero_point"):
         after = {"saturate": lambda x, low, high: intmath.saturate(x, low, high) + zero}

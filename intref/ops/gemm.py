@@ -34,16 +34,20 @@ def linear(x, weight, bias, *, x_zero_point, weight_zero_point, accumulator, ove
                 output; C6 every = 0 unless overflow is saturate; C7 bias fits accumulator. BoundError: y.
     Source      ours; ONNX MatMulInteger with a bias, TOSA 1.0 MATMUL, TFLite FULLY_CONNECTED.
     """
-    end = 1 << minimum(accumulator, 62) - 1
-    a, b = x - x_zero_point, swap(weight - weight_zero_point, -1, -2)
+    right = swap(weight - weight_zero_point, -1, -2)
+    return {"y": _accumulated(x - x_zero_point, right, bias, accumulator, overflow, every)}
+
+
+def _accumulated(a, b, start, accumulator, overflow, every):
+    bits = minimum(accumulator, 60)  # more than any sum needs
     if overflow == "saturate":
-        return {"y": accumulate(a, b, bias, -end, end - 1, every)}
-    y = product(a, b) + bias
-    return {"y": wrap(y, minimum(accumulator, 62)) if overflow == "wrap" else y}
+        return accumulate(a, b, start, -(1 << bits - 1), (1 << bits - 1) - 1, every)
+    y = start + product(a, b)
+    return wrap(y, bits) if overflow == "wrap" else y
 
 
 def _fits_output(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return bool(attrs["accumulator"] <= (64 if attrs["output"] == "int64" else 32))
+    return attrs["accumulator"] <= 32 or attrs["output"] == "int64"
 
 
 def _blocks_saturate(tensors: Tensors, attrs: dict[str, Any]) -> bool:
@@ -101,12 +105,7 @@ def matmul(a, b, *, a_zero_point, b_zero_point, accumulator, overflow, every, ou
                 output; C6 every = 0 unless overflow is saturate. BoundError: y.
     Source      ours; ONNX MatMulInteger, TOSA 1.0 MATMUL (int16 with an accumulator of 48 bits).
     """
-    end = 1 << minimum(accumulator, 62) - 1
-    left, right = a - a_zero_point, b - b_zero_point
-    if overflow == "saturate":
-        return {"y": accumulate(left, right, 0, -end, end - 1, every)}
-    y = product(left, right)
-    return {"y": wrap(y, minimum(accumulator, 62)) if overflow == "wrap" else y}
+    return {"y": _accumulated(a - a_zero_point, b - b_zero_point, 0, accumulator, overflow, every)}
 
 
 MATMUL = Op(

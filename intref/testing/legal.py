@@ -62,6 +62,22 @@ def _positions(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None
         attrs["start"] = max(attrs["start"], 1)
 
 
+def _register(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """A width that output has, blocks only where they saturate, a bias that fits; half of the calls as they mostly are."""
+    plain = draw(st.booleans())
+    for name in attrs.keys() - {"every"} if plain else ():
+        if name not in fixed:
+            attrs[name] = OPS["linear"].attrs[name.replace("a_zero", "x_zero").replace("b_zero", "x_zero")].default(attrs)
+    if "output" not in fixed and attrs["accumulator"] > 32:
+        attrs["output"] = "int64"
+    if "accumulator" not in fixed and attrs["output"] == "int32":
+        attrs["accumulator"] = min(attrs["accumulator"], 32)
+    if "every" not in fixed:
+        attrs["every"] = draw(st.integers(0, 40)) if attrs["overflow"] == "saturate" else 0
+    if "bias" in tensors:
+        tensors["bias"] >>= max(32 - attrs["accumulator"], 0)
+
+
 def _linear_int4(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     n, k = len(tensors["weight"]), tensors["x"].shape[-1]
     if "group_size" not in fixed:
@@ -167,7 +183,9 @@ FIT: dict[str, Fit] = {
     "gelu_ibert": _gelu_ibert,
     "layernorm_fixed": _layernorm_fixed,
     "layernorm_ibert": _layernorm_ibert,
+    "linear": _register,
     "linear_int4": _linear_int4,
+    "matmul": _register,
     "positions": _positions,
     "rescale": _rescale,
     "rescale_token": _rescale_token,
