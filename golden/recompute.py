@@ -106,6 +106,11 @@ def linear(x, weight, bias, a):
     return accumulated(x - a["x_zero_point"], (weight - a["weight_zero_point"]).T, bias, a)
 
 
+def table_tosa(x, entries, a):
+    cell = x // 128 + 256
+    return entries[cell] * 128 + (entries[cell + 1] - entries[cell]) * (x % 128)
+
+
 def linear_int4(x, weight, scale, bias, a):
     nibbles = np.stack([weight % 16, weight // 16], -1).reshape(len(weight), -1)[:, : x.shape[-1]]
     w = nibbles - 16 * (nibbles > 7)
@@ -254,6 +259,7 @@ OPS = {
     "l2_normalize": ("x", "y", l2_normalize),
     "gelu_ibert": ("x b c one", "y", gelu_ibert),
     "gelu_table": ("x table", "y", gelu_table),
+    "table_tosa": ("x entries", "y", table_tosa),
     "table": ("x entries", "y", lambda x, entries, a: entries[x + 128]),
 }
 

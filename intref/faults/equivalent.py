@@ -75,6 +75,9 @@ _PARITY = "q and -q have the same parity"
 _ZERO = "no op asks for the bits of 0 where one bit more matters"
 _STEP = "they part where the number of bits is a step, which is then added either way, and nothing is left"
 VOCABULARY: dict[str, dict[str, str]] = {
+    "accumulate": {
+        "terms -> terms + 1 in *": "a block past the last term is empty: what was saturated is saturated again",
+    },
     "ROUNDS_UP[[]floor]": {
         pattern: "what is anded with False is False"
         for pattern in ("inexact & False -> False in *", "inexact -> inexact ? 1 in *")
