@@ -234,7 +234,7 @@ class Tracer(NDArrayOperatorsMixin):
         return self._next(value, f"take({_name(table)}, %{self.number})")
 
     def accumulate(self, b, start, low, high, every):
-        value = intmath.accumulate(self.value, *map(_plain, (b, start, low, high)), every)
+        value = intmath.accumulate(self.value, _plain(b), _plain(start), _plain(low), _plain(high), every)
         return self._next(value, f"accumulate(%{self.number}, {', '.join(map(_name, (b, start, low, high, every)))})")
 
     def __array_ufunc__(self, ufunc, method, *args, **kwargs):

@@ -75,7 +75,10 @@ def model(**attrs):
     dtype = OPS["linear"].output_dtypes({}, OPS["linear"].complete(attrs))["y"]
     tensors = {"x": info("int8", ("B", 8), -128, 127), "w": info("int8", (1, 8), 100, 100)}
     ends = {"saturate": -(1 << 15), "wrap": -(1 << 15)}.get(attrs.get("overflow", ""), -128 * 800)
-    tensors |= {"b": info("int32", (1,), 0, 0), "y": info(dtype, ("B", 1), ends, -1 - ends if ends > -102400 else 127 * 800)}
+    tensors |= {
+        "b": info("int32", (1,), 0, 0),
+        "y": info(dtype, ("B", 1), ends, -1 - ends if ends > -102400 else 127 * 800),
+    }
     constants = {"w": np.full((1, 8), 100, np.int8), "b": np.zeros(1, np.int32)}
     nodes = (Node("linear", {"x": "x", "weight": "w", "bias": "b"}, {"y": "y"}, attrs, site="layer"),)
     return Model(nodes, tensors, constants, {"x": None}, {"y": "y"}, {"B": 4})

@@ -34,7 +34,11 @@ def test_narrowing_of_riscv_vectors():
 
 def test_vsmul_saturates_where_both_are_the_lowest():
     lowest = -(1 << 31)
-    assert rounded([lowest, lowest + 1, 1 << 30], 31, "half_up", multiplier=lowest) == [(1 << 31) - 1, (1 << 31) - 1, -(1 << 30)]
+    assert rounded([lowest, lowest + 1, 1 << 30], 31, "half_up", multiplier=lowest) == [
+        (1 << 31) - 1,
+        (1 << 31) - 1,
+        -(1 << 30),
+    ]
 
 
 def test_rescale_of_tosa():

@@ -227,7 +227,6 @@ class Writer:
         if inner is not home:
             inner.close()
 
-
     def _settle(self, node: Node, home: Scope) -> None:
         """A sum that is clamped on its way."""
         _, axis = node.data

@@ -284,15 +284,22 @@ _PRODUCTS = (
     Wrong("of even terms with their odd neighbours", lambda a, b: intmath.matmul(_paired(a), b)),
 )
 _ACCUMULATIONS = (
-    Wrong("saturated after the last term alone", lambda a, b, start, low, high, every: _register(a, b, start, low, high)),
+    Wrong(
+        "saturated after the last term alone", lambda a, b, start, low, high, every: _register(a, b, start, low, high)
+    ),
     *(
         Wrong(f"saturated after {words}", _saturated_every(block))
         for words, block in (("every term", 1), *((f"every {n} terms", n) for n in (2, 4, 8, 16, 32)))
     ),
     Wrong("wrapped, not saturated", _wrapping),
-    Wrong("of one bit more", lambda a, b, start, low, high, every: _register(a, b, start, 2 * low, 2 * high + 1, every)),
+    Wrong(
+        "of one bit more", lambda a, b, start, low, high, every: _register(a, b, start, 2 * low, 2 * high + 1, every)
+    ),
     Wrong("of one bit less", lambda a, b, start, low, high, every: _register(a, b, start, low >> 1, high >> 1, every)),
-    Wrong("saturated to a symmetric range", lambda a, b, start, low, high, every: _register(a, b, start, -high, high, every)),
+    Wrong(
+        "saturated to a symmetric range",
+        lambda a, b, start, low, high, every: _register(a, b, start, -high, high, every),
+    ),
     Wrong("from 0 on, the start added last", _started_late, operand(2, 0, 0)),
     Wrong("the terms in reverse order", lambda a, b, *rest: _register(a[..., ::-1], b[..., ::-1, :], *rest)),
     Wrong("without the last term", lambda a, b, *rest: _register(a[..., :-1], b[..., :-1, :], *rest)),

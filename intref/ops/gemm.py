@@ -6,7 +6,7 @@ import numpy as np
 
 from intref.intmath import accumulate, minimum, swap, wrap
 from intref.intmath import matmul as product
-from intref.ops.op import Attr, Op, Port, Tensors, dtype_range
+from intref.ops.op import Attr, Holds, Op, Port, Tensors, dtype_range
 
 MAX_K = 1 << 20
 
@@ -66,7 +66,7 @@ _REGISTER = {
     "every": Attr(0, MAX_K, default=lambda attrs: 0, structural=True),
     "output": Attr(choices=("int64", "int32"), default=lambda a: "int32" if a["accumulator"] <= 32 else "int64"),
 }
-_REGISTER_FITS = {
+_REGISTER_FITS: dict[str, tuple[str, Holds]] = {
     "C5": ("attribute 'accumulator' must be at most as wide as output", _fits_output),
     "C6": ("attribute 'every' must be 0 unless overflow is saturate", _blocks_saturate),
 }

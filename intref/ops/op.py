@@ -27,7 +27,7 @@ class Port:
     dtype: allowed dtypes, the attribute that names it, or "=port" for that of another port.
     axes:  names of axes, forms separated by |; "..." stands for any leading axes, the same for all ports that have it.
     low, high: the values allowed, where narrower than the dtype.
-    bits:  of an output: the attribute that says how many bits it has, its dtype having more. A result beyond is refused.
+    bits:  of an output: the attribute that says how many bits it has, if fewer than its dtype; more are refused.
     """
 
     dtype: str

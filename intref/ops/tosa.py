@@ -30,8 +30,9 @@ def table_tosa(x, entries):
 
 
 def _slopes_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    entries = [int(v) for v in getattr(tensors["entries"], "lo", tensors["entries"])]
-    return all(-(1 << 15) <= after - before < 1 << 15 for before, after in pairwise(entries))
+    entries = tensors["entries"]
+    values = [int(v) for v in (entries.lo if hasattr(entries, "lo") else entries)]
+    return all(-(1 << 15) <= after - before < 1 << 15 for before, after in pairwise(values))
 
 
 TABLE_TOSA = Op(

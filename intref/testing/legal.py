@@ -63,11 +63,10 @@ def _positions(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None
 
 
 def _register(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
-    """A width that output has, blocks only where they saturate, a bias that fits; half of the calls as they mostly are."""
-    plain = draw(st.booleans())
-    for name in attrs.keys() - {"every"} if plain else ():
-        if name not in fixed:
-            attrs[name] = OPS["linear"].attrs[name.replace("a_zero", "x_zero").replace("b_zero", "x_zero")].default(attrs)
+    """A width that output has, blocks where they saturate, a bias that fits; half of the calls are plain."""
+    if draw(st.booleans()):
+        defaults = OPS["matmul" if "a" in tensors else "linear"].complete({})
+        attrs.update({name: value for name, value in defaults.items() if name not in fixed})
     if "output" not in fixed and attrs["accumulator"] > 32:
         attrs["output"] = "int64"
     if "accumulator" not in fixed and attrs["output"] == "int32":

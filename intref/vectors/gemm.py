@@ -14,7 +14,7 @@ _REGISTER = {
     "_accumulated: 60 -> 61 in bits = minimum(accumulator, 60)": _WIDE,
     "_accumulated: 60 -> 59 in bits = minimum(accumulator, 60)": _WIDE,
     "_accumulated: wrap(y, bits) if overflow == 'wrap' else y -> wrap(y, bits) in "
-    "return wrap(y, bits) if overflow == 'wrap' else y": "refuse: what does not fit is refused, what fits does not wrap",
+    "return wrap(y, bits) if overflow == 'wrap' else y": "refuse: what fits does not wrap, what does not is refused",
 }
 _FROM_ZERO = "a matmul starts from 0"
 EQUIVALENT: dict[str, dict[str, str]] = {

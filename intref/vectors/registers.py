@@ -7,7 +7,9 @@ import numpy as np
 
 from intref.ops.op import dtype_range
 from intref.vectors.case import Case
+from intref.vectors.reach.sweeps import digits
 
+Attrs = dict[str, Any]
 Make = Callable[..., Case]  # (why, flags, rows, columns, start, dtype of the rows, attributes)
 LOWEST, HIGHEST = -(1 << 15), (1 << 15) - 1
 
@@ -28,16 +30,20 @@ def _matmul(why: str, flags: str, x: Any, w: Any, start: Any = 0, dtype: str = "
 def linear() -> Iterator[Case]:
     """What a bias starts, beside the cases of both ops."""
     yield from _shared(_linear)
-    zeros = {"x_zero_point": 9, "weight_zero_point": -7}
+    zeros: Attrs = {"x_zero_point": 9, "weight_zero_point": -7}
     yield _linear("zero points and a bias", "axes", [[1, 2, 3], [4, 5, 6]], [[1, 1, 2], [7, 5, 3]], [5, -7], **zeros)
-    at = {"overflow": "saturate", "accumulator": 9}
-    yield _linear("the bias is the first content", "clip", [[100, -100]], [[2, 1], [-2, -1]], [100, -101], every=1, **at)
-    yield _linear("the bias at both ends", "clip extreme", [[0, 1], [0, -1]], [[1, 1], [1, 1]], [255, -256], every=1, **at)
+    at: Attrs = {"overflow": "saturate", "accumulator": 9}
+    yield _linear(
+        "the bias is the first content", "clip", [[100, -100]], [[2, 1], [-2, -1]], [100, -101], every=1, **at
+    )
+    yield _linear(
+        "the bias at both ends", "clip extreme", [[0, 1], [0, -1]], [[1, 1], [1, 1]], [255, -256], every=1, **at
+    )
     yield _linear("a bias that sums to the edges", "clip", [[1]], [[5]] * 4, [250, 251, -260 + 4, -100], **at)
-    wide = {"accumulator": 40, "output": "int64"}
+    wide: Attrs = {"accumulator": 40, "output": "int64"}
     ends = [-(1 << 31), (1 << 31) - 1]
     yield _linear("a bias of 32 bits and a wider sum", "wide extreme", [[-1], [1]], [[1], [1]], ends, **wide)
-    wrapped = {"accumulator": 32, "overflow": "wrap"}
+    wrapped: Attrs = {"accumulator": 32, "overflow": "wrap"}
     yield _linear("a bias at either end of 32 bits wraps", "clip extreme", [[-1], [1]], [[1], [1]], ends, **wrapped)
 
 
@@ -53,7 +59,7 @@ def matmul() -> Iterator[Case]:
     yield from (_long(k, zeros) for k in (256, 4096))
 
 
-def _long(k: int, attrs: dict[str, Any]) -> Case:
+def _long(k: int, attrs: Attrs) -> Case:
     counts = [1 << j for j in range(13) if (k == 256) == (j < 9)]
     rows = np.stack([np.where(np.arange(k) < count, HIGHEST, LOWEST) for count in counts]).astype(np.int16)
     attrs = {**attrs, "a_zero_point": LOWEST}
@@ -77,7 +83,15 @@ def _zero_points(make: Make) -> Iterator[Case]:
         x, w = [[low, high, 1], [high, low, 0]], [[-128, 127, 1], [127, -128, -1]]
         for zero in (low, high):
             attrs = {"x_zero_point": zero, "weight_zero_point": -128 if zero == high else 127}
-            yield make(f"{dtype}, zero points {zero} and {attrs['weight_zero_point']}", "dtype extreme", x, w, 0, dtype, **attrs)
+            yield make(
+                f"{dtype}, zero points {zero} and {attrs['weight_zero_point']}",
+                "dtype extreme",
+                x,
+                w,
+                0,
+                dtype,
+                **attrs,
+            )
     x, w = [[-128, 127, 5]], [[-128, 127, 9], [3, -3, 1]]
     yield make("a zero point of x alone", "axes", x, w, x_zero_point=-3)
     yield make("a zero point of weights alone", "axes", x, w, weight_zero_point=11)
@@ -91,7 +105,7 @@ def _zero_points(make: Make) -> Iterator[Case]:
 def _widths(make: Make) -> Iterator[Case]:
     x, w = [[HIGHEST] * 5 + [-9, 3, 1]], [[127] * 8, [-128] * 8, [1, -1] * 4]
     for bits in range(8, 65):
-        attrs: dict[str, Any] = {"accumulator": bits, "overflow": "saturate", "every": bits % 5}
+        attrs: Attrs = {"accumulator": bits, "overflow": "saturate", "every": bits % 5}
         yield make(f"saturated to {bits} bits, every {bits % 5}", "clip extreme", x, w, 0, "int16", **attrs)
     for bits in (8, 9, 15, 16, 17, 23, 24, 25, 31, 32, 33, 48, 61, 62, 63, 64):
         yield make(f"wrapped to {bits} bits", "clip extreme", x, w, 0, "int16", accumulator=bits, overflow="wrap")
@@ -106,16 +120,7 @@ def _refused_beyond(make: Make) -> Iterator[Case]:
 def _reaching(goals: list[int]) -> tuple[Any, Any]:
     """One row, and a column for each goal that its sum is to be."""
     row = [1, 100, 10000, *[30000] * 9]
-    columns = []
-    for goal in goals:
-        column, left = [], goal
-        for value in reversed(row):
-            factor = min(max(int(left / value), -128), 127)
-            column.insert(0, factor)
-            left -= factor * value
-        columns.append(column)
-        assert left == 0
-    return [row], columns
+    return [row], digits(goals, row, 127)
 
 
 def _wrapped(make: Make) -> Iterator[Case]:
@@ -131,7 +136,9 @@ def _saturated(make: Make) -> Iterator[Case]:
         end = 1 << bits - 1
         goals = [end - 2, end - 1, end, end + 1, -end + 1, -end, -end - 1, -end - 2, 5 * end // 2, -3 * end, 0]
         attrs = {"accumulator": bits, "overflow": "saturate"}
-        yield make(f"either side of both ends of {bits} bits, saturated", "clip", *_reaching(goals), 0, "int16", **attrs)
+        yield make(
+            f"either side of both ends of {bits} bits, saturated", "clip", *_reaching(goals), 0, "int16", **attrs
+        )
     x = [[100, 100, -100, -100, 50, -1, 2, 7, -90], [-100, -100, -100, 100, 100, 100, -1, -1, 3]]
     w = [[1] * 9, [-1] * 9, [2] * 9, [1, -1, 1, -1, 1, -1, 1, -1, 1], [1, 2, 1, 2, 1, 2, 1, 2, 1]]
     for every in (0, 1, 2, 3, 4, 8, 9, 10, 300):
@@ -140,11 +147,11 @@ def _saturated(make: Make) -> Iterator[Case]:
     x = [[127, 1, -1, -128, -1, 1, 0]]
     w = [[1] * 7, [-1] * 7, [1, 1, 1, 2, 1, 1, 1]]
     yield make("at the ends without leaving them", "clip extreme", x, w, accumulator=8, overflow="saturate", every=1)
-    x = np.tile([[127, -128, 64, 127, 3]], (1, 13))
-    w = np.tile([[127, 127, -128, 127, 1], [-128, 3, 127, 127, -7]], (1, 13))
+    long = np.tile([[127, -128, 64, 127, 3]], (1, 13))
+    weights = np.tile([[127, 127, -128, 127, 1], [-128, 3, 127, 127, -7]], (1, 13))
     for every in (1, 2, 4, 8, 16, 32):
         attrs = {"accumulator": 16, "overflow": "saturate", "every": every}
-        yield make(f"65 terms in blocks of {every}, 16 bits", "clip wide", x, w, **attrs)
+        yield make(f"65 terms in blocks of {every}, 16 bits", "clip wide", long, weights, **attrs)
 
 
 def _sums(make: Make) -> Iterator[Case]:

@@ -15,7 +15,6 @@ def _table(why: str, flags: str, x: Any, entries: Any) -> Case:
     return Case(why, tensors, {}, (*flags.split(),))
 
 
-
 def table_tosa() -> Iterator[Case]:
     """Every entry as the lower and as the upper one, both ends of a slope, every distance between two entries."""
     rising = [i * 127 - (1 << 15) for i in range(513)]
@@ -34,12 +33,14 @@ def table_tosa() -> Iterator[Case]:
     x = [-1, -127, 127, 1, 0, *powers]
     yield _table("an x of every bit length", "dtype", x, [(i * 37) % 1000 - 500 for i in range(513)])
     entries = [e for k in range(15) for e in (1 << k, -(1 << k) if k < 14 else 0)]
-    yield _table("an entry of every bit length", "dtype", [(i - 256) * 128 + 5 for i in range(30)], [*entries, *[0] * 483])
+    yield _table(
+        "an entry of every bit length", "dtype", [(i - 256) * 128 + 5 for i in range(30)], [*entries, *[0] * 483]
+    )
     stream = SplitMix64(120)
     for lead in ((2, 3, 9), (64,), (4, 1, 33)):
         table = np.cumsum(stream.integers(-300, 300, 513, "int64")) // 4
-        x = stream.integers(LOWEST, HIGHEST, lead, "int16")
-        yield _table(f"random, shape {lead}", "random", x, np.clip(table, LOWEST, HIGHEST))
+        anywhere = stream.integers(LOWEST, HIGHEST, lead, "int16")
+        yield _table(f"random, shape {lead}", "random", anywhere, np.clip(table, LOWEST, HIGHEST))
 
 
 CASES: dict[str, Generator] = {"table_tosa": table_tosa}

@@ -55,12 +55,13 @@ def _register(
     overflow = c.pick(("refuse", "wrap", "saturate", "saturate"))
     needed = max(_bits(y + bias), _bits(bias), 8)
     bits = needed + c.pick((0, 0, 1, 9)) if overflow == "refuse" else needed - c.pick((-1, 0, 1, 2, 3, 5))
-    attrs = {"overflow": overflow, "accumulator": c.pick((*[min(max(bits, 8), 64)] * 4, c.number(max(needed, 8), 64)))}
+    accumulator = c.pick((*[min(max(bits, 8), 64)] * 4, c.number(max(needed, 8), 64)))
+    attrs: dict[str, Any] = {"overflow": overflow, "accumulator": accumulator}
     if overflow == "saturate":
         attrs["every"] = c.pick((0, 1, 1, 2, 3, 4, 5, 8, 16, 31, 300, a.shape[-1], 1 << 20))
-    if attrs["accumulator"] <= 32 and c.word() % 2:
+    if accumulator <= 32 and c.word() % 2:
         attrs["output"] = "int64"
-    while _bits(bias) > attrs["accumulator"]:
+    while _bits(bias) > accumulator:
         bias = bias // 2
     return {**dict(zip(zeros, points)), **attrs}, bias.astype(np.int32)
 

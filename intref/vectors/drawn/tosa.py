@@ -2,8 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
-
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.drawn.products import Call
 
@@ -14,9 +12,8 @@ def table_tosa(c: Chance) -> Call:
     """Smooth tables and steep ones: a neighbour too far away is drawn nearer."""
     x = c.filled("int16", (*c.lead(), c.size("T")))
     entries = c.filled("int16", 513, *c.pick(((LOWEST, HIGHEST), (-300, 300), (0, HIGHEST))))
-    steps = np.clip(np.diff(entries.astype(np.int64)), LOWEST, HIGHEST)
     for i in range(512):
-        entries[i + 1] = max(min(int(entries[i]) + int(steps[i]), HIGHEST), LOWEST)
+        entries[i + 1] = max(min(int(entries[i + 1]), int(entries[i]) + HIGHEST), int(entries[i]) + LOWEST)
     return {"x": x, "entries": entries}, {}
 
 
