@@ -30,9 +30,10 @@ def table_tosa(x, entries):
 
 
 def _slopes_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    entries = tensors["entries"]
-    values = [int(v) for v in (entries.lo if hasattr(entries, "lo") else entries)]
-    return all(-(1 << 15) <= after - before < 1 << 15 for before, after in pairwise(values))
+    for before, after in pairwise(getattr(tensors["entries"], "lo", tensors["entries"])):
+        if not -(1 << 15) <= int(after) - int(before) < 1 << 15:
+            return False
+    return True
 
 
 TABLE_TOSA = Op(
