@@ -89,6 +89,17 @@ def _linear_int4(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> No
     tensors["scale"] = filled(draw, (n, -(-k // attrs["group_size"])), *dtype_range("int16"), "int16")
 
 
+def _table_tosa(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """No two neighbours further apart than an int16, which no two of half the size are."""
+    if draw(st.booleans()):
+        tensors["entries"] >>= 1
+    low, high = dtype_range("int16")
+    entries = tensors["entries"]
+    for i in range(1, len(entries)):
+        before = int(entries[i - 1])
+        entries[i] = min(max(int(entries[i]), before + low), before + high)
+
+
 def _rescale_token(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     exponent = tensors["exponent"]
     low, high = int(exponent.max()), min(62 + int(exponent.min()), 71)
@@ -192,4 +203,5 @@ FIT: dict[str, Fit] = {
     "select_token": _select_token,
     "softmax_ibert": _softmax_ibert,
     "split_heads": _split_heads,
+    "table_tosa": _table_tosa,
 }
