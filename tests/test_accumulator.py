@@ -1,11 +1,17 @@
 """The registers of linear and matmul: answers worked out by hand, and models proved, or not, within their width."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+import intref
 from intref import OPS, call
 from intref.errors import BoundError
+from intref.golden import suite_path
 from intref.model import Model, Node, info
+
+SENTIMENT = suite_path() / "models" / "sentiment"
 
 
 def linear(x, weight, bias=0, **attrs):
@@ -100,3 +106,20 @@ def test_a_model_that_may_leave_its_width_is_refused():
     model(accumulator=18).proof()
     with pytest.raises(BoundError, match=r"node layer \(op linear\): tensor 'y' is of 17 bits, but may reach"):
         model(accumulator=17).proof()
+
+
+def test_a_profile_names_registers(tmp_path):
+    text = Path(intref.__file__).with_name("profiles").joinpath("ibert.toml").read_text("utf-8")
+    for site, keys in (
+        ("linear", 'accumulator = 20\noverflow = "saturate"\nevery = 4'),
+        ("scores", "accumulator = 24"),
+    ):
+        text = text.replace(f"[{site}]\n", f"[{site}]\n{keys}\n")
+    path = tmp_path / "narrow.toml"
+    path.write_text(text, "utf-8")
+    made = intref.load(SENTIMENT).quantize(recipe="ibert", profile=path)
+    attrs = [node.attrs for node in made.nodes if node.op == "linear"]
+    assert attrs and all(given == {"accumulator": 20, "overflow": "saturate", "every": 4} for given in attrs)
+    assert max(made.tensors[n.outputs["y"]].bits for n in made.nodes if n.op in ("linear", "matmul")) <= 24
+    ids = {"input_ids": np.arange(5, 17, dtype=np.int32)[None]}
+    assert made.run(ids, backend="fast").digest == made.run(ids, backend="reference").digest

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from oracles import Tally
 
 from intref import call
+from oracles import Tally
 
 SOURCE = Path(__file__).parent.with_name("rvv.c")
 MACHINE = "rv64,v=true,vext_spec=v1.0,vlen=128"
@@ -96,7 +96,9 @@ def tallies() -> Iterator[Tally]:
     with tempfile.TemporaryDirectory() as folder:
         command = ["qemu-riscv64", "-cpu", MACHINE, str(program(folder))]
         answer = subprocess.run(command, check=True, input=given, capture_output=True).stdout
-    version = subprocess.run(["qemu-riscv64", "--version"], check=True, capture_output=True, text=True).stdout.split()[2]
+    version = subprocess.run(["qemu-riscv64", "--version"], check=True, capture_output=True, text=True).stdout.split()[
+        2
+    ]
     theirs = np.split(np.frombuffer(answer, np.int64), np.cumsum([len(x) for *_, x in asked])[:-1])
     rows = {
         (kind.name, mode): Tally("rvv", "rescale", "QEMU, RISC-V V 1.0", version, f"{kind.name}, {MODES[mode]}")
