@@ -120,7 +120,11 @@ def _ours(case: dict[str, Any], rule: str) -> Any:
     tensors = {"x": case["x"].astype(narrow), "multiplier": case["multiplier"].astype(np.int32)}
     tensors["shift"] = case["shift"].astype(np.int8)
     attrs = {"rounding": rule, "input_zero_point": case["zeros"][0], "output_zero_point": case["zeros"][1]}
-    clip = {"output": "int32", "low": case["ends"][0], "high": case["ends"][1]}
+    clip = {
+        "output": "uint8" if case["y_type"] == ("int8", True) else "int32",
+        "low": case["ends"][0],
+        "high": case["ends"][1],
+    }
     return call("rescale", tensors, {**attrs, **clip}, "fast")["y"]
 
 
