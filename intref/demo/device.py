@@ -70,9 +70,16 @@ def matmul(t: Arrays, a_zero_point: int, b_zero_point: int, **register: Any) -> 
     return product(t["a"] - a_zero_point, t["b"] - b_zero_point, 0, **register)
 
 
-def product(a: Any, b: Any, bias: Any, accumulator: int, overflow: str, every: int, output: str) -> Any:
-    """This accelerator adds up in 32 bits, and has no way to saturate."""
-    return a @ b + bias if (accumulator, overflow) == (32, "refuse") else None
+def product(a: Any, b: Any, sum: Any, accumulator: int, overflow: str, every: int, output: str) -> Any:
+    """A register of so many bits that starts as `sum`; one that saturates does so after every few terms."""
+    end, terms = 1 << min(accumulator, 62) - 1, a.shape[-1]
+    if overflow == "saturate":
+        for k in range(0, terms, every or terms):
+            block = slice(k, k + (every or terms))
+            sum = np.clip(sum + a[..., block] @ b[..., block, :], -end, end - 1)
+        return sum
+    sum = a @ b + sum
+    return (sum + end) % (2 * end) - end if overflow == "wrap" else sum
 
 
 def rescale(
