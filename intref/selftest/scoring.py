@@ -136,6 +136,7 @@ def score(op_name: str, given: Sequence[Case] | None = None) -> OpScore:
     found = fault_verdicts(op, bench)
     idle = () if given is None else _unasked(op, found)
     found |= dict.fromkeys(idle, "")
+    reasons = {}
     if not all(found.values()):
         proved = harmless(op, {**OPERATORS, **PRIMITIVES})
         reasons = {words: PROVED for words, verdict in found.items() if words in proved and not verdict}

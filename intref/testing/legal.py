@@ -63,6 +63,21 @@ def _positions(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None
         attrs["start"] = max(attrs["start"], 1)
 
 
+def _register(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """A width that output has, blocks where they saturate, a bias that fits; half of the calls are plain."""
+    if draw(st.booleans()):
+        defaults = OPS["matmul" if "a" in tensors else "linear"].complete({})
+        attrs.update({name: value for name, value in defaults.items() if name not in fixed})
+    if "output" not in fixed and attrs["accumulator"] > 32:
+        attrs["output"] = "int64"
+    if "accumulator" not in fixed and attrs["output"] == "int32":
+        attrs["accumulator"] = min(attrs["accumulator"], 32)
+    if "every" not in fixed:
+        attrs["every"] = draw(st.integers(0, 40)) if attrs["overflow"] == "saturate" else 0
+    if "bias" in tensors:
+        tensors["bias"] >>= max(32 - attrs["accumulator"], 0)
+
+
 def _linear_int4(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     n, k = len(tensors["weight"]), tensors["x"].shape[-1]
     if "group_size" not in fixed:
@@ -73,6 +88,17 @@ def _linear_int4(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> No
     if k % 2:
         tensors["weight"][:, -1] &= 15
     tensors["scale"] = filled(draw, (n, -(-k // attrs["group_size"])), *dtype_range("int16"), "int16")
+
+
+def _table_tosa(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """No two neighbours further apart than an int16, which no two of half the size are."""
+    if draw(st.booleans()):
+        tensors["entries"] >>= 1
+    low, high = dtype_range("int16")
+    entries = tensors["entries"]
+    for i in range(1, len(entries)):
+        before = int(entries[i - 1])
+        entries[i] = min(max(int(entries[i]), before + low), before + high)
 
 
 def _rescale_token(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
@@ -186,7 +212,9 @@ FIT: dict[str, Fit] = {
     "layernorm_fixed": _layernorm_fixed,
     "layernorm_ibert": _layernorm_ibert,
     "layernorm_ivit": _layernorm_ivit,
+    "linear": _register,
     "linear_int4": _linear_int4,
+    "matmul": _register,
     "positions": _positions,
     "rescale": _rescale,
     "rescale_token": _rescale_token,
@@ -195,4 +223,5 @@ FIT: dict[str, Fit] = {
     "softmax_ibert": _softmax_ibert,
     "softmax_ivit": _exponential_ivit,
     "split_heads": _split_heads,
+    "table_tosa": _table_tosa,
 }

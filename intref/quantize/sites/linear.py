@@ -9,7 +9,7 @@ import numpy as np
 from intref.ops.token import GUARD
 from intref.quantize import scales
 from intref.quantize.scales import Array, dyadic, fitted, rounded
-from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers
+from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers, register
 
 STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
 TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be quantize_token"
@@ -142,7 +142,7 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     integer = scales.ibert_bias(bias, product) if static else np.zeros(len(bias), np.int32)
     axes = (*low.build.axes(x.tensor)[:-1], len(bias))
     inputs = {"x": x.tensor, "weight": q, "bias": integer}
-    name = low.build.node("linear", f"{site}.linear", inputs, y=axes)["y"]
+    name = low.build.node("linear", f"{site}.linear", inputs, register(low.site("linear")), y=axes)["y"]
     return Value(name, product, bias=None if static else bias.astype(np.float64), token=x.token)
 
 

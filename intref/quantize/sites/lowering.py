@@ -119,6 +119,11 @@ def lowers(kind: str, op: str) -> Callable[[Callable[..., Value]], Callable[...,
     return enter
 
 
+def register(at: Mapping[str, Any]) -> dict[str, Any]:
+    """What a site says of its accumulator."""
+    return {name: at[name] for name in ("accumulator", "overflow", "every") if name in at}
+
+
 def container(bits: int) -> str:
     """The smallest signed dtype of at least `bits` bits."""
     return next(f"int{n}" for n in (8, 16, 32, 64) if bits <= n)
