@@ -27,8 +27,7 @@ LAYERS: dict[str, set[str]] = {
     "intmath": {"errors"},
     "numbertypes": {"errors", "intmath"},
     "ops": OPS,
-    "vectors": {*OPS, "vectors", "vectors.sought"},
-    "vectors.sought": {*OPS, "vectors"},
+    "vectors": {*OPS, "vectors"},
     "kernels": {"kernels"},
     "profiles": {*BASE, "intmath", "ops"},
     "digest": set(),
@@ -113,8 +112,8 @@ PURE = {"collections", "dataclasses", "fractions", "functools", "inspect", "iter
 SHELL = {*STANDARD, "numpy", "math", "time", "rich", "click"}
 # What a module may import from outside; others may import STANDARD, numpy and math.
 OUTSIDE: dict[str, set[str]] = {
-    **dict.fromkeys(("intmath", "numbertypes", "ops", "vectors"), PURE),
-    "vectors.sought": {*PURE, "pathlib", "tomllib"},
+    **dict.fromkeys(("intmath", "numbertypes", "ops"), PURE),
+    "vectors": {*PURE, "pathlib", "tomllib"},
     "kernels": {*("numpy", "numba", "hashlib", "os", "pathlib", "concurrent", "threading", "collections", "typing")},
     "devices": {*STANDARD, "numpy", "math", "time"},
     "devices.onnxruntime": {*STANDARD, "numpy", "onnxruntime"},
@@ -136,7 +135,6 @@ OUTSIDE: dict[str, set[str]] = {
 # (files, and float literals and annotations, for timeouts), "float" (anything).
 TIMED = ("devices", "verify.verdict", "verify.bench")
 STRICTNESS = {
-    "vectors.sought": "files",
     **dict.fromkeys(
         ("profiles", "golden", "rtl", "explain", "report", "verify", "minimize", "selftest", "testing", "element"),
         "files",

@@ -465,7 +465,7 @@ def to_a_power(x):
 
 
 def in_a_loop(x):
-    for _ in range(3):
+    while x is not None:
         x = x + 1
     return {"y": x}
 
@@ -506,6 +506,26 @@ def test_is_every_way_through_a_body_taken_under_its_own_condition(tmp_path, mon
         np.testing.assert_array_equal(found["y"], branching(x.astype(np.int64), **chosen)["y"])
 
 
+def horner(x):
+    y = 0 * x
+    for power, factor in enumerate((3, -1, 2)):
+        for _ in range(power):
+            y = 2 * y
+        y = y * (x & 15) + factor
+    return {"y": y}
+
+
+@needs_compiler
+def test_is_a_loop_over_constants_unrolled(tmp_path, monkeypatch):
+    op = Op(horner, inputs={"x": Port("int8", "... D")}, attrs={}, outputs={"y": Port("int64", "... D")})
+    monkeypatch.setitem(OPS, "horner", op)
+    device = Library(compiled(c_source(["horner"]), tmp_path))
+    x = np.arange(-128, 128).astype(np.int8)
+    code, found = device.run("horner", {"x": x}, {}, {"y": ("int64", x.shape)})
+    assert code == 0
+    np.testing.assert_array_equal(found["y"], horner(x.astype(np.int64))["y"])
+
+
 def one_more(x):
     return {"y": x + 1}
 
@@ -528,7 +548,7 @@ def wide(body):
     return Op(body, inputs={"x": Port("int64", "... D")}, attrs={}, outputs={"y": Port("int64", "... D")})
 
 
-@pytest.mark.parametrize("body, said", [(to_a_power, "no C for Pow"), (in_a_loop, "`for _ in range")])
+@pytest.mark.parametrize("body, said", [(to_a_power, "no C for Pow"), (in_a_loop, "`while x is not None")])
 def test_is_a_body_that_cannot_be_written_refused_by_its_line(body, said):
     with pytest.raises(Unsupported, match=f"{body.__name__}: cannot be written in C: .*{said}"):
         c_function(wide(body), {})

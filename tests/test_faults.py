@@ -279,6 +279,21 @@ def test_is_a_mutant_the_function_that_its_name_says():
     assert by_name["x - low -> x + low in y = x - low"](7, 2, 9, rule="") == {"y": 9}
 
 
+def _doubled(x):
+    return 2 * x
+
+
+def _made_of_parts(x):
+    return {"y": _doubled(x) + 1}
+
+
+def test_are_the_functions_a_body_is_made_of_mutated_too():
+    by_name = dict(mutants(_made_of_parts, set()))
+    assert _made_of_parts(3) == {"y": 7}
+    assert by_name["_doubled: 2 -> 3 in return 2 * x"](3) == {"y": 10}
+    assert by_name["_doubled(x) + 1 -> _doubled(x) - 1 in return {'y': _doubled(x) + 1}"](3) == {"y": 5}
+
+
 def test_are_the_words_of_the_vocabulary_mutated_and_the_rest_left_alone():
     kinds, seen = {}, False
     for word, name, space in vocabulary_mutants():

@@ -13,7 +13,7 @@ import operator
 import textwrap
 import types
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Any
@@ -22,6 +22,7 @@ import numpy as np
 
 from intref import intmath
 from intref.ops import OPS, Op
+from intref.ops.op import parts
 
 Arrays = dict[str, Any]
 Listener = Callable[["Site", tuple[Any, ...], Any], None]
@@ -82,6 +83,8 @@ class _Ear(ast.NodeTransformer):
 
     names: Mapping[str, Any]  # what the body's names stand for
     prefix: str
+    hidden: bool  # a word's own inside, where bounds do not look
+    parts: Collection[Callable[..., Any]]  # functions of the body's own file
     sites: dict[str, Site] = field(default_factory=dict)
     functions: dict[str, Callable[..., Any]] = field(default_factory=dict)
     inner: list[Callable[..., Any]] = field(default_factory=list)
@@ -92,7 +95,7 @@ class _Ear(ast.NodeTransformer):
         self.seen[text] += 1
         if self.seen[text] > 1:
             text += f" #{self.seen[text]}"
-        self.sites[text] = Site(text, kind, bool(self.prefix))
+        self.sites[text] = Site(text, kind, self.hidden)
         self.functions[text] = function
         heard: list[ast.expr] = [self.visit(arg) for arg in (args[:1] if kind == "lemma" else args)]
         call = ast.Call(ast.Name("heard", ast.Load()), [ast.Constant(text), *heard, *args[len(heard) :]], [])
@@ -102,7 +105,7 @@ class _Ear(ast.NodeTransformer):
         named = self.names.get(node.func.id) if isinstance(node.func, ast.Name) else None
         if callable(named) and named in WORDS:
             return self._hear(node, WORDS[named], named, node.args)
-        if named in INNER and callable(named):
+        if callable(named) and (named in INNER or named in self.parts):
             self.inner.append(named)
         return self.generic_visit(node)
 
@@ -146,19 +149,27 @@ def body(op_name: str) -> Body:
     functions: dict[str, Callable[..., Any]] = {}
     waiting: list[Callable[..., Any]] = [op.reference]
     codes: list[tuple[Callable[..., Any], types.CodeType]] = []
-    while waiting:  # the body, then the words it uses that round inside
+    own = {*parts(op.reference).values()}
+    while waiting:  # the body, then its own functions and the words it uses that round inside
         function = waiting.pop()
-        ear = _Ear(function.__globals__, f"{function.__name__}: " if codes else "")
-        codes.insert(0, (function, _with_ears(function, ear)))
+        hidden = function is not op.reference and function not in own
+        prefix = "" if function is op.reference else f"{function.__name__}: "
+        ear = _Ear(function.__globals__, prefix, hidden, own)
+        codes.append((function, _with_ears(function, ear)))
         sites.update(ear.sites)
         functions.update(ear.functions)
-        waiting.extend(word for word in ear.inner if all(word is not known for known, _ in codes))
+        waiting.extend(
+            word for word in ear.inner if all(word is not known for known in (*waiting, *(f for f, _ in codes)))
+        )
 
     def build(listener: Listener) -> Callable[..., Any]:
         space: dict[str, Any] = {"heard": _heard(sites, functions, listener)}
-        for function, code in codes:
-            exec(code, own := {**function.__globals__, **space})
-            space[function.__name__] = own[function.__name__]
+        spaces = [{**function.__globals__} for function, _ in codes]
+        for (function, code), seen in zip(codes, spaces):
+            exec(code, seen)
+            space[function.__name__] = seen[function.__name__]
+        for seen in spaces:  # each sees the others as they are with ears
+            seen.update(space)
         result: Callable[..., Any] = space[op.name]
         return result
 

@@ -118,8 +118,19 @@ class _Frame:
                 taken = statement.body if self._condition(statement.test) else statement.orelse
                 if (returned := self.body(taken)) is not None:
                     return returned
+            elif isinstance(statement, ast.For) and not statement.orelse:
+                if (returned := self._unrolled(statement)) is not None:
+                    return returned
             else:
                 self._plain(statement)
+        return None
+
+    def _unrolled(self, statement: ast.For) -> Any:
+        """A loop over constants, turn after turn."""
+        for item in self.value(statement.iter):
+            self._assign(statement.target, item)
+            if (returned := self.body(statement.body)) is not None:
+                return returned
         return None
 
     def _plain(self, statement: ast.stmt) -> None:
@@ -275,6 +286,8 @@ class _Frame:
         function = self.value(e.func)
         if function is len:
             return self._rank(args[0])
+        if function in _BUILTINS.values():
+            return [*function(*args, **named)]
         if function is layout.ARANGE:
             return layout.indices(args[0])
         if calls.word(function) is not None:
@@ -288,4 +301,4 @@ class _Frame:
         return layout.reshape(x, args[0] if isinstance(args[0], list) else args, self.contract)
 
 
-_BUILTINS: dict[str, Any] = {"len": len}
+_BUILTINS: dict[str, Any] = {"len": len, "range": range, "zip": zip, "enumerate": enumerate, "reversed": reversed}

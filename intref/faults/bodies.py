@@ -34,7 +34,7 @@ from intref.intmath import (
     where,
     within,
 )
-from intref.ops.op import Op
+from intref.ops.op import Op, parts
 
 Arrays = dict[str, np.ndarray]
 ACROSS = {"sum_along", "max_along", "running_sum", "running_max", "product", "swap"}  # these mix elements
@@ -121,8 +121,9 @@ NAMED: dict[str, Callable[..., Any]] = {
 
 
 def vocabulary(op: Op) -> set[str]:
-    """The names that a body uses."""
-    return {*NAMED.get(op.name, op.reference).__code__.co_names}
+    """The names that a body uses, or a function of its own file that it is made of."""
+    body = NAMED.get(op.name, op.reference)
+    return set().union(*(f.__code__.co_names for f in (body, *parts(body).values())))
 
 
 def elementwise(op: Op, port: str) -> bool:

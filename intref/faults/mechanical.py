@@ -17,6 +17,7 @@ from typing import Any
 
 from intref import intmath
 from intref.faults.changes import changes, words
+from intref.ops.op import parts
 
 Body = Callable[..., Any]
 Mutant = tuple[str, Body]
@@ -28,12 +29,33 @@ NOT_RUN |= {"_mul_shift_ufunc", "_divide_ufunc"}
 def mutants(body: Body, texts: set[str]) -> Iterator[Mutant]:
     """(what changed, mutated function) for every replacement of every expression and every statement left out.
 
-    texts: the arguments that are strings, which no arithmetic changes.
+    texts: the arguments that are strings, which no arithmetic changes. The functions of the body's own file that it is
+    made of are changed as it is.
     """
-    function = _parsed(textwrap.dedent(inspect.getsource(body)))
+    for name, function in {"": body, **parts(body)}.items():
+        where = f"{name}: " if name else ""
+        for change, tree in changes(_parsed(textwrap.dedent(inspect.getsource(function))), {*texts, "rule"}):
+            yield where + change, _assembled(body, tree)
+
+
+def _assembled(body: Body, tree: ast.FunctionDef) -> Body:
+    """A body, or a function that it is made of, by the tree; lemmas are off."""
     space = vars(intmath) | body.__globals__ | {"within": lambda x, low, high: x}
-    for name, tree in changes(function, texts):
-        yield name, _compiled(tree, space)
+    _copy_parts(body, space)
+    original = body.__globals__[tree.name] if tree.name in space else body
+    space[tree.name] = _compiled(tree, space)
+    space[tree.name].__defaults__ = original.__defaults__
+    if tree.name == body.__name__:
+        return space[tree.name]
+    return types.FunctionType(body.__code__, space, body.__name__)
+
+
+def _copy_parts(body: Body, space: dict[str, Any]) -> None:
+    """The functions of a body's own file, made to see another vocabulary."""
+    for name, part in parts(body).items():
+        assert isinstance(part, types.FunctionType)
+        space[name] = types.FunctionType(part.__code__, space, name, part.__defaults__)
+        space[name].__kwdefaults__ = part.__kwdefaults__
 
 
 def vocabulary_mutants() -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -79,6 +101,7 @@ def rebound(body: Body, vocabulary: dict[str, Any]) -> Body:
     """A body that computes with another vocabulary."""
     known = {id(value): name for name, value in vars(intmath).items() if callable(value)}
     space = {k: vocabulary[known[id(v)]] if id(v) in known else v for k, v in body.__globals__.items()}
+    _copy_parts(body, space)
     assert isinstance(body, types.FunctionType)
     return types.FunctionType(body.__code__, space, body.__name__)
 
@@ -87,7 +110,8 @@ def rebound(body: Body, vocabulary: dict[str, Any]) -> Body:
 def reached(body: Body) -> frozenset[str]:
     """The names of the vocabulary that a body uses, or that what it uses is made of."""
     known = {id(value): name for name, value in vars(intmath).items() if callable(value)}
-    found, new = set[str](), {known[id(v)] for k, v in body.__globals__.items() if id(v) in known and k in _names(body)}
+    used = set().union(*map(_names, (body, *parts(body).values())))
+    found, new = set[str](), {known[id(v)] for k, v in body.__globals__.items() if id(v) in known and k in used}
     while new:
         found |= new
         functions = [vars(intmath)[name] for name in new]
@@ -117,7 +141,11 @@ def _compiled(function: ast.FunctionDef, space: dict[str, Any]) -> Body:
 
 
 def computing_words(body: Body) -> set[str]:
-    """The names that a body reads outside of its lemmas and of what serves lemmas alone."""
+    """The names that a body, or a function it is made of, reads outside of lemmas and of what serves lemmas alone."""
+    return set().union(*map(_computing_words, (body, *parts(body).values())))
+
+
+def _computing_words(body: Body) -> set[str]:
     function = _parsed(textwrap.dedent(inspect.getsource(body)))
     used = words(function)
     return set().union(

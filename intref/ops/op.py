@@ -191,6 +191,21 @@ class Op:
         return self.trace({k: _whole(p, sizes, attrs) for k, p in self.inputs.items()}, attrs)[1]
 
 
+def parts(body: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    """The functions of a body's own file that it calls, and those that they call, by name."""
+    found: dict[str, Callable[..., Any]] = {}
+    waiting = [body]
+    while waiting:
+        function: Any = waiting.pop()
+        for name in function.__code__.co_names:
+            called = function.__globals__.get(name)
+            own = inspect.isfunction(called) and called.__module__ == body.__module__
+            if own and called is not body and name not in found:
+                found[name] = called
+                waiting.append(called)
+    return found
+
+
 def _whole(port: Port, sizes: Mapping[str, int], attrs: Mapping[str, Any]) -> Interval:
     """All that a port allows, of its widest dtype."""
     low, high = port.range(max(port.dtype.split(), key=lambda d: dtype_range(d)[1]))

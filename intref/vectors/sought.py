@@ -11,7 +11,7 @@ from pathlib import Path
 from intref.vectors.case import Case
 from intref.vectors.drawn import drawn
 
-FOLDER = Path(__file__).parent / "sought"
+FOLDER = Path(__file__).with_suffix("")
 
 
 def sought(op_name: str) -> Iterator[Case]:
@@ -23,6 +23,6 @@ def sought(op_name: str) -> Iterator[Case]:
 
 def entries(op_name: str) -> list[tuple[int, str]]:
     """(number of the call, what it is the first to show)."""
-    path = FOLDER / f"{op_name}.toml"
+    path = FOLDER.joinpath(f"{op_name}.toml")
     table = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
     return [(int(number), str(why)) for number, why in table.get("calls", ())]
