@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from intref.ops import onnx
 
 LARGEST = 0x7F7FFFFF
-KINDS = np.array(
-    [0, 1, 2, 3, 0x7FFFFE, 0x7FFFFF, 0x800000, 0x800001, 0xFFFFFF, 0x1000000, LARGEST - 1, LARGEST]  # ends of exponents
-    + [(127 + e) << 23 | f for e in (-30, -25, -24, -23, -1, 0, 1, 8, 23, 24, 30, 31) for f in (0, 1, 0x3FFFFF, 0x400000, 0x7FFFFF)]
-)  # fmt: skip
+ENDS = [0, 1, 2, 3, 0x7FFFFE, 0x7FFFFF, 0x800000, 0x800001, 0xFFFFFF, 0x1000000, LARGEST - 1, LARGEST]
+EXPONENTS = (-30, -25, -24, -23, -1, 0, 1, 8, 23, 24, 30, 31)
+FRACTIONS = (0, 1, 0x3FFFFF, 0x400000, 0x7FFFFF)
+KINDS = np.array([*ENDS, *((127 + e) << 23 | f for e in EXPONENTS for f in FRACTIONS)])
 PATTERNS = np.concatenate([KINDS, KINDS - (1 << 31)]).astype(np.int64)
 OPERATIONS = {
     "multiply": (onnx.fp32_multiply, np.multiply),

@@ -33,12 +33,11 @@ QUANTIZED = ("int8", "uint8", "int16", "int32")
 
 def pack_fp32(sign, size, exponent):
     """fl32(sign * size * 2**exponent), sign 1 or -1, 0 <= size < 2**50; a size of 0 is the zero of that sign."""
-    last = maximum(bitlen(size) - 24 + exponent, -149)  # the exponent of the last bit that is kept
-    drop = last - exponent
+    drop = maximum(bitlen(size) - 24, -149 - exponent)  # bits below the last that is kept; negative: there are fewer
     whole = within(size << maximum(-drop, 0), 0, (1 << 50) - 1)
     kept = within(mul_shift(whole, 1, saturate(drop, 0, 51), "half_even"), 0, 1 << 24)
     # Significand and exponent side by side: a carry out of the one raises the other.
-    pattern = minimum(kept + where(size, last + 149 << 23, 0), INFINITY)
+    pattern = within(minimum(kept + where(size, exponent + drop + 149 << 23, 0), INFINITY), 0, INFINITY)
     return where(sign < 0, pattern - (1 << 31), pattern)
 
 
