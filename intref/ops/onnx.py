@@ -86,8 +86,8 @@ def fp32_ordered(x):
 def quantize_fp32(x, scale, zero_point, *, output, low, high, axis):
     """y = clamp(half_even(fl32(x / scale)) + zero_point, low, high), x and scale float32.
 
-    Inputs      x int32 [...], the bit patterns of finite float32s; scale int32 [C], those of normal float32s of either
-                sign; zero_point int32 [Z].
+    Inputs      x int32 [...], the bit patterns of finite float32s; scale int32 [C], those of finite float32s of either
+                sign, none 0; zero_point int32 [Z].
     Attributes  output: int8, uint8, int16 or int32. low, high: default to the range of output.
                 axis in [-8, 7], default -1: the axis of x that C and Z run along.
     Output      y [...] of dtype output.
@@ -99,7 +99,7 @@ def quantize_fp32(x, scale, zero_point, *, output, low, high, axis):
     Overflow    none: |half_even(q)| counts as 2**39 or more from there on.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 axis exists, C and Z are 1 or its size; C6 low <= high inside output's range;
-                C7 x is finite; C8 scale is normal.
+                C7 x is finite; C8 scale is finite and not 0.
     Source      ONNX QuantizeLinear as ONNX Runtime computes it; a cast to int8 of a GPU kernel is that by a scale of 1.
     """
     ndim = len(x.shape)
@@ -121,12 +121,15 @@ def _x_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["x"]).ravel())
 
 
-def _scale_is_normal(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(0 < int(v) >> 23 & 255 < 255 for v in _exact(tensors["scale"]).ravel())
+def _scale_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["scale"]).ravel())
+
+
+def _scale_divides(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(0 < int(v) & MAGNITUDE < INFINITY for v in _exact(tensors["scale"]).ravel())
 
 
 _CHANNELS = ("inputs 'scale' and 'zero_point' must have length 1 or the size of axis", _channels_fit)
-_NORMAL = ("input 'scale' must be normal float32s", _scale_is_normal)
 _AXIS = Attr(-8, 7, default=lambda attrs: -1, structural=True)
 QUANTIZE_FP32 = Op(
     quantize_fp32,
@@ -137,7 +140,7 @@ QUANTIZE_FP32 = Op(
         "C5": _CHANNELS,
         "C6": CLIP_FITS,
         "C7": ("input 'x' must be finite float32s", _x_is_finite),
-        "C8": _NORMAL,
+        "C8": ("input 'scale' must be finite float32s and not 0", _scale_divides),
     },
 )
 
@@ -145,8 +148,8 @@ QUANTIZE_FP32 = Op(
 def dequantize_fp32(x, scale, zero_point, *, axis):
     """y = fl32(fl32(x - zero_point) * scale), scale and y float32.
 
-    Inputs      x int8, uint8, int16 or int32 [...]; scale int32 [C], the bit patterns of normal float32s of either
-                sign; zero_point int32 [Z].
+    Inputs      x int8, uint8, int16 or int32 [...]; scale int32 [C], the bit patterns of finite float32s;
+                zero_point int32 [Z].
     Attributes  axis in [-8, 7], default -1: the axis of x that C and Z run along.
     Output      y int32 [...], bit patterns.
 
@@ -155,7 +158,7 @@ def dequantize_fp32(x, scale, zero_point, *, axis):
     Saturates   nothing: y may be subnormal, and infinite. x = zero_point gives the zero of scale's sign.
     Overflow    none: |x - zero_point| < 2**32.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
-                C5 axis exists, C and Z are 1 or its size; C6 scale is normal.
+                C5 axis exists, C and Z are 1 or its size; C6 scale is finite.
     Source      ONNX DequantizeLinear as ONNX Runtime computes it.
     """
     ndim = len(x.shape)
@@ -167,7 +170,7 @@ DEQUANTIZE_FP32 = Op(
     inputs={"x": Port(" ".join(QUANTIZED), "..."), "scale": Port("int32", "C"), "zero_point": Port("int32", "Z")},
     attrs={"axis": _AXIS},
     outputs={"y": Port("int32", "...")},
-    constraints={"C5": _CHANNELS, "C6": _NORMAL},
+    constraints={"C5": _CHANNELS, "C6": ("input 'scale' must be finite float32s", _scale_is_finite)},
 )
 
 

@@ -67,7 +67,7 @@ def quantize_fp32() -> Iterator[Case]:
         "zero points beyond the output", "extreme", f32([-999, 0, 999]), ONE, [(1 << 31) - 1, 0, -(1 << 31)]
     )
     both = np.concatenate([KINDS, np.array(KINDS) - (1 << 31)])
-    for scale in (0x800000, LARGEST, ONE, TENTH):
+    for scale in (1, 0x7FFFFF, 0x800000, LARGEST, ONE, TENTH):
         yield _quantize(f"every kind of number by {scale:#x}", "extreme", both, scale, 3, "int16")
     yield _quantize("a negative scale", "extreme", f32(HALVES, -1), negative(ONE), 5)
     yield _quantize("2**38 and its neighbours", "extreme wide", around(f32([1 << 38, -(1 << 38)])), ONE, 0, "int32")
@@ -106,7 +106,8 @@ def dequantize_fp32() -> Iterator[Case]:
     yield _dequantize("ties of the product", "tie", range(-9, 10), 0x3F800001, 0)
     yield _dequantize("ties of the product, 25 bits", "tie", range(-127, 128, 2), 0x3FC00001, 0)
     yield _dequantize("a negative scale, and -0", "extreme", [-3, 0, 3], negative(TENTH))
-    yield _dequantize("subnormal, none", "extreme", [-128, -127, -1, 0, 1, 127], 0x800000, 0)
+    for scale in (0, 1, 0x7FFFFF, 0x800000):
+        yield _dequantize(f"small: scale {scale:#x}", "extreme", [-128, -127, -3, -1, 0, 1, 127], scale, 0)
     yield _dequantize("infinite", "extreme clip", [-2, -1, 0, 1, 2, 127], LARGEST, 0)
     yield _dequantize("the largest that is finite, and one above", "extreme clip", [3, 4, 5], (252 << 23) + 0x555554, 0)
     yield _dequantize("a scale per channel", "axes", [[3, 5, 7], [-3, -5, -7]], f32([1, 1, -3], [0, 1, -1]), [0, 9, -9])
@@ -134,7 +135,9 @@ def dynamic_quantize() -> Iterator[Case]:
         "0 beside numbers of one sign, -0 as well", "extreme", [[*f32([7, 9]), MINUS_ZERO], [*f32([-7, -9]), 0]]
     )
     least, most = 10 << 23, (254 << 23) - 1
-    yield _dynamic("the least span: scale is normal", "extreme", [[least, 0, 1], [negative(least), MINUS_ZERO, negative(1)]])
+    yield _dynamic(
+        "the least span: scale is normal", "extreme", [[least, 0, 1], [negative(least), MINUS_ZERO, negative(1)]]
+    )
     yield _dynamic("the largest span", "extreme", [[most, negative(most), ONE], [most, 0, LARGEST - (2 << 23)]])
     yield _dynamic(
         "subnormal numbers beside normal ones", "extreme", [1, 0x7FFFFF, ONE, negative(1), negative(0x7FFFFF)]
@@ -220,7 +223,7 @@ CASES: dict[str, Generator] = {
     "epilogue_fp32": epilogue_fp32,
 }
 _NAN = INFINITY + 1
-_NO_NORMAL = [_vector(v) for v in (0, 1, MINUS_ZERO, INFINITY, _NAN, negative(INFINITY))]
+_NOT_FINITE = [_vector(v) for v in (INFINITY, _NAN, negative(INFINITY), -1)]
 _ONES = np.ones(2, np.int32)
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "quantize_fp32": {
@@ -229,15 +232,15 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C4": [{"output": "int64"}, {"output": "float32"}, {"axis": 8}],
         "C5": [{"scale": ONE * _ONES}, {"zero_point": 0 * _ONES}, {"axis": 1}],
         "C6": [{"low": 1, "high": 0}, {"low": -129}, {"high": 128}],
-        "C7": [{"x": _vector(v)} for v in (INFINITY, _NAN, negative(INFINITY), -1)],
-        "C8": [{"scale": v} for v in _NO_NORMAL],
+        "C7": [{"x": v} for v in _NOT_FINITE],
+        "C8": [{"scale": v} for v in (*_NOT_FINITE, _vector(0), _vector(MINUS_ZERO))],
     },
     "dequantize_fp32": {
         "C1": [{"x": np.zeros(6, np.int64)}, {"scale": np.zeros(1, np.int64)}],
         "C2": [{"scale": np.array(ONE, np.int32)}, {"zero_point": np.zeros((1, 1), np.int32)}],
         "C4": [{"axis": -9}],
         "C5": [{"scale": ONE * _ONES}, {"zero_point": 0 * _ONES}, {"axis": 1}],
-        "C6": [{"scale": v} for v in _NO_NORMAL],
+        "C6": [{"scale": v} for v in _NOT_FINITE],
     },
     "dynamic_quantize": {
         "C1": [{"x": np.zeros(3, np.int64)}, {"x": np.zeros(3, np.uint8)}],

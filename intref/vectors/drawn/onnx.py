@@ -54,7 +54,8 @@ def quantize_fp32(c: Chance) -> Call:
     shape = (*c.lead(), c.size("D", 33))
     axis, scales, zeros = _channels(c, shape)
     middle = c.pick((1, 30, 110, 127, 127, 140, 254))
-    scale = _patterns(c, scales, max(middle - 9, 1), min(middle + 9, 254))
+    scale = _patterns(c, scales, max(middle - 9, 0), min(middle + 9, 254))
+    scale = np.where(scale & SIGN - 1, scale, 1)
     output = c.pick(QUANTIZED)
     bits = {"int8": 9, "uint8": 9, "int16": 17, "int32": 33}[output]
     goal = _float(c.widely(-(1 << bits), 1 << bits, shape), -1)
@@ -70,7 +71,7 @@ def dequantize_fp32(c: Chance) -> Call:
     shape = (*c.lead(), c.size("D", 33))
     axis, scales, zeros = _channels(c, shape)
     x = c.filled(c.pick(QUANTIZED), shape)
-    least = c.pick((1, 1, 100, 118, 223, 245))
+    least = c.pick((0, 0, 100, 118, 223, 245))
     scale = _patterns(c, scales, least, min(least + c.number(0, 30), 254))
     zero = c.widely(-SIGN, SIGN - 1, zeros) >> c.number(0, 31)
     return {"x": x, "scale": scale.astype(np.int32), "zero_point": zero.astype(np.int32)}, {"axis": axis}
