@@ -32,7 +32,7 @@ QUANTIZED = ("int8", "uint8", "int16", "int32")
 
 
 def pack_fp32(sign, size, exponent):
-    """fl32(sign * size * 2**exponent), sign 1 or -1, 0 <= size < 2**50; a size of 0 is the zero of that sign."""
+    """fl32(size * 2**exponent), 0 <= size < 2**50, negative where sign is; a size of 0 is the zero of that sign."""
     drop = maximum(bitlen(size) - 24, -149 - exponent)  # bits below the last that is kept; negative: there are fewer
     whole = within(size << maximum(-drop, 0), 0, (1 << 50) - 1)
     kept = within(mul_shift(whole, 1, saturate(drop, 0, 51), "half_even"), 0, 1 << 24)
@@ -43,7 +43,7 @@ def pack_fp32(sign, size, exponent):
 
 def fp32_from_int(x):
     """fl32(x), |x| < 2**50; 0 is +0."""
-    return pack_fp32(where(x < 0, -1, 1), absolute(x), 0)
+    return pack_fp32(x, absolute(x), 0)
 
 
 def fp32_to_int(x):

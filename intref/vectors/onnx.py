@@ -76,7 +76,7 @@ def quantize_fp32() -> Iterator[Case]:
     )
     x = f32(np.arange(-12, 12).reshape(2, 3, 4), -1)
     yield _quantize("a scale per middle channel, one zero point", "axes", x, f32([1, 3, 5], -1), 7, axis=1)
-    yield _quantize("a zero point per first channel, one scale", "axes", x, TENTH, [1, 100], "uint8", axis=-3)
+    yield _quantize("a zero point per middle channel, one scale", "axes", x, TENTH, [1, 100, 9], "uint8", axis=1)
     stream = SplitMix64(11)
     scale = stream.integers(ONE - (9 << 23), ONE + (2 << 23), 16, "int32")
     x = times(stream.integers(ONE - (2 << 23), ONE + (8 << 23), (4, 16), "int32"), scale)
@@ -98,7 +98,7 @@ def dequantize_fp32() -> Iterator[Case]:
         low, high = dtype_range(dtype)
         yield _dequantize(f"the ends of {dtype}", "dtype extreme", [low, low + 1, 0, 1, high - 1, high], dtype=dtype)
         yield _dequantize(f"{dtype}: zero point at an end", "dtype extreme", [low, 0, high], TENTH, high, dtype)
-    odd = [s * ((1 << 24 + k) + (n << k - 1)) for s in (-1, 1) for k in (1, 2, 6) for n in range(4)]
+    odd = [s * ((1 << 24 + k) + (n << k - 1)) for s in (-1, 1) for k in (1, 2, 6) for n in range(8)]
     yield _dequantize("ties of the conversion", "tie wide", odd, ONE, 0, "int32")
     yield _dequantize(
         "sums of 33 bits", "wide", [dtype_range("int32")] * 2, TENTH, [(1 << 31) - 1, -(1 << 31)], "int32"
@@ -113,7 +113,7 @@ def dequantize_fp32() -> Iterator[Case]:
     yield _dequantize("a scale per channel", "axes", [[3, 5, 7], [-3, -5, -7]], f32([1, 1, -3], [0, 1, -1]), [0, 9, -9])
     x = np.arange(-12, 12).reshape(2, 3, 4)
     yield _dequantize("a scale per middle channel, one zero point", "axes", x, f32([1, 3, 5], -1), 7, axis=1)
-    yield _dequantize("a zero point per first channel, one scale", "axes", x, TENTH, [1, 100], axis=-3)
+    yield _dequantize("a zero point per middle channel, one scale", "axes", x, TENTH, [1, 100, 9], axis=1)
 
 
 def _dynamic(why: str, flags: str, x: Any) -> Case:
@@ -164,7 +164,7 @@ def _epilogue(
 def epilogue_fp32() -> Iterator[Case]:
     """Conversions beyond 24 bits, each order of the products, sums of every alignment, products of every exponent."""
     ends = [*dtype_range("int32"), -1, 0, 1]
-    odd = [s * ((1 << 24 + k) + (n << k - 1)) for s in (-1, 1) for k in (1, 2, 6) for n in range(4)]
+    odd = [s * ((1 << 24 + k) + (n << k - 1)) for s in (-1, 1) for k in (1, 2, 6) for n in range(8)]
     stream = SplitMix64(13)
     for order in ORDERS:
         yield _epilogue(f"{order}: ends of int32, no bias", "extreme wide", ends, ONE, ONE, MINUS_ZERO, order)

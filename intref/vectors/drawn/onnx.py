@@ -59,6 +59,7 @@ def quantize_fp32(c: Chance) -> Call:
     output = c.pick(QUANTIZED)
     bits = {"int8": 9, "uint8": 9, "int16": 17, "int32": 33}[output]
     goal = _float(c.widely(-(1 << bits), 1 << bits, shape), -1)
+    goal = goal if output != "int32" or c.word() % 2 else _patterns(c, shape, 127 + 19, 127 + 24)
     x = _near(c, np.asarray(fp32_multiply(goal, _along(scale, axis, len(shape)))))
     x = np.where(c.uniform(0, 7, shape) > 0, _finite(c, x), _patterns(c, shape, 0, 254))
     zero = c.widely(-(1 << bits - 1), 1 << bits - 2, zeros) * c.number(0, 1)
@@ -88,11 +89,13 @@ def dynamic_quantize(c: Chance) -> Call:
     even = _float(row, c.uniform(-80, 80, rows) - 1)
     middle = c.uniform(40, 220, rows)
     any_ = _patterns(c, shape, 0, 0) + (np.clip(middle + c.uniform(-c.number(0, 30), 0, shape), 0, 253) << 23)
-    sign = c.uniform(0, 2, rows)
-    any_ = np.where(sign == 0, any_, np.where(sign == 1, any_ & SIGN - 1, any_ | -SIGN))
     any_[..., :1] = any_[..., :1] & ~(255 << 23) | middle << 23
+    one = np.where(np.arange(shape[-1]) == shape[-1] - 1, any_ - (c.uniform(0, 30, shape) << 23), any_ & SIGN - 1)
+    sign = c.uniform(0, 3, rows)
+    any_ = np.select([sign == 0, sign == 1, sign == 2], [any_, any_ & SIGN - 1, any_ | -SIGN], one)
     x = np.where(c.uniform(0, 1, rows) > 0, even, any_)
     x = np.where(c.uniform(0, 9, rows) > 0, x, x & -SIGN)
+    x = np.where((x >> 23 & 255) < 254, x, 0)
     return {"x": x.astype(np.int32)}, {}
 
 
