@@ -144,6 +144,31 @@ def _dynamic(x, y, scale, zero_point):
         scale[t], zero_point[t] = s, zero
 
 
+def quantize_token_fp32(x: np.ndarray, *, by: str) -> dict[str, np.ndarray]:
+    x_rows = rows(x)
+    q, scale = np.empty(x_rows.shape, np.int8), np.empty(len(x_rows), np.int32)
+    over_rows(lambda i, j: _token(x_rows[i:j], by == "quotient", q[i:j], scale[i:j]), len(q), COST * q.size)
+    return {"q": q.reshape(x.shape), "scale": scale.reshape(*x.shape[:-1], 1)}
+
+
+@jit
+def _token(x, by_quotient, q, scale):
+    for t in range(x.shape[0]):
+        peak = np.int64(0)
+        for i in range(x.shape[1]):
+            peak = max(peak, np.int64(x[t, i]) & 0x7FFFFFFF)
+        s = _divide(peak, np.int64(0x42FE0000))
+        scale[t] = s
+        reciprocal = _divide(np.int64(0x42FE0000), peak) if peak else np.int64(0)
+        for i in range(x.shape[1]):
+            if peak == 0:
+                q[t, i] = 0
+            elif by_quotient:
+                q[t, i] = _to_int(_divide(np.int64(x[t, i]), s))
+            else:
+                q[t, i] = _to_int(_multiply(np.int64(x[t, i]), reciprocal))
+
+
 def epilogue_fp32(
     x: np.ndarray, token: np.ndarray, channel: np.ndarray, bias: np.ndarray, *, order: str
 ) -> dict[str, np.ndarray]:
@@ -169,4 +194,4 @@ def _epilogue(x, token, channel, bias, order, y):
             y[t, i] = _add(v, bias[i])
 
 
-KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, epilogue_fp32)
+KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32)

@@ -26,7 +26,8 @@ MAGNITUDE = (1 << 31) - 1  # all but the sign bit
 INFINITY = 255 << 23
 TWO_32 = 159 << 23  # the float32 2**32
 LEAST_PEAK = 10 << 23  # 2**-117: over 255 it is still a normal number
-P255 = 0x437F0000  # 255 as a float32
+P127 = 0x42FE0000  # 127 as a float32
+P255 = 0x437F0000
 ONE = 127 << 23
 QUANTIZED = ("int8", "uint8", "int16", "int32")
 
@@ -211,15 +212,53 @@ def _peaks_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     return bool(((peak == 0) | (peak >= LEAST_PEAK)).all())
 
 
+_PEAKS_FIT = ("rows of input 'x' must be all 0 or hold a magnitude of at least 2**-117", _peaks_fit)
 DYNAMIC_QUANTIZE = Op(
     dynamic_quantize,
     inputs={"x": Port("int32", "... D")},
     attrs={},
     outputs={"y": Port("uint8", "... D"), "scale": Port("int32", "... 1"), "zero_point": Port("uint8", "... 1")},
     constraints={
-        "C5": ("input 'x' must be float32s below 2**127", _x_leaves_room),
-        "C6": ("rows of input 'x' must be all 0 or hold a magnitude of at least 2**-117", _peaks_fit),
+        "C5": ("input 'x' must be float32s below 2**127 in magnitude", _x_leaves_room),
+        "C6": _PEAKS_FIT,
     },
+    reduces=("D",),
+)
+
+
+def quantize_token_fp32(x, *, by):
+    """q = half_even(x / scale), scale = max |x| / 127 in float32, one scale for each row.
+
+    Inputs      x int32 [... D], the bit patterns of finite float32s.
+    Attributes  by: quotient or reciprocal.
+    Output      q int8 [... D], |q| <= 127; scale int32 [... 1], a bit pattern.
+
+    Exact       peak = max_d |x[d]|; scale = fl32(peak / 127)
+                quotient: v[d] = fl32(x[d] / scale)
+                reciprocal: v[d] = fl32(x[d] * fl32(127 / peak))
+                q[d] = half_even(v[d]); a row that is all 0 has scale 0 and q = 0
+    Rounding    half_even at every step, of q to an integer.
+    Saturates   nothing: |v| < 127.5.
+    Overflow    none: 127 / peak < 2**125.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 x is finite;
+                C6 a row is all 0 or holds an x of at least 2**-117, so that scale is normal.
+    Source      token-wise int8 activations of GPU kernels; reciprocal: vLLM, int8_quant_kernels.cu.
+    """
+    peak = max_along(x & MAGNITUDE, -1)
+    scale = fp32_divide(peak, P127)
+    if by == "quotient":
+        v = fp32_divide(x, where(peak, scale, ONE))
+    else:
+        v = fp32_multiply(x, fp32_divide(P127, where(peak, peak, ONE)))
+    return {"q": within(fp32_to_int(v), -127, 127), "scale": scale}
+
+
+QUANTIZE_TOKEN_FP32 = Op(
+    quantize_token_fp32,
+    inputs={"x": Port("int32", "... D")},
+    attrs={"by": Attr(choices=("quotient", "reciprocal"))},
+    outputs={"q": Port("int8", "... D"), "scale": Port("int32", "... 1")},
+    constraints={"C5": ("input 'x' must be finite float32s", _x_is_finite), "C6": _PEAKS_FIT},
     reduces=("D",),
 )
 
@@ -279,4 +318,4 @@ EPILOGUE_FP32 = Op(
     },
 )
 
-OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, EPILOGUE_FP32)
+OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32)

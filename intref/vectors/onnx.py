@@ -148,6 +148,30 @@ def dynamic_quantize() -> Iterator[Case]:
     yield _dynamic("random rows", "random axes", x - (stream.integers(0, 1, x.shape, "int64") << 31))
 
 
+def _token(why: str, flags: str, x: Any, by: str) -> Case:
+    return Case(why, {"x": np.atleast_1d(np.asarray(x, np.int64)).astype(np.int32)}, {"by": by}, (*flags.split(),))
+
+
+def quantize_token_fp32() -> Iterator[Case]:
+    """Peaks of either sign, ties exact and made by rounding, rows of every magnitude, both ways."""
+    stream = SplitMix64(14)
+    for by in ("quotient", "reciprocal"):
+        yield _token(f"{by}: ties of both signs", "tie", f32([254, *HALVES], -1), by)
+        yield _token(f"{by}: a negative peak", "tie", f32([-254, *HALVES], -1), by)
+        for scale in (TENTH, 0x3B2AAAAB, ONE + 1):
+            x = np.concatenate([f32([127]), around(f32(range(-13, 14, 2), -1)).ravel()])
+            yield _token(f"{by}: ties that only float32 has, times {scale:#x}", "tie", times(x, scale), by)
+        yield _token(f"{by}: all 0, of both signs", "degenerate", [[0, MINUS_ZERO], [MINUS_ZERO, MINUS_ZERO]], by)
+        yield _token(f"{by}: one number", "degenerate", f32([[3], [-3], [0]]), by)
+        yield _token(
+            f"{by}: the peaks' ends", "extreme", [[LARGEST, 1], [10 << 23, negative(1)], [0, negative(LARGEST)]], by
+        )
+        rows = f32(np.arange(-6, 9).reshape(3, 1, 5), [[[-20]], [[0]], [[20]]])
+        yield _token(f"{by}: a row for each magnitude", "axes", rows, by)
+        x = stream.integers(ONE - (4 << 23), ONE + (2 << 23), (4, 17), "int32")
+        yield _token(f"{by}: random rows", "random axes", x - (stream.integers(0, 1, x.shape, "int64") << 31), by)
+
+
 def _epilogue(
     why: str, flags: str, x: Any, token: Any, channel: Any, bias: Any = MINUS_ZERO, order: str = "token_first"
 ) -> Case:
@@ -220,6 +244,7 @@ CASES: dict[str, Generator] = {
     "quantize_fp32": quantize_fp32,
     "dequantize_fp32": dequantize_fp32,
     "dynamic_quantize": dynamic_quantize,
+    "quantize_token_fp32": quantize_token_fp32,
     "epilogue_fp32": epilogue_fp32,
 }
 _NAN = INFINITY + 1
@@ -247,6 +272,13 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C2": [{"x": np.zeros((2, 0), np.int32)}],
         "C4": [{"axis": 1}],
         "C5": [{"x": _vector([v, 0])} for v in (254 << 23, INFINITY, _NAN, -1)],
+        "C6": [{"x": _vector([v, 0])} for v in (1, (10 << 23) - 1, negative(0x800000))],
+    },
+    "quantize_token_fp32": {
+        "C1": [{"x": np.zeros(3, np.int64)}, {"x": np.zeros(3, np.uint8)}],
+        "C2": [{"x": np.zeros((2, 0), np.int32)}],
+        "C4": [{"by": "shift"}],
+        "C5": [{"x": _vector([v, 0])} for v in (INFINITY, _NAN, -1)],
         "C6": [{"x": _vector([v, 0])} for v in (1, (10 << 23) - 1, negative(0x800000))],
     },
     "epilogue_fp32": {

@@ -16,6 +16,7 @@ from oracles import Tally
 
 CALLS = 400
 ORDERS = ("token_first", "channel_first", "scales_first")
+WAYS = ("quotient", "reciprocal")
 
 
 def tallies() -> Iterator[Tally]:
@@ -32,6 +33,8 @@ def tallies() -> Iterator[Tally]:
             tally.compare(ours, _epilogue(torch, case.tensors, order), {**others, "float64": _in_float64(case.tensors)})
         _products(torch, tally, order)
         yield tally
+    for by in WAYS:
+        yield _token_quantization(torch, by)
     tally = Tally("gpu-w8a8", "quantize_fp32", "PyTorch CPU", torch.__version__, "round to int8 of x / scale")
     for n in range(CALLS):
         tensors, attrs = drawn("quantize_fp32", n).tensors, {"output": "int8", "axis": -1}
@@ -44,6 +47,24 @@ def tallies() -> Iterator[Tally]:
         away = torch.trunc(quotient.clamp(-999, 999) + 0.5 * torch.sign(quotient)).clamp(-128, 127).numpy()
         tally.compare(ours, theirs, {"half_away": away})
     yield tally
+
+
+def _token_quantization(torch: Any, by: str) -> Tally:
+    note = "max |x| / 127, then x / scale or x * (127 / max |x|)"
+    tally = Tally("gpu-w8a8", f"quantize_token_fp32 {by}", "PyTorch CPU", torch.__version__, note)
+    for case in (*cases("quantize_token_fp32"), *(drawn("quantize_token_fp32", n) for n in range(CALLS))):
+        ours, other = (call("quantize_token_fp32", case.tensors, {"by": b}) for b in (by, *({*WAYS} - {by})))
+        x = _tensor(torch, case.tensors["x"])
+        peak = x.abs().amax(-1, keepdim=True)
+        scale = peak / 127
+        zero = peak == 0
+        v = x / torch.where(zero, 1, scale) if by == "quotient" else x * torch.where(zero, 0, torch.full_like(peak, 127) / peak)
+        away = torch.trunc(v + 0.5 * torch.sign(v)).numpy()
+        tally.compare(
+            ours["q"], torch.round(v).to(torch.int8).numpy(), {"half_away": away, "the other way": other["q"]}
+        )
+        tally.compare(ours["scale"], scale.numpy().view(np.int32))
+    return tally
 
 
 def _products(torch: Any, tally: Tally, order: str) -> None:

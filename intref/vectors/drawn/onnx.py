@@ -99,6 +99,23 @@ def dynamic_quantize(c: Chance) -> Call:
     return {"x": x.astype(np.int32)}, {}
 
 
+def quantize_token_fp32(c: Chance) -> Call:
+    """Rows whose scale is a power of two, with ties; x solved from half integers; anything below a peak."""
+    shape = (*c.lead(), c.size("D", 65))
+    rows = (*shape[:-1], 1)
+    half = c.uniform(-254, 254, shape)
+    half[..., :1] = np.where(half[..., :1] < 0, -254, 254)
+    scale = _patterns(c, rows, 20, 240, signed=False)
+    even = _float(half, c.uniform(-80, 80, rows) - 1)
+    solved = _near(c, np.asarray(fp32_multiply(_float(half, -1), scale)))
+    middle = c.uniform(20, 254, rows)
+    any_ = _patterns(c, shape, 0, 0) + (np.clip(middle + c.uniform(-c.number(0, 12), 0, shape), 0, 254) << 23)
+    any_[..., :1] = any_[..., :1] & ~(255 << 23) | middle << 23
+    x = np.choose(c.uniform(0, 2, rows), [even, solved, any_])
+    x = np.where(c.uniform(0, 9, rows) > 0, x, x & -SIGN)
+    return {"x": x.astype(np.int32)}, {"by": c.pick(("quotient", "reciprocal"))}
+
+
 def epilogue_fp32(c: Chance) -> Call:
     """Scales of every exponent, products that are subnormal, biases that cancel and those far away."""
     shape = (*(c.lead() or (1,)), c.size("N", 33))
@@ -119,9 +136,9 @@ def epilogue_fp32(c: Chance) -> Call:
 
 
 DRAWS: dict[str, Callable[[Chance], Call]] = {
-    f.__name__: f for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, epilogue_fp32)
+    f.__name__: f for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32)
 }
 AXES: dict[str, str] = {
-    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "dynamic_quantize"), "D"),
+    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
     "epilogue_fp32": "N",
 }
