@@ -1,7 +1,7 @@
 """One lowering for each op that a profile may put at a site: real scales in, nodes and integer constants out."""
 
 # Each module enters its lowerings into SITES.
-from intref.quantize.sites import activation, attention, embedding, head, linear, norm
+from intref.quantize.sites import activation, attention, embedding, head, linear, norm, onnx
 from intref.quantize.sites.linear import rescaled
 from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
 
@@ -16,5 +16,6 @@ __all__ = [
     "head",
     "linear",
     "norm",
+    "onnx",
     "rescaled",
 ]
