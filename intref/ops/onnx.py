@@ -34,11 +34,12 @@ QUANTIZED = ("int8", "uint8", "int16", "int32")
 
 def pack_fp32(sign, size, exponent):
     """fl32(size * 2**exponent), 0 <= size < 2**50, negative where sign is; a size of 0 is the zero of that sign."""
-    drop = maximum(bitlen(size) - 24, -149 - exponent)  # bits below the last that is kept; negative: there are fewer
-    whole = within(size << maximum(-drop, 0), 0, (1 << 50) - 1)
-    kept = within(mul_shift(whole, 1, saturate(drop, 0, 51), "half_even"), 0, 1 << 24)
+    up = 50 - bitlen(size)
+    drop = maximum(up - exponent - 149, 26)  # of 50 bits; a subnormal number keeps fewer than 24
+    kept = within(mul_shift(within(size << up, 0, (1 << 50) - 1), 1, minimum(drop, 51), "half_even"), 0, 1 << 24)
     # Significand and exponent side by side: a carry out of the one raises the other.
-    pattern = within(minimum(kept + where(size, exponent + drop + 149 << 23, 0), INFINITY), 0, INFINITY)
+    pattern = kept + where(size > 0, exponent - up + drop + 149 << 23, 0)
+    pattern = within(minimum(pattern, INFINITY), 0, INFINITY)
     return where(sign < 0, pattern - (1 << 31), pattern)
 
 
@@ -48,9 +49,9 @@ def fp32_from_int(x):
 
 
 def fp32_to_int(x):
-    """x rounded half to even; from 2**39 on, any number beyond it."""
+    """x rounded half to even; beyond 2**39, any number of that sign and no less."""
     sign, size, exponent = split_fp32(x)
-    return sign * mul_shift(size << saturate(exponent, 0, 16), 1, saturate(-exponent, 0, 25), "half_even")
+    return sign * mul_shift(size << 16, 1, saturate(16 - exponent, 0, 41), "half_even")
 
 
 def fp32_multiply(a, b):
@@ -76,7 +77,7 @@ def fp32_add(a, b):
     b_sign, b_size, b_exponent = split_fp32(where(larger, b, a))
     below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 27), 0, 27), "odd")
     total = within((size << 3) + sign * b_sign * below, 0, (1 << 28) - 1)
-    return pack_fp32(where(total, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
+    return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
 
 
 def fp32_ordered(x):
@@ -197,7 +198,7 @@ def dynamic_quantize(x):
     below = -minimum(-max_along(-place, -1), 0)  # -a; a pattern that is not negative is its own place
     above = maximum(max_along(place, -1), 0)
     span = fp32_add(above, below)
-    scale = where(span, fp32_divide(span, P255), ONE)
+    scale = where(span > 0, fp32_divide(span, P255), ONE)
     zero_point = minimum(fp32_to_int(fp32_divide(below, scale)), 255)
     y = saturate(fp32_to_int(fp32_divide(x, scale)) + zero_point, 0, 255)
     return {"y": y, "scale": scale, "zero_point": zero_point}
@@ -247,9 +248,9 @@ def quantize_token_fp32(x, *, by):
     peak = max_along(x & MAGNITUDE, -1)
     scale = within(fp32_divide(peak, P127), 0, TWO_32 - 1)
     if by == "quotient":
-        v = fp32_divide(x, where(peak, scale, ONE))
+        v = fp32_divide(x, where(peak > 0, scale, ONE))
     else:
-        v = fp32_multiply(x, fp32_divide(P127, where(peak, peak, ONE)))
+        v = fp32_multiply(x, fp32_divide(P127, where(peak > 0, peak, ONE)))
     return {"q": within(fp32_to_int(v), -127, 127), "scale": scale}
 
 

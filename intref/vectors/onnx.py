@@ -39,7 +39,8 @@ def around(pattern: Any) -> np.ndarray:
 
 
 def _vector(values: Any) -> np.ndarray:
-    return np.atleast_1d(np.asarray(values, np.int64)).astype(np.int32)
+    found = np.asarray(values, np.int64).astype(np.int32)
+    return found if found.ndim else found.reshape(1)
 
 
 def _quantize(
@@ -87,7 +88,7 @@ def _dequantize(
     why: str, flags: str, x: Any, scale: Any = TENTH, zero: Any = 0, dtype: str = "int8", **attrs: int
 ) -> Case:
     return Case(
-        why, {"x": np.atleast_1d(np.array(x, dtype)), "scale": _vector(scale), "zero_point": _vector(zero)}, attrs,
+        why, {"x": np.array(x, dtype), "scale": _vector(scale), "zero_point": _vector(zero)}, attrs,
         (*flags.split(),),
     )  # fmt: skip
 
@@ -117,7 +118,7 @@ def dequantize_fp32() -> Iterator[Case]:
 
 
 def _dynamic(why: str, flags: str, x: Any) -> Case:
-    return Case(why, {"x": np.atleast_1d(np.asarray(x, np.int64)).astype(np.int32)}, {}, (*flags.split(),))
+    return Case(why, {"x": _vector(x)}, {}, (*flags.split(),))
 
 
 def dynamic_quantize() -> Iterator[Case]:
@@ -149,7 +150,7 @@ def dynamic_quantize() -> Iterator[Case]:
 
 
 def _token(why: str, flags: str, x: Any, by: str) -> Case:
-    return Case(why, {"x": np.atleast_1d(np.asarray(x, np.int64)).astype(np.int32)}, {"by": by}, (*flags.split(),))
+    return Case(why, {"x": _vector(x)}, {"by": by}, (*flags.split(),))
 
 
 def quantize_token_fp32() -> Iterator[Case]:
@@ -173,7 +174,7 @@ def quantize_token_fp32() -> Iterator[Case]:
 def _epilogue(
     why: str, flags: str, x: Any, token: Any, channel: Any, bias: Any = MINUS_ZERO, order: str = "token_first"
 ) -> Case:
-    x = np.atleast_1d(np.array(x, np.int32))
+    x = np.array(x, np.int32)
     tensors = {
         "x": x,
         "token": np.broadcast_to(np.asarray(token), (*x.shape[:-1], 1)).astype(np.int32),
@@ -228,10 +229,10 @@ def _sums() -> Iterator[Case]:
     distance = np.arange(-30, 31)
     for sign in (1, -1):
         bias = f32(sign * np.ones(61, np.int64), distance)
-        yield _epilogue(f"1 and {sign} at each distance", "tie", np.ones(61), ONE, ONE, bias)
+        yield _epilogue(f"1 and {sign} at each distance", "tie", np.ones(61, np.int32), ONE, ONE, bias)
         yield _epilogue(f"2**24 - 1 and {sign} at each distance", "tie", np.full(61, (1 << 24) - 1), ONE, ONE, bias)
         full = f32(sign * np.full(61, (1 << 24) - 1), distance - 23)
-        yield _epilogue(f"1 and {sign} * (2**24 - 1) at each distance", "tie", np.ones(61), ONE, ONE, full)
+        yield _epilogue(f"1 and {sign} * (2**24 - 1) at each distance", "tie", np.ones(61, np.int32), ONE, ONE, full)
     near = around(f32([-(1 << 23), 1 << 24, -3], [0, 0, 20])).ravel()
     yield _epilogue(
         "cancelled to the last bits", "tie", [[1 << 23] * 9, [-(1 << 24)] * 9, [3 << 20] * 9], ONE, ONE, near
@@ -250,9 +251,9 @@ _NOT_FINITE = [_vector(v) for v in (INFINITY, _NAN, negative(INFINITY), -1)]
 _ONES = np.ones(2, np.int32)
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "quantize_fp32": {
-        "C1": [{"x": np.zeros(19, np.int64)}, {"scale": np.zeros(1, np.float32)}],
+        "C1": [{"x": np.zeros(19, np.int64)}, {"scale": np.zeros(1, np.int16)}],
         "C2": [{"scale": np.array(ONE, np.int32)}, {"zero_point": np.zeros((1, 1), np.int32)}],
-        "C4": [{"output": "int64"}, {"output": "float32"}, {"axis": 8}],
+        "C4": [{"output": "int64"}, {"axis": 8}],
         "C5": [{"scale": ONE * _ONES}, {"zero_point": 0 * _ONES}, {"axis": 1}],
         "C6": [{"low": 1, "high": 0}, {"low": -129}, {"high": 128}],
         "C7": [{"x": v} for v in _NOT_FINITE],

@@ -92,7 +92,8 @@ def dynamic_quantize(c: Chance) -> Call:
     any_[..., :1] = any_[..., :1] & ~(255 << 23) | middle << 23
     one = np.where(np.arange(shape[-1]) == shape[-1] - 1, any_ - (c.uniform(0, 30, shape) << 23), any_ & SIGN - 1)
     sign = c.uniform(0, 3, rows)
-    any_ = np.select([sign == 0, sign == 1, sign == 2], [any_, any_ & SIGN - 1, any_ | -SIGN], one)
+    alike = np.where(sign == 1, any_ & SIGN - 1, any_ | -SIGN)
+    any_ = np.where(sign == 0, any_, np.where(sign == 3, one, alike))
     x = np.where(c.uniform(0, 1, rows) > 0, even, any_)
     x = np.where(c.uniform(0, 9, rows) > 0, x, x & -SIGN)
     x = np.where((x >> 23 & 255) < 254, x, 0)
@@ -111,7 +112,8 @@ def quantize_token_fp32(c: Chance) -> Call:
     middle = c.uniform(20, 164, rows)
     any_ = _patterns(c, shape, 0, 0) + (np.clip(middle + c.uniform(-c.number(0, 12), 0, shape), 0, 164) << 23)
     any_[..., :1] = any_[..., :1] & ~(255 << 23) | middle << 23
-    x = np.choose(c.uniform(0, 2, rows), [even, solved, any_])
+    kind = c.uniform(0, 2, rows)
+    x = np.where(kind == 0, even, np.where(kind == 1, solved, any_))
     x = np.where(c.uniform(0, 9, rows) > 0, x, x & -SIGN)
     return {"x": x.astype(np.int32)}, {"by": c.pick(("quotient", "reciprocal"))}
 
