@@ -58,7 +58,11 @@ def _token_quantization(torch: Any, by: str) -> Tally:
         peak = x.abs().amax(-1, keepdim=True)
         scale = peak / 127
         zero = peak == 0
-        v = x / torch.where(zero, 1, scale) if by == "quotient" else x * torch.where(zero, 0, torch.full_like(peak, 127) / peak)
+        v = (
+            x / torch.where(zero, 1, scale)
+            if by == "quotient"
+            else x * torch.where(zero, 0, torch.full_like(peak, 127) / peak)
+        )
         away = torch.trunc(v + 0.5 * torch.sign(v)).numpy()
         tally.compare(
             ours["q"], torch.round(v).to(torch.int8).numpy(), {"half_away": away, "the other way": other["q"]}
