@@ -1,5 +1,6 @@
 """ONNX Runtime on a CPU: products of integers, float32 rescaling, quantization at run time and by given scales."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +24,8 @@ def tallies() -> Iterator[Tally]:
 
     version = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}, {_isa()}"
     run = _runner(onnx, onnxruntime)
-    for fill in (_matmulinteger, _qlinearmatmul, _qgemm, _quantizelinear, _dequantizelinear, _dynamicquantizelinear):
+    fills = (_matmulinteger, _matmulnbits, _qlinearmatmul, _qgemm, _quantizelinear, _dequantizelinear)
+    for fill in (*fills, _dynamicquantizelinear):
         yield from fill(run, version)
 
 
@@ -86,6 +88,32 @@ def _matmulinteger(run: Run, version: str) -> Iterator[Tally]:
                 saturated = {"int16 accumulators": np.clip(wide, -(1 << 15), (1 << 15) - 1)}
                 tally.compare(call(op, given, {})["y"], theirs, saturated)
         yield tally
+
+
+def _matmulnbits(run: Run, version: str) -> Iterator[Tally]:
+    """Weights of 4 bits in blocks of 32: every product and sum below 2**24, where float32 is exact in any order."""
+    note = "accuracy_level 0 and 1, integer scales, |y| < 2**24; elsewhere the order of its float32 sums decides"
+    tally = Tally("onnx", "linear_int4", "ONNX Runtime MatMulNBits", version, note)
+    stream = np.random.default_rng(3)
+    for level, (m, k, n) in itertools.product((0, 1), ((1, 32, 8), (5, 64, 16), (7, 256, 24))):
+        x, weight = stream.integers(-128, 128, (m, k)).astype(np.int8), stream.integers(-8, 8, (n, k))
+        scale = stream.integers(1, 100, (n, k // 32)).astype(np.int16)
+        unsigned = (weight + 8).astype(np.uint8)
+        packed = (unsigned[:, 0::2] | unsigned[:, 1::2] << 4).reshape(n, k // 32, 16)
+        given = {"a": x.astype(np.float32), "b": packed, "s": scale.astype(np.float32).ravel()}
+        sizes = {"K": k, "N": n, "bits": 4, "block_size": 32, "accuracy_level": level}
+        theirs = run("MatMulNBits", given, {"y": "float32"}, "com.microsoft", **sizes)[0]
+        halves = weight.astype(np.uint8) & 15
+        weights = {"weight": halves[:, 0::2] | halves[:, 1::2] << 4, "swapped": halves[:, 1::2] | halves[:, 0::2] << 4}
+        ours, swapped = (
+            call(
+                "linear_int4", {"x": x, "weight": w, "scale": scale, "bias": np.zeros(n, np.int32)}, {"group_size": 32}
+            )["y"]
+            for w in weights.values()
+        )
+        assert np.abs(ours).max() < 1 << 24
+        tally.compare(ours, theirs, {"high nibble first": swapped})
+    yield tally
 
 
 def _rescaled(acc: np.ndarray, scale: Any, zero: int, output: str, rounding: str = "fp32_half_even") -> np.ndarray:
