@@ -102,3 +102,11 @@ def test_any_two_finite_patterns(a, b):
     a, b = (np.array([v ^ 1 << 30 if v >> 23 & 255 == 255 else v]) for v in (a, b))
     for name in OPERATIONS:
         agrees(name, a, b)
+
+
+def test_sums_of_two_that_are_not_negative():
+    stream = np.random.default_rng(4)
+    a = stream.integers(0, 254 << 23, 200_000)
+    near = np.clip(a - (stream.integers(0, 30, len(a)) << 23) + stream.integers(-9, 9, len(a)), 0, (254 << 23) - 1)
+    for b in (stream.integers(0, 254 << 23, len(a)), near):
+        assert np.array_equal(onnx.fp32_span(a, b), patterns(floats(a) + floats(b)))

@@ -80,6 +80,14 @@ def fp32_add(a, b):
     return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
 
 
+def fp32_span(a, b):
+    """fl32(a + b) of two that are not negative, whose patterns are in their order: 2 bits below suffice."""
+    _, size, exponent = split_fp32(maximum(a, b))
+    _, b_size, b_exponent = split_fp32(minimum(a, b))
+    below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_exponent, 26), 0, 26), "odd")
+    return pack_fp32(1, (size << 2) + below, exponent - 2)
+
+
 def fp32_ordered(x):
     """The integer at the place of x among all float32s, 0 for both zeros; of that integer, the pattern again."""
     return where(x < 0, -(1 << 31) - x, x)
@@ -177,7 +185,7 @@ DEQUANTIZE_FP32 = Op(
 
 
 def dynamic_quantize(x):
-    """y = clamp(half_even(fl32(x / scale)) + zero_point, 0, 255): uint8 by the least and the greatest x of a row.
+    """y = min(half_even(fl32(x / scale)) + zero_point, 255): uint8 by the least and the greatest x of a row.
 
     Inputs      x int32 [... D], the bit patterns of float32s, |x| < 2**127.
     Attributes  none.
@@ -185,10 +193,10 @@ def dynamic_quantize(x):
 
     Exact       a = min(0, min_d x); b = max(0, max_d x)
                 scale = fl32(fl32(b - a) / 255), 1 where a = b
-                zero_point = min(half_even(fl32(-a / scale)), 255)
-                y = clamp(half_even(fl32(x / scale)) + zero_point, 0, 255)
+                zero_point = half_even(fl32(-a / scale))
+                y = min(half_even(fl32(x / scale)) + zero_point, 255)
     Rounding    half_even at every step: of each sum and quotient to a float32, of the last two to an integer.
-    Saturates   zero_point to 255, y to [0, 255].
+    Saturates   y to 255, where both a and b are at a tie; it is never below 0, nor zero_point above 255.
     Overflow    none: b - a < 2**128.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 |x| < 2**127;
                 C6 a row is all 0 or holds an x of at least 2**-117, so that scale is normal.
@@ -197,10 +205,10 @@ def dynamic_quantize(x):
     place = fp32_ordered(x)
     below = -minimum(-max_along(-place, -1), 0)  # -a; a pattern that is not negative is its own place
     above = maximum(max_along(place, -1), 0)
-    span = fp32_add(above, below)
+    span = fp32_span(above, below)
     scale = where(span > 0, fp32_divide(span, P255), ONE)
-    zero_point = minimum(fp32_to_int(fp32_divide(below, scale)), 255)
-    y = saturate(fp32_to_int(fp32_divide(x, scale)) + zero_point, 0, 255)
+    zero_point = within(fp32_to_int(fp32_divide(below, scale)), 0, 255)
+    y = within(minimum(fp32_to_int(fp32_divide(x, scale)) + zero_point, 255), 0, 255)
     return {"y": y, "scale": scale, "zero_point": zero_point}
 
 
@@ -248,9 +256,9 @@ def quantize_token_fp32(x, *, by):
     peak = max_along(x & MAGNITUDE, -1)
     scale = within(fp32_divide(peak, P127), 0, TWO_32 - 1)
     if by == "quotient":
-        v = fp32_divide(x, where(peak > 0, scale, ONE))
+        v = fp32_divide(x, maximum(scale, 1))  # all 0: by the least float32
     else:
-        v = fp32_multiply(x, fp32_divide(P127, where(peak > 0, peak, ONE)))
+        v = fp32_multiply(x, fp32_divide(P127, maximum(peak, 1)))
     return {"q": within(fp32_to_int(v), -127, 127), "scale": scale}
 
 
