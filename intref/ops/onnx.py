@@ -75,7 +75,7 @@ def fp32_add(a, b):
     larger = a & MAGNITUDE >= b & MAGNITUDE
     sign, size, exponent = split_fp32(where(larger, a, b))
     b_sign, b_size, b_exponent = split_fp32(where(larger, b, a))
-    below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 27), 0, 27), "odd")
+    below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 26), 0, 26), "odd")
     total = within((size << 3) + sign * b_sign * below, 0, (1 << 28) - 1)
     return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
 
@@ -84,7 +84,7 @@ def fp32_span(a, b):
     """fl32(a + b) of two that are not negative, whose patterns are in their order: 2 bits below suffice."""
     _, size, exponent = split_fp32(maximum(a, b))
     _, b_size, b_exponent = split_fp32(minimum(a, b))
-    below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_exponent, 26), 0, 26), "odd")
+    below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_exponent, 25), 0, 25), "odd")
     return pack_fp32(1, (size << 2) + below, exponent - 2)
 
 
@@ -203,7 +203,7 @@ def dynamic_quantize(x):
     Source      ONNX DynamicQuantizeLinear as ONNX Runtime computes it: there the whole tensor is one row.
     """
     place = fp32_ordered(x)
-    below = -minimum(-max_along(-place, -1), 0)  # -a; a pattern that is not negative is its own place
+    below = absolute(minimum(-max_along(-place, -1), 0))  # -a; what is not negative is its own place
     above = maximum(max_along(place, -1), 0)
     span = fp32_span(above, below)
     scale = where(span > 0, fp32_divide(span, P255), ONE)

@@ -8,6 +8,7 @@ import numpy as np
 from intref.ops.onnx import INFINITY, ONE, QUANTIZED, TWO_32, fp32_multiply, pack_fp32
 from intref.ops.op import dtype_range
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
+from intref.vectors.float32 import EQUIVALENT, HARMLESS, UNREACHABLE
 
 MINUS_ZERO = -(1 << 31)
 LARGEST = INFINITY - 1
@@ -162,6 +163,8 @@ def quantize_token_fp32() -> Iterator[Case]:
         for scale in (TENTH, 0x3B2AAAAB, ONE + 1):
             x = np.concatenate([f32([127]), around(f32(range(-13, 14, 2), -1)).ravel()])
             yield _token(f"{by}: ties that only float32 has, times {scale:#x}", "tie", times(x, scale), by)
+        tie = [0x4327966F, 0x3F28E840]  # times 127 / peak: 0.5 + 2**-25, a tie of float32 that goes down to 0.5 and 0
+        yield _token(f"{by}: a product at a tie", "tie", tie, by)
         yield _token(f"{by}: all 0, of both signs", "degenerate", [[0, MINUS_ZERO], [MINUS_ZERO, MINUS_ZERO]], by)
         yield _token(f"{by}: one number", "degenerate", f32([[3], [-3], [0]]), by)
         yield _token(f"{by}: the peaks' ends", "extreme", [[most, 1], [10 << 23, negative(1)], [0, negative(most)]], by)
@@ -239,6 +242,8 @@ def _sums() -> Iterator[Case]:
     )
 
 
+__all__ = ["CASES", "EQUIVALENT", "HARMLESS", "REFUSED", "UNREACHABLE"]
+
 CASES: dict[str, Generator] = {
     "quantize_fp32": quantize_fp32,
     "dequantize_fp32": dequantize_fp32,
@@ -293,6 +298,3 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C6": [{"bias": np.full(5, v, np.int64).astype(np.int32)} for v in (254 << 23, INFINITY, -1)],
     },
 }
-EQUIVALENT: dict[str, dict[str, str]] = {}
-HARMLESS: dict[str, dict[str, str]] = {}
-UNREACHABLE: dict[str, dict[str, str]] = {}
