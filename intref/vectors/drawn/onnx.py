@@ -94,7 +94,10 @@ def dynamic_quantize(c: Chance) -> Call:
     sign = c.uniform(0, 3, rows)
     alike = np.where(sign == 1, any_ & SIGN - 1, any_ | -SIGN)
     any_ = np.where(sign == 0, any_, np.where(sign == 3, one, alike))
-    x = np.where(c.uniform(0, 1, rows) > 0, even, any_)
+    scale = _patterns(c, rows, 60, 180, signed=False)
+    solved = _near(c, np.asarray(fp32_multiply(_float(row, -1), scale)))
+    kind = c.uniform(0, 2, rows)
+    x = np.where(kind == 0, even, np.where(kind == 1, any_, solved))
     x = np.where(c.uniform(0, 9, rows) > 0, x, x & -SIGN)
     x = np.where((x >> 23 & 255) < 254, x, 0)
     return {"x": x.astype(np.int32)}, {}
