@@ -27,7 +27,7 @@ _SAME = "the same int32"
 _NEGATIVE = "of a sign only < 0 is asked, and it is 1 or -1"
 _SMALL = "a subnormal number is 0 as an integer, and no output shows it"
 _NORMAL = "what sets a bit is normal: less than 26 either way"
-_ZERO = "0 becomes a number below 2**-50, which is 0 as an integer"
+_ZERO = "0 becomes a number below 2**-40, which is 0 as an integer"
 _SIZE = "no quotient and no sum that is not 0 has a size of 1"
 _FINITE = "every number is finite, or multiplied by 0"
 _TIES = "a quotient of float32s is never halfway between two, but for subnormal ones, which are 0 as integers"
@@ -228,6 +228,10 @@ _LONG = "a size below 2**19 is 0, or that of a product that is 0 as a float32"
 _EXACT = "a shift beyond 31 is of a subnormal number, which is exact"
 _TOO_LARGE = "infinite either way"
 _RULES = ("half_up", "half_down", "half_away", "half_to_zero", "half_up by a division toward zero")
+_SHORT = "a quotient by a normal scale has 26 or 27 bits"
+_SEEN = "more than 31 is for a size below 2**19, or of a subnormal number: 0, or seen as 0"
+_AMOUNTS = ("at most 31", "the low 5 bits of the amount")
+_SHIFTS = ("rounded twice, *", "shift at most 31", "the low 5 bits of shift")
 _TWICE = "scaling {} of {}: rounded twice, *"
 HARMLESS: dict[str, Reasons] = {
     "epilogue_fp32": {
@@ -267,6 +271,60 @@ HARMLESS: dict[str, Reasons] = {
         "left shift 3 of 4: by at most 31": _LONG,
         "left shift 3 of 4: by the low 5 bits of the amount": _LONG,
         "left shift 4 of 4: saturated to 32 bits": _TOO_LARGE,
+    },
+    "dynamic_quantize": {
+        **{f"rule {rule} at rounding [469] of 10": _TIES for rule in _RULES},
+        "rule fp32_half_even at rounding [24679] of 10": _FLOAT,
+        "rule fp32_half_even at rounding 10 of 10": _FLOAT,
+        "bit length [246] of 7: one less": _BITS,
+        "bit length [57] of 7: of the low 32 bits": _SHORT,
+        "bit length [57] of 7: at most 31": _SHORT,
+        "maximum ? of 2: at least 0": "0 is among the numbers of which it is the greatest",
+        "choice [2479] of 10: the first value everywhere": _ZERO,
+        "choice [358] of 10: the second value everywhere": "never negative",
+        "clip ? of 2: no low side": _FEW,
+        "clip ? of 2: low one too *": _FEW,
+        "clip ? of 2: high one too high": _HALF,
+        "clip ? of 2: high for every value outside": _FEW,
+        **{_TWICE.format(place, 7): _SEEN for place in (2, 3, 4, 6)},
+        "scaling [2346] of 7: shift at most 31": _SEEN,
+        "scaling [234] of 7: the low 5 bits of shift": _SEEN,
+        "product [35] of 5: * to 32 bits": "|v| < 2**8",
+        "addition [47] of 14: * to 32 bits": _CHOSEN,
+        "addition 1[03] of 14: * to 32 bits": _CHOSEN,
+        "addition 14 of 14: * to 32 bits": "|v| < 2**8",
+        "difference 1 of 34: * to 32 bits": "for x >= 0 another value is chosen",
+        **{f"left shift {places} of 15: by {how}": _SEEN for places in ("[35689]", "1[23]") for how in _AMOUNTS},
+        "left shift [47] of 15: * to 32 bits": _CHOSEN,
+        "left shift 1[04] of 15: * to 32 bits": _CHOSEN,
+    },
+    "quantize_token_fp32": {
+        **{f"rule {rule} at rounding [24] of {count}": _TIES for rule in _RULES for count in (5, 6)},
+        "rule fp32_half_even at rounding [245] of 5": _FLOAT,
+        "rule fp32_half_even at rounding [2456] of 6": _FLOAT,
+        "x read as uint32": _WORD,
+        "bit length [13] of [45]: one less": _BITS,
+        "bit length 4 of [45]: of the low 32 bits": _SHORT,
+        "bit length 4 of [45]: at most 31": _SHORT,
+        "choice [13] of 4: the first value everywhere": _ZERO,
+        "choice [135] of 6: the first value everywhere": _ZERO,
+        "choice 2 of 4: the second value everywhere": "never negative",
+        "choice [24] of 6: the second value everywhere": "never negative",
+        "clip: no low side": _FEW,
+        "clip: low one too *": _FEW,
+        "clip: high one too high": _HALF,
+        "clip: high for every value outside": _FEW,
+        "clip: the wrong side": "beyond is a multiple of 2**16, of which int8 sees 0",
+        "clip: 0 beyond either side": "beyond is a multiple of 2**16, of which int8 sees 0",
+        **{f"scaling {places}: {how}": _SEEN for places in ("[12] of 3", "[13] of 4") for how in _SHIFTS},
+        "product 3 of 3: * to 32 bits": "|v| < 2**8",
+        "product 5 of 5: * to 32 bits": "|v| < 2**8",
+        "addition [36] of 6: * to 32 bits": _CHOSEN,
+        "addition [36] of 10: * to 32 bits": _CHOSEN,
+        "addition 10 of 10: * to 32 bits": _CHOSEN,
+        **{f"left shift {places}: by {how}": _SEEN for places in ("[1245] of 7", "[127] of 9") for how in _AMOUNTS},
+        "left shift [36] of 7: * to 32 bits": _CHOSEN,
+        "left shift [368] of 9: * to 32 bits": _CHOSEN,
     },
 }
 UNREACHABLE: dict[str, Reasons] = {}

@@ -136,6 +136,8 @@ def dynamic_quantize() -> Iterator[Case]:
     yield _dynamic(
         "0 beside numbers of one sign, -0 as well", "extreme", [[*f32([7, 9]), MINUS_ZERO], [*f32([-7, -9]), 0]]
     )
+    ends = [[0x42A9EE12, 0x43D46996], [0x40FCF17F, 0x43826C86], [0x4390C702, 0x43220B60]]
+    yield _dynamic("zero points that bits below float32 decide", "tie", [[negative(a), b] for a, b in ends])
     least, most = 10 << 23, (254 << 23) - 1
     yield _dynamic(
         "the least span: scale is normal", "extreme", [[least, 0, 1], [negative(least), MINUS_ZERO, negative(1)]]
