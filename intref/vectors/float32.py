@@ -327,4 +327,44 @@ HARMLESS: dict[str, Reasons] = {
         "left shift [368] of 9: * to 32 bits": _CHOSEN,
     },
 }
-UNREACHABLE: dict[str, Reasons] = {}
+_NO_NUMBER = "these patterns are no finite numbers"
+_NEVER = r"(negative, ([1-9]|1\d|2[0-3]) bits|-1|int32 at its high end)"
+_SIGNS = {r"fp32_\w+: \w*sign \* b_sign \| zero": "a sign is 1 or -1"}
+UNREACHABLE: dict[str, Reasons] = {
+    "quantize_fp32": {
+        rf"(x|scale): {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"pack_fp32: size > 0 \| left is one more": _SIZE,
+        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+    },
+    "dequantize_fp32": {
+        rf"scale: {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"x: axes \[\.\.\.\], none leading": "C5: axis must exist",
+    },
+    "dynamic_quantize": {
+        rf"x: {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"fp32_ordered: x < 0 \| left is one less": _NO_NUMBER,
+        r"pack_fp32: size > 0 \| left is one more": _SIZE,
+        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+        r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
+        r"span > 0 \| left is one more": "C6: no span is the least float32",
+        r"fp32_to_int: saturate\(16 - exponent, 0, 41\) \| (far below|one below|at) low": _FEW,
+    },
+    "quantize_token_fp32": {
+        rf"x: {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"pack_fp32: size > 0 \| left is one more": _SIZE,
+        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+        r"fp32_to_int: saturate\(16 - exponent, 0, 41\) \| (far below|one below|at) low": _FEW,
+        r"maximum\((scale|peak), 1\) \| left is (equal|one more)": "C6: none is so small but 0",
+    },
+    "epilogue_fp32": {
+        rf"(channel|bias): {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
+        r"fp32_add: total > 0 \| left is one more": "no sum is 1: what cancels is a multiple of 4",
+        r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": "a sign is 1 or -1",
+    },
+}

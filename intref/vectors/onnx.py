@@ -80,9 +80,9 @@ def quantize_fp32() -> Iterator[Case]:
     yield _quantize("a scale per middle channel, one zero point", "axes", x, f32([1, 3, 5], -1), 7, axis=1)
     yield _quantize("a zero point per middle channel, one scale", "axes", x, TENTH, [1, 100, 9], "uint8", axis=1)
     stream = SplitMix64(11)
-    scale = stream.integers(ONE - (9 << 23), ONE + (2 << 23), 16, "int32")
-    x = times(stream.integers(ONE - (2 << 23), ONE + (8 << 23), (4, 16), "int32"), scale)
-    yield _quantize("random channels", "random axes", x, scale, stream.integers(-9, 9, 16, "int32"))
+    scales = stream.integers(ONE - (9 << 23), ONE + (2 << 23), 16, "int32")
+    x = times(stream.integers(ONE - (2 << 23), ONE + (8 << 23), (4, 16), "int32"), scales)
+    yield _quantize("random channels", "random axes", x, scales, stream.integers(-9, 9, 16, "int32"))
 
 
 def _dequantize(
@@ -229,8 +229,8 @@ def epilogue_fp32() -> Iterator[Case]:
 
 def _sums() -> Iterator[Case]:
     """The sum alone: a product that is exact, and a bias at every distance."""
-    signs, bias = [ONE, ONE, negative(ONE), ONE], [*f32([-3, 3]), MINUS_ZERO, MINUS_ZERO]
-    yield _epilogue("x - x is +0, -0 stays with a bias of -0", "degenerate", [3, -3, 0, 0], ONE, signs, bias)
+    signs, last = [ONE, ONE, negative(ONE), ONE], [*f32([-3, 3]), MINUS_ZERO, MINUS_ZERO]
+    yield _epilogue("x - x is +0, -0 stays with a bias of -0", "degenerate", [3, -3, 0, 0], ONE, signs, last)
     distance = np.arange(-30, 31)
     for sign in (1, -1):
         bias = f32(sign * np.ones(61, np.int64), distance)
