@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from intref.intmath import split_fp32
 from intref.ops import OPS
 from intref.ops.op import dtype_range
+from intref.testing import patterns
 from intref.testing.integers import Draw, filled, multipliers, near_shifts
 
 Tensors = dict[str, np.ndarray]
@@ -197,6 +198,7 @@ def _finite(pattern: int, peak: int) -> int:
 
 # The inputs that these functions make, so that nothing is drawn for them before.
 MADE = {
+    **patterns.MADE,
     "gelu_ibert": {"b", "c", "one"},
     "linear_int4": {"weight", "scale"},
     "rescale": {"multiplier", "shift"},
@@ -205,6 +207,7 @@ MADE = {
 }
 Fit = Callable[[Draw, Tensors, Attrs, Fixed], None]
 FIT: dict[str, Fit] = {
+    **patterns.FIT,
     "clamp": _clamp,
     "embedding": _embedding,
     "gelu_ibert": _gelu_ibert,

@@ -19,6 +19,7 @@ def static_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     return Value(made.tensor, made.scale, heads=np.full(low.heads, float(made.scale)))
 
 
+@lowers("attention_input", "epilogue_fp32")
 @lowers("attention_input", "rescale_token")
 def token_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     """q, k or v: int8, one static scale for each head, so that no token scale meets P * V's sum over tokens."""

@@ -43,6 +43,8 @@ def token_rescaled(
     assert acc.token is not None and acc.bias is not None
     width = len(acc.bias)
     out = np.broadcast_to(np.asarray(scale, np.float64), (width,))
+    if len(acc.token) == 1:
+        return fp32_rescaled(low, acc, site, out if np.ndim(scale) else out[:1], bits, form, residual)
     multiplier, shift = dyadic(acc.scale / out, bits=16, max_shift=62 + GUARD)
     inputs: dict[str, Any] = {
         "x": acc.tensor,
@@ -61,6 +63,31 @@ def token_rescaled(
     if np.ndim(scale) == 0:
         low.build.scale(name, float(scale))
     return Value(name, np.float64(scale) if np.ndim(scale) == 0 else out)
+
+
+def fp32_rescaled(
+    low: Lowering, acc: Value, site: str, scale: Array, bits: int, form: str, residual: Value | None
+) -> Value:
+    """The same in float32, then as integers of scale [1] or [N]; a residual is added to those."""
+    assert acc.token is not None and acc.bias is not None
+    axes, out = low.build.axes(acc.tensor), np.float64(scale[0]) if len(scale) == 1 else scale
+    inputs = {"x": acc.tensor, "token": acc.token[0], "channel": pattern(acc.scale), "bias": pattern(acc.bias)}
+    order = {"order": low.site("linear").get("order", "token_first")}
+    value = low.build.node("epilogue_fp32", f"{site}.fp32", inputs, order, y=axes)["y"]
+    inner = site if residual is None else f"{site}.scaled"
+    inputs = {"x": value, "scale": pattern(scale), "zero_point": np.zeros(1, np.int32)}
+    made = low.build.node("quantize_fp32", inner, inputs, {"output": container(bits), **clip(bits, form)}, y=axes)["y"]
+    if residual is not None:
+        at = {"rounding": "half_even", "clamp": form}
+        return added(low, Value(made, out), residual, site, float(scale[0]), bits, at)
+    if len(scale) == 1:
+        low.build.scale(made, float(scale[0]))
+    return Value(made, out)
+
+
+def pattern(value: Any) -> Array:
+    """The bit patterns of the nearest float32s, int32 [N]."""
+    return np.atleast_1d(np.asarray(value, np.float64)).astype(np.float32).view(np.int32)
 
 
 def requantized(low: Lowering, acc: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any]) -> Value:
@@ -154,7 +181,8 @@ def residual_add(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     return added(low, acc, x, site, low.wide_scale(site, bits), bits, at, int(at.get("spare_bits", 0)))
 
 
+@lowers("residual", "epilogue_fp32")
 @lowers("residual", "rescale_token_residual")
 def residual_token(low: Lowering, acc: Value, x: Value, site: str) -> Value:
-    """One rounding for both terms."""
+    """Product and residual at one fixed point: with one rounding for both, or in float32 the product by itself."""
     return token_rescaled(low, acc, site, low.fixed_scale(site), FIXED_BITS, "symmetric", residual=x)
