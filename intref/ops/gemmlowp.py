@@ -42,7 +42,8 @@ def _divided(x, bits):
 def _scaled(x, multiplier, shift, rounding):
     """x * multiplier / 2**shift, rounded once or twice; what is shifted left stays within 32 bits."""
     if rounding == "gemmlowp_double":
-        return _divided(_product(x << maximum(31 - shift, 0), multiplier), maximum(shift, 31) - 31)
+        doubled = within(x << maximum(31 - shift, 0), -(1 << 31), MOST)
+        return _divided(_product(doubled, multiplier), maximum(shift, 31) - 31)
     if rounding == "half_away":
         return mul_shift(x, multiplier, shift, "half_away")
     return mul_shift(x, multiplier, shift, "half_up")
@@ -106,7 +107,7 @@ def softmax_gemmlowp(x, mask, *, multiplier, shift, output):
     far = (31 << 26) >> shift
     seen = where(attend, x, -128)
     d = within(seen - max_along(seen, -1), -255, 0)
-    a = _product(maximum(d, -far) << shift, multiplier)
+    a = _product(within(maximum(d, -far) << shift, -(31 << 26), 0), multiplier)
     e = where(attend, where(d >= -far, _exp(a, 5), 0), 0)
     total = within(maximum(sum_along(_divided(e, 12), -1), 1 << 19), 1 << 19, MOST)
     length = bitlen(total)
@@ -149,7 +150,7 @@ def logistic_gemmlowp(x, *, input_zero_point, multiplier, shift):
     """
     far = (15 << 27) >> shift
     c = x - input_zero_point
-    a = _product(saturate(c, -far, far) << shift, multiplier)
+    a = _product(within(saturate(c, -far, far) << shift, -(15 << 27), 15 << 27), multiplier)
     upper = minimum(2 * _inverse(_exp(-absolute(a), 4)), MOST)
     v = where(a > 0, upper, where(a < 0, MOST - upper, 1 << 30))
     y = minimum(_divided(v, 23) - 128, 127)
@@ -184,7 +185,7 @@ def tanh_gemmlowp(x, *, input_zero_point, multiplier, shift):
     """
     far = (15 << 27) >> shift
     c = x - input_zero_point
-    a = _product(saturate(c, -far, far) << shift, multiplier)
+    a = _product(within(saturate(c, -far, far) << shift, -(15 << 27), 15 << 27), multiplier)
     size = minimum(_inverse(_exp(-absolute(a), 5)) - (1 << 29) << 2, MOST)
     v = where(a > 0, size, where(a < 0, -size, 0))
     y = minimum(_divided(v, 24), 127)
