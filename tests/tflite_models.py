@@ -1,5 +1,6 @@
-"""Writes a .tflite model of one op, for the oracles that run such models."""
+"""Models of one op as .tflite files, and the constants that TensorFlow Lite makes of their scales: for oracles."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -72,3 +73,57 @@ def _int4(values: np.ndarray) -> np.ndarray:
     """Two's complement nibbles, the earlier of two in the low half."""
     flat = np.append(values.reshape(-1), [0] * (values.size % 2)).astype(np.int64) & 15
     return (flat[0::2] | flat[1::2] << 4).astype(np.uint8)
+
+
+def multiplier(real: float) -> tuple[int, int]:
+    """(multiplier of 31 bits, shift): real is multiplier / 2**shift, as QuantizeMultiplier makes them."""
+    mantissa, exponent = math.frexp(real)
+    rounded = math.floor(mantissa * 2**31 + 0.5)
+    if rounded == 1 << 31:
+        rounded, exponent = 1 << 30, exponent + 1
+    return (rounded, 31 - exponent) if rounded and exponent >= -31 else (0, 31)
+
+
+def float32(value: float) -> float:
+    """A scale as a model holds it."""
+    return float(np.float32(value))
+
+
+def table16(function: Any, scale: float, zero_point: int, output_scale: float, real: Any = np.float32) -> np.ndarray:
+    """The 513 entries that TensorFlow Lite makes of a function, step by step (common.h, LUTPopulateInt16).
+
+    real: the float type it computes in.
+    """
+    first, last = real(scale) * real(-32768 - zero_point), real(scale) * real(32767 - zero_point)
+    step = real((last - first) / real(512))
+    inverse = real(real(65536) / real(real(output_scale) * real(32767) - real(output_scale) * real(-32768)))
+    x = first + np.arange(513, dtype=real) * step
+    value = function(x[:512]).astype(real)
+    middle, following = function(x[:512] + real(step / real(2))).astype(real), function(x[1:]).astype(real)
+    line = _away((following * inverse + _away(value * inverse)) / real(2))
+    bent = _away((line - _away(middle * inverse)) / real(2))
+    entries = [*(_away(value * inverse) - bent), *_away(function(np.array([last])).astype(real) * inverse)]
+    return np.clip(entries, -32768, 32767).astype(np.int16)
+
+
+def _away(x: np.ndarray) -> np.ndarray:
+    """To the nearest integer, ties away from zero."""
+    return np.trunc(x.astype(np.float64) + np.copysign(0.5, x)).astype(x.dtype)
+
+
+def exp_table(real: Any = np.float32) -> np.ndarray:
+    """exp over [-10, 0], of the softmax of 16 bits."""
+    return table16(np.exp, real(10) / real(65535), 32767, real(2) / real(65535), real)
+
+
+def inverse_table(real: Any = np.float32) -> np.ndarray:
+    """1 / (1 + x) over [0, 1], of the softmax of 16 bits."""
+    return table16(lambda x: real(1) / (real(1) + x), real(1) / real(65535), -32768, real(2) / real(65535), real)
+
+
+def table8(function: Any, scale: float, zero_point: int, output_scale: float, output_zero_point: int) -> np.ndarray:
+    """The 256 entries that TensorFlow Lite makes of a function in fp32 (common.h, LUTPopulateInt8)."""
+    f = np.float32
+    x = f(scale) * (np.arange(-128, 128) - zero_point).astype(f)
+    y = _away(function(x).astype(f) * (f(1) / f(output_scale))) + f(output_zero_point)
+    return np.clip(y, -128, 127).astype(np.int8)
