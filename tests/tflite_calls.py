@@ -143,9 +143,7 @@ def exponential16(draw: Draw) -> Call:
 def inverse_root(draw: Draw) -> Call:
     scale, out, zero, y_zero = draw.scale(-10, 3), draw.scale(-6, -3), draw.between(-128, -100), draw.between(-128, 127)
     x = EVERY[:, EVERY[0] >= zero]
-    model = one_op(
-        "RSQRT", [Quantized(x.shape, "int8", [scale], [zero])], Quantized(x.shape, "int8", [out], [y_zero])
-    )
+    model = one_op("RSQRT", [Quantized(x.shape, "int8", [scale], [zero])], Quantized(x.shape, "int8", [out], [y_zero]))
     m, s = multiplier(1.0 / float(np.sqrt(np.float32(scale)) * np.float32(out)))
     attrs = {"input_zero_point": zero, "output_zero_point": y_zero, "multiplier": m, "shift": s + 20}
     return Call("rsqrt_gemmlowp", {"x": x}, attrs, model, (x,))

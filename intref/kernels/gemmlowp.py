@@ -241,7 +241,9 @@ def add_gemmlowp(
     return _of_pairs(_add, a, b, terms, output)
 
 
-def _of_pairs(compiled: Any, a: np.ndarray, b: np.ndarray, terms: tuple[Any, ...], output: str) -> dict[str, np.ndarray]:
+def _of_pairs(
+    compiled: Any, a: np.ndarray, b: np.ndarray, terms: tuple[Any, ...], output: str
+) -> dict[str, np.ndarray]:
     """A function of two elements of one dtype."""
     first, second = plain(a).reshape(-1), plain(b).reshape(-1)
     y = np.empty(first.shape, output)

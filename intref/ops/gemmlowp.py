@@ -3,6 +3,7 @@
 Fractions are of 2**31 where nothing else is said.
 """
 
+from itertools import pairwise
 from typing import Any
 
 from intref.intmath import (
@@ -92,15 +93,15 @@ def softmax_gemmlowp(x, mask, *, multiplier, shift, output):
                 y = y . F[i] where bit 24 + i of part - a is 1; F = 1672461947, 1302514674, 790015084, 290630308,
                 39332535, 720401, 242
                 total = max(sum_k e / 2**12, 2**19); n = its bits, 2**(n - 1) <= total < 2**n
-                v = total * 2**(32 - n) / 2 (of 2**31, in [1/2, 1)); r = 1515870810 + v . (-1010580540), then 3 times
+                v = total * 2**(31 - n); r = 1515870810 + v . (-1010580540), then 3 times
                 r = r + 4 * (r . (2**29 - v . r)); inverse = min(2 * r, 2**31 - 1)
                 p = clamp((inverse . e) / 2**(n + 11 - bits of output) + zero point); without a key: the zero point
     Rounding    products half_up; quotients half_away (gemmlowp's RoundingDivideByPOT).
     Saturates   inverse to 2**31 - 1, p to its dtype; no other value of 32 bits ever does.
     Overflow    none: total <= 4095 * 2**19 < 2**31, |r . ..| < 2**31 (Op.bounds computes them).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
-    Source      TensorFlow Lite, kernels/internal/reference/softmax.h; gemmlowp, fixedpoint/fixedpoint.h. With int8 output
-                they stop where total >= 2**28 (512 equal keys); here all p are then as the formula says. The mask is ours.
+    Source      TensorFlow Lite, kernels/internal/reference/softmax.h; gemmlowp, fixedpoint/fixedpoint.h. The mask is
+                ours. For int8 output they stop where total >= 2**28, which takes 512 keys; here the formula goes on.
     """
     bits = 8 if output == "int8" else 16
     attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
@@ -280,8 +281,9 @@ def table_int16(x, entries):
 
 
 def _neighbours_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    values = [int(v) for v in getattr(tensors["entries"], "lo", tensors["entries"])]
-    return all(-(1 << 15) <= b - a < 1 << 15 for a, b in zip(values, values[1:]))
+    entries: Any = tensors["entries"]
+    values = [int(v) for v in getattr(entries, "lo", entries)]
+    return all(-(1 << 15) <= b - a < 1 << 15 for a, b in pairwise(values))
 
 
 TABLE_INT16 = Op(

@@ -44,8 +44,8 @@ def softmax_gemmlowp() -> Iterator[Case]:
     yield _soft("multiplier 1", "extreme", every, multiplier=1, shift=31)
     yield _soft("the largest multiplier", "extreme", every, multiplier=M31, shift=21, output="int16")
     for keys in (2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 64, 127, 128, 129, 256, 257, 511):
-        yield _soft(f"{keys} equal keys: a sum of another length", "extreme", np.zeros((1, keys)))
-    yield _soft("longest row, int16: a sum of 31 bits", "extreme wide", np.zeros((1, 4095)), output="int16")
+        yield _soft(f"{keys} equal keys: a sum of another length", "extreme", np.zeros((1, keys), np.int8))
+    yield _soft("longest row, int16: a sum of 31 bits", "extreme wide", np.zeros((1, 4095), np.int8), output="int16")
     yield from _soft_masks()
     stream = SplitMix64(41)
     for keys, attrs in ((3, UNIT), (31, STEEP), (64, FINE)):
@@ -61,9 +61,9 @@ def _soft_masks() -> Iterator[Case]:
     yield _soft("a row without a key, int16", "mask degenerate", [[1, 2, 3]], [[0, 0, 0]], output="int16")
     yield _soft("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2), [[0, 1], [1, 0]])
     lengths = [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
-    yield _soft("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3)), lengths)
+    yield _soft("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int8), lengths)
     yield _soft("mask across heads", "mask axes", [[[1, 2, 3]], [[9, 9, 1]]], [[1, 1, 0]])
-    yield _soft("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2)), [[[1, 0], [1, 1]]])
+    yield _soft("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int8), [[[1, 0], [1, 1]]])
     yield _soft("the minimum attended", "mask extreme", [[-128, -128, 127]], [[1, 1, 0]])
 
 
@@ -86,7 +86,12 @@ def _soft16(why: str, flags: str, x: Any, mask: Any = None, tables: Any = None, 
     x = _row(x, np.int16)
     mask = np.ones((x.shape[0], x.shape[3]), np.int8) if mask is None else np.array(mask, np.int8)
     first, second = (exp_table(), inverse_table()) if tables is None else tables
-    tensors = {"x": x, "mask": mask, "exp_table": np.array(first, np.int16), "inverse_table": np.array(second, np.int16)}
+    tensors = {
+        "x": x,
+        "mask": mask,
+        "exp_table": np.array(first, np.int16),
+        "inverse_table": np.array(second, np.int16),
+    }
     return Case(
         why, tensors, {"multiplier": 1 << 30, "shift": 30, "rounding": "gemmlowp_double", **attrs}, (*flags.split(),)
     )
@@ -101,7 +106,9 @@ def softmax_int16() -> Iterator[Case]:
     yield _soft16("every place in the first cells", "tie", [[32767 - i for i in range(300)]])
     yield _soft16("distances beyond the table", "extreme clip", [[32767, 0, -1, -2, -32767, -32768]], shift=29)
     for keys in (2, 3, 5, 7, 9, 12, 31, 33, 100, 511):
-        yield _soft16(f"{keys} equal keys: another cell of the table of 1 / (1 + x)", "extreme", np.zeros((1, keys)))
+        yield _soft16(
+            f"{keys} equal keys: another cell of the table of 1 / (1 + x)", "extreme", np.zeros((1, keys), np.int8)
+        )
     for rounding in ("half_up", "half_away", "gemmlowp_double"):
         for shift in (31, 32, 33, 62):
             x = [[*range(20, -20, -1)]]
@@ -110,13 +117,13 @@ def softmax_int16() -> Iterator[Case]:
     ends = [[32767, -32768, 32766, 0]]
     yield _soft16("the least shift and the largest multiplier", "extreme wide", ends, multiplier=M31, shift=16)
     yield _soft16("multiplier 0: all equal", "degenerate", ends, multiplier=0)
-    steep = ([0, 32767] * 256 + [0], [32767, 0] * 256 + [32767])
+    steep: Any = ([0, 32767] * 256 + [0], [32767, 0] * 256 + [32767])
     yield _soft16("steep tables", "extreme tie", [[7, 6, 5, 0, -1, -120, -121, -122, -300]], tables=steep)
     yield _soft16("a sum of 0", "degenerate", [[7, 6]], tables=([0] * 513, inverse_table()))
     yield _soft16("a sum of 1", "degenerate", [[7, 6]], tables=([0] * 510 + [0, 1, 1], inverse_table()))
-    largest = ([32767] * 513, [32767] * 513)
+    largest: Any = ([32767] * 513, [32767] * 513)
     yield _soft16("p saturates", "clip", [[1]], tables=largest)
-    yield _soft16("the largest sum", "extreme wide", np.zeros((1, 1 << 15)), tables=largest)
+    yield _soft16("the largest sum", "extreme wide", np.zeros((1, 1 << 15), np.int8), tables=largest)
     yield from _soft16_masks()
     stream = SplitMix64(42)
     for keys, rounding in ((3, "half_up"), (31, "half_away"), (64, "gemmlowp_double")):
@@ -130,9 +137,9 @@ def _soft16_masks() -> Iterator[Case]:
     yield _soft16("mask per query, one row without a key", "mask degenerate", [[1, 2, 3], [400, 5, 6]], nobody)
     yield _soft16("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2) << 9, [[0, 1], [1, 0]])
     lengths = [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
-    yield _soft16("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3)), lengths)
+    yield _soft16("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int8), lengths)
     yield _soft16("mask across heads", "mask axes", [[[1, 200, 3]], [[9, 9, 1]]], [[1, 1, 0]])
-    yield _soft16("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2)), [[[1, 0], [1, 1]]])
+    yield _soft16("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int8), [[[1, 0], [1, 1]]])
     yield _soft16("the minimum attended", "mask extreme", [[-32768, -32768, 0]], [[1, 1, 0]])
 
 

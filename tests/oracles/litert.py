@@ -9,7 +9,7 @@ import numpy as np
 
 import tflite_calls as calls
 from oracles import Tally
-from oracles.tflite_micro import check, float_softmax, float_tanh
+from oracles.tflite_micro import check, float_softmax
 
 PROFILE = "tflite-single"
 DOUBLE, SINGLE, EVEN = "gemmlowp_double", "half_away", "half_even"
@@ -41,7 +41,9 @@ def tallies() -> Iterator[Tally]:
     for output in ("int8", "int16"):
         given = calls.many(calls.softmax, 20, output)
         yield row("softmax_gemmlowp", f"SOFTMAX int8 to {output}", given, neighbour=float_softmax)
-    yield row("softmax_int16", "SOFTMAX int16: gemmlowp_double", calls.many(calls.softmax16, 20, np.float64), DOUBLE, double)
+    yield row(
+        "softmax_int16", "SOFTMAX int16: gemmlowp_double", calls.many(calls.softmax16, 20, np.float64), DOUBLE, double
+    )
     for kind in ("LOGISTIC", "TANH"):
         yield row("table", f"{kind} int8", calls.many(calls.angle_table, 300, kind))
     yield row("table_int16", "EXP int16", calls.many(calls.exponential16, 6), neighbour=_floored)
