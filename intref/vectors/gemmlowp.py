@@ -111,8 +111,8 @@ def softmax_int16() -> Iterator[Case]:
         )
     for rounding in ("half_up", "half_away", "gemmlowp_double"):
         for shift in (31, 32, 33, 62):
-            x = [[*range(20, -20, -1)]]
-            yield _soft16(f"ties of s: {rounding}, shift {shift}", "tie", x, shift=shift, rounding=rounding)
+            falling = [[*range(20, -20, -1)]]
+            yield _soft16(f"ties of s: {rounding}, shift {shift}", "tie", falling, shift=shift, rounding=rounding)
         yield _soft16(f"the largest multiplier, {rounding}", "extreme", [[9, 0, -9]], multiplier=M31, rounding=rounding)
     ends = [[32767, -32768, 32766, 0]]
     yield _soft16("the least shift and the largest multiplier", "extreme wide", ends, multiplier=M31, shift=16)

@@ -1,13 +1,12 @@
 """Softmax, sums and functions of int8 in gemmlowp fixed point, as TensorFlow Lite prepares their constants."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from scipy.special import ndtr
 
 from intref.quantize.scales import Array, dyadic
-from intref.quantize.sites.linear import STATIC, requantized, rescaled
+from intref.quantize.sites.linear import requantized, rescaled
 from intref.quantize.sites.lowering import Lowering, Value, container, lowers
 
 ANGLE = 2.0**27  # of a fixed-point argument of 4 integer bits
@@ -22,12 +21,15 @@ def _factor(real: float) -> dict[str, int]:
     return {"multiplier": max(int(multiplier[0]) >> lost, 1), "shift": max(31 - right, 0)}
 
 
+def _require_int8(low: Lowering, x: Value, site: str, kind: str) -> None:
+    known = low.build.tensors[x.tensor].dtype == "int8" and np.ndim(x.scale) == 0
+    low.require(known, site, f"this op needs int8 of one scale: site '{kind}_input' must be rescale to 8 bits")
+
+
 @lowers("softmax", "softmax_gemmlowp")
 def softmax_gemmlowp(low: Lowering, x: Value, mask: str, site: str) -> Value:
-    """int8 scores; probabilities of 8 bits at scale 2**-8 and zero point -128, moved to 0 .. 255."""
-    low.require(x.heads is None or len({*x.heads}) == 1, site, "softmax_gemmlowp needs one scale for all heads")
-    scale = low.int8_scale(site.replace(".softmax", ".scores"))
-    x = rescaled(low, Value(x.tensor, x.scale), f"{site}.in", scale, 8, low.site("softmax_input"))
+    """Probabilities of 8 bits at scale 2**-8 and zero point -128, moved to 0 .. 255."""
+    _require_int8(low, x, site, "softmax")
     attrs = {**_factor(float(x.scale) * 2.0**26), "output": "int8"}
     axes = low.build.axes(x.tensor)
     made = low.build.node("softmax_gemmlowp", f"{site}.int8", {"x": x.tensor, "mask": mask}, attrs, p=axes)["p"]
@@ -59,23 +61,16 @@ def residual_gemmlowp(low: Lowering, acc: Value, x: Value, site: str) -> Value:
 
 
 @lowers("activation", "table")
-def activation_table8(low: Lowering, acc: Value, site: str) -> Value:
-    """GELU of int8 by a table of 256 entries, as fp32 makes them."""
-    low.require(acc.token is None, site, STATIC)
-    at = {"rounding": low.site("activation")["rounding"], "clamp": "full"}
-    x = rescaled(low, acc, site.replace(".act", ".up"), low.int8_scale(site.replace(".act", ".up")), 8, at)
+def gelu_entries(low: Lowering, x: Value, site: str) -> Value:
+    """GELU of int8: round(GELU(S * x) / scale), ties away from zero, for each of the 256."""
+    _require_int8(low, x, site, "activation")
     out = low.int8_scale(site)
-    return tabled(low, x, site, gelu, float(out))
-
-
-def tabled(low: Lowering, x: Value, site: str, function: Callable[[Array], Array], scale: float) -> Value:
-    """A function of int8: round(f(S * x) / scale), ties away from zero."""
-    y = function(np.arange(-128, 128) * float(x.scale)) / scale
+    y = gelu(np.arange(-128, 128) * float(x.scale)) / float(out)
     entries = np.clip(np.trunc(y + np.copysign(0.5, y)), -128, 127)
     inputs = {"x": x.tensor, "entries": low.build.constant(f"{site}.table", entries, "int8")}
     name = low.build.node("table", site, inputs, y=low.build.axes(x.tensor))["y"]
-    low.build.scale(name, scale)
-    return Value(name, np.float64(scale))
+    low.build.scale(name, float(out))
+    return Value(name, np.float64(out))
 
 
 def gelu(x: Array) -> Array:
