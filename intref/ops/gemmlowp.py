@@ -358,8 +358,8 @@ def add_gemmlowp(
 ):  # fmt: skip
     """y = clamp(round(M * (round(A * a') + round(B * b'))) + output_zero_point), a' and b' shifted left.
 
-    Inputs      a, b int8 or int16 [...], of one dtype.
-    Attributes  a_zero_point, b_zero_point, output_zero_point int8, 0 for int16. left_shift in [0, 20].
+    Inputs      a, b int8 or int16 [...].
+    Attributes  a_zero_point, b_zero_point, output_zero_point int8. left_shift in [0, 20].
                 a_multiplier, b_multiplier, multiplier in [0, 2**31 - 1], a_shift, b_shift, shift in [31, 62].
                 rounding: half_up, half_away or gemmlowp_double. output: int8 or int16. low, high: default to its range.
     Output      y [...] of dtype output.
@@ -369,34 +369,27 @@ def add_gemmlowp(
                 gemmlowp_double as in rescale
     Rounding    three times, each by the attribute.
     Saturates   y to [low, high].
-    Overflow    none: |a' + b'| <= 2**31 by C6 (Op.bounds computes them).
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 a and b have one dtype;
-                C6 int16: zero points 0, left_shift at most 15; C7 low <= high inside output's range.
+    Overflow    none: -2**31 <= a' + b' < 2**31 by C5 (Op.bounds computes them).
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
+                C5 -2**30 <= (a - a_zero_point) * 2**left_shift < 2**30, and b likewise;
+                C6 low <= high inside output's range.
     Source      TensorFlow Lite, kernels/internal/reference/integer_ops/add.h (left shift 20), and add.h for int16 (15).
     """
-    left = within(a - a_zero_point << left_shift, -(1 << 30), 1 << 30)
-    right = within(b - b_zero_point << left_shift, -(1 << 30), 1 << 30)
+    left = within(a - a_zero_point << left_shift, -(1 << 30), (1 << 30) - 1)
+    right = within(b - b_zero_point << left_shift, -(1 << 30), (1 << 30) - 1)
     total = _scaled(left, a_multiplier, a_shift, rounding) + _scaled(right, b_multiplier, b_shift, rounding)
     return {"y": saturate(_scaled(total, multiplier, shift, rounding) + output_zero_point, low, high)}
 
 
-def _one_dtype(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return str(tensors["a"].dtype) == str(tensors["b"].dtype)
-
-
-def _no_zero_points(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    centred = attrs["a_zero_point"] == attrs["b_zero_point"] == attrs["output_zero_point"] == 0
-    return str(tensors["a"].dtype) == "int8" or centred
-
-
-def _int16_shifted(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return str(tensors["a"].dtype) == "int8" or (_no_zero_points(tensors, attrs) and attrs["left_shift"] <= 15)
+def _shifted_fit(t: Tensors, a: dict[str, Any]) -> bool:
+    low = min(int(t["a"].min()) - a["a_zero_point"], int(t["b"].min()) - a["b_zero_point"])
+    high = max(int(t["a"].max()) - a["a_zero_point"], int(t["b"].max()) - a["b_zero_point"])
+    return -(1 << 30) <= low << a["left_shift"] and high << a["left_shift"] < 1 << 30
 
 
 _TERMS = {"a": Port("int8 int16", "..."), "b": Port("int8 int16", "...")}
 _INT8 = Attr(-128, 127)
 _FACTOR, _DOWN = Attr(0, MOST), Attr(31, 62)
-_ONE_DTYPE = ("inputs 'a' and 'b' must have one dtype", _one_dtype)
 _NARROW = Attr(choices=("int8", "int16"))
 ADD_GEMMLOWP = Op(
     add_gemmlowp,
@@ -419,9 +412,8 @@ ADD_GEMMLOWP = Op(
     },
     outputs={"y": Port("output", "...")},
     constraints={
-        "C5": _ONE_DTYPE,
-        "C6": ("int16 inputs must have zero points 0 and left_shift at most 15", _int16_shifted),
-        "C7": CLIP_FITS,
+        "C5": ("inputs less their zero points must lie in [-2**30, 2**30) * 2**-left_shift", _shifted_fit),
+        "C6": CLIP_FITS,
     },
 )
 
@@ -431,27 +423,29 @@ def mul_gemmlowp(
 ):  # fmt: skip
     """y = clamp(round((a - a_zero_point) * (b - b_zero_point) * multiplier / 2**shift) + output_zero_point).
 
-    Inputs      a, b int8 or int16 [...], of one dtype.
-    Attributes  a_zero_point, b_zero_point, output_zero_point int8, 0 for int16. multiplier in [0, 2**31 - 1], shift in
-                [16, 62]. rounding: half_up, half_away or gemmlowp_double. output: int8 or int16.
-                low, high: default to its range.
+    Inputs      a, b int8 or int16 [...].
+    Attributes  a_zero_point, b_zero_point, output_zero_point int8. multiplier in [0, 2**31 - 1], shift in [16, 62].
+                rounding: half_up, half_away or gemmlowp_double. output: int8 or int16. low, high: default to its range.
     Output      y [...] of dtype output.
 
     Exact       v = (a - a_zero_point) * (b - b_zero_point) * multiplier / 2**shift
                 y = clamp(round(v) + output_zero_point, low, high), gemmlowp_double as in rescale
     Rounding    by the attribute.
     Saturates   y to [low, high].
-    Overflow    none: |product| * 2**(31 - shift) < 2**31 by C6 (Op.bounds computes them).
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 a and b have one dtype;
-                C6 int16: zero points 0, shift at least 31; C7 low <= high inside output's range.
+    Overflow    none: the product, times 2**(31 - shift) where that is more, is below 2**31 by C5.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
+                C5 max |a - a_zero_point| * max |b - b_zero_point| < 2**min(31, shift);
+                C6 low <= high inside output's range.
     Source      TensorFlow Lite, kernels/internal/reference/integer_ops/mul.h.
     """
-    product = (a - a_zero_point) * (b - b_zero_point)
+    product = within((a - a_zero_point) * (b - b_zero_point), -MOST, MOST)
     return {"y": saturate(_scaled(product, multiplier, shift, rounding) + output_zero_point, low, high)}
 
 
-def _int16_scaled(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return str(tensors["a"].dtype) == "int8" or (_no_zero_points(tensors, attrs) and attrs["shift"] >= 31)
+def _product_fits(t: Tensors, a: dict[str, Any]) -> bool:
+    left = max(abs(int(t["a"].min()) - a["a_zero_point"]), abs(int(t["a"].max()) - a["a_zero_point"]))
+    right = max(abs(int(t["b"].min()) - a["b_zero_point"]), abs(int(t["b"].max()) - a["b_zero_point"]))
+    return left * right < 1 << min(31, a["shift"])
 
 
 MUL_GEMMLOWP = Op(
@@ -470,9 +464,8 @@ MUL_GEMMLOWP = Op(
     },
     outputs={"y": Port("output", "...")},
     constraints={
-        "C5": _ONE_DTYPE,
-        "C6": ("int16 inputs must have zero points 0 and shift at least 31", _int16_scaled),
-        "C7": CLIP_FITS,
+        "C5": ("max |a - a_zero_point| * max |b - b_zero_point| must be below 2**min(31, shift)", _product_fits),
+        "C6": CLIP_FITS,
     },
 )
 

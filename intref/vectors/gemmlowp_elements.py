@@ -191,12 +191,12 @@ _ANGLE: dict[str, list[Broken]] = {
     "C2": [{"x": np.zeros((0, 3), np.int8)}],
     "C4": [*_ZERO, {"multiplier": 0}, {"multiplier": 1 << 31}, {"shift": -1}, {"shift": 32}],
 }
-_WIDE: Broken = {"a": np.zeros(3, np.int16), "b": np.zeros(3, np.int16)}
+_WIDE: Broken = {"a": np.full(3, 32767, np.int16), "b": np.full(3, -32768, np.int16)}
+_FAR: Broken = {"a": np.full(3, -32768, np.int16), "b": np.full(3, -32768, np.int16), "shift": 30}
 _PAIR: dict[str, list[Broken]] = {
     "C1": [{"a": np.zeros(3, np.int32)}],
     "C2": [{"a": np.zeros(4, np.int8)}, {"b": np.zeros((1, 3), np.int8)}],
-    "C5": [{"b": np.zeros(3, np.int16)}],
-    "C7": [{"low": 5, "high": 4}, {"low": -129}, {"high": 128}],
+    "C6": [{"low": 5, "high": 4}, {"low": -129}, {"high": 128}],
 }
 _CONSTANTS: list[Broken] = [
     {"a_zero_point": -129},
@@ -224,12 +224,12 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     "add_gemmlowp": {
         **_PAIR,
         "C4": [*_CONSTANTS, {"left_shift": 21}, {"a_shift": 30}, {"b_shift": 30}, {"shift": 30}],
-        "C6": [{**_WIDE, "left_shift": 16}, {**_WIDE, "left_shift": 15, "a_zero_point": 1}],
+        "C5": [{**_WIDE, "left_shift": 16}, {**_WIDE, "left_shift": 15, "a_zero_point": -1}],
     },
     "mul_gemmlowp": {
         **_PAIR,
         "C4": [*_CONSTANTS, {"shift": 15}],
-        "C6": [{**_WIDE, "shift": 30}, {**_WIDE, "b_zero_point": 1}, {**_WIDE, "output_zero_point": 1}],
+        "C5": [{**_WIDE, "shift": 29}, {**_FAR, "a_zero_point": 127, "b_zero_point": 127}],
     },
 }
 CASES: dict[str, Generator] = {
