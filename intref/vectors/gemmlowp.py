@@ -160,7 +160,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C2": [*_MASKS, {"x": _X16[0]}, {"exp_table": np.zeros(514, np.int16)}],
         "C3": [*_NO_MASKS, {"exp_table": np.full(513, -1, np.int16)}, {"inverse_table": np.full(513, -1, np.int16)}],
         "C4": [{"multiplier": -1}, {"multiplier": 1 << 31}, {"shift": 15}, {"shift": 63}, {"rounding": "floor"}],
-        "C5": [{"exp_table": np.zeros(512, np.int16)}, {"inverse_table": np.zeros(512, np.int16)}],
+        "C5": [{"exp_table": np.zeros(512, np.int16), "inverse_table": np.zeros(512, np.int16)}],
     },
     **elements.REFUSED,
 }
