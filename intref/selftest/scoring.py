@@ -21,7 +21,7 @@ from intref.ops.op import Op
 from intref.vectors import Case, cases, equivalent
 from intref.vectors import harmless as argued
 
-CRASHES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, NameError)
+CRASHES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, NameError, MemoryError)
 PROVED = "changes no value in any call that the contract allows: the body on intervals proves it"
 VOCABULARY_ROW = "vocabulary"
 Body = Callable[..., Any]

@@ -137,6 +137,31 @@ def _layernorm_ivit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) ->
     tensors["x"] >>= draw(st.integers(2, 24)) if attrs["form"] == "torch" else draw(st.integers(9, 24))
 
 
+def _table_int16(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """Neighbours no further apart than an int16."""
+    entries = tensors["entries"]
+    for i in range(1, len(entries)):
+        before = int(entries[i - 1])
+        entries[i] = min(max(int(entries[i]), before - (1 << 15)), before + (1 << 15) - 1)
+
+
+def _rsqrt_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    if "input_zero_point" not in fixed:
+        attrs["input_zero_point"] = min(attrs["input_zero_point"], int(tensors["x"].min()))
+
+
+def _add_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    holds = OPS["add_gemmlowp"].constraints["C5"][1]
+    while "left_shift" not in fixed and attrs["left_shift"] and not holds(tensors, attrs):
+        attrs["left_shift"] -= 1
+
+
+def _mul_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    holds = OPS["mul_gemmlowp"].constraints["C5"][1]
+    while "shift" not in fixed and attrs["shift"] < 31 and not holds(tensors, attrs):
+        attrs["shift"] += 1
+
+
 def _gelu_ibert(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     shape = (draw(st.sampled_from([1, tensors["x"].shape[-1]])),)
     for k in ("b", "c", "one"):
@@ -208,6 +233,7 @@ MADE = {
 Fit = Callable[[Draw, Tensors, Attrs, Fixed], None]
 FIT: dict[str, Fit] = {
     **patterns.FIT,
+    "add_gemmlowp": _add_gemmlowp,
     "clamp": _clamp,
     "embedding": _embedding,
     "gelu_ibert": _gelu_ibert,
@@ -218,13 +244,16 @@ FIT: dict[str, Fit] = {
     "linear": _register,
     "linear_int4": _linear_int4,
     "matmul": _register,
+    "mul_gemmlowp": _mul_gemmlowp,
     "positions": _positions,
     "rescale": _rescale,
     "rescale_token": _rescale_token,
     "rescale_token_residual": _rescale_token,
+    "rsqrt_gemmlowp": _rsqrt_gemmlowp,
     "select_token": _select_token,
     "softmax_ibert": _softmax_ibert,
     "softmax_ivit": _exponential_ivit,
     "split_heads": _split_heads,
     "table_tosa": _table_tosa,
+    "table_int16": _table_int16,
 }
