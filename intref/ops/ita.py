@@ -79,7 +79,7 @@ def gelu_ita(x, *, b, c, lowest):
     Saturates   |v| to -b inside the polynomial.
     Overflow    none: |y| <= 128 * (b**2 + 2**16) < 2**25, the device's 26 bits.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
-    Source      pulp-platform/ITA, src/ita_gelu.sv and PyITA/gelu.py; the polynomial is that of I-BERT (Kim et al. 2021).
+    Source      pulp-platform/ITA, src/ita_gelu.sv and PyITA/gelu.py; the polynomial of I-BERT (Kim et al. 2021).
     """
     v = maximum(x, lowest)
     sign = maximum(minimum(v, 1), -1)

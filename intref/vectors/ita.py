@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
+from intref.vectors.reach.sweeps import tails
 
 
 def _softmax(why: str, flags: str, x: Any, mask: Any = None, **attrs: int) -> Case:
@@ -24,6 +25,8 @@ def softmax_ita() -> Iterator[Case]:
     yield _softmax("minimum and maximum", "extreme", [[-128, 127], [127, -128]])
     yield _softmax("every shift, then none is left", "extreme", [[-k for k in range(20)]])
     yield _softmax("255 equal keys: the largest total with a quotient", "extreme", np.zeros((1, 255), np.int8))
+    yield _softmax("1000 equal keys", "extreme wide", np.full((1, 1000), 3, np.int8))
+    yield _softmax("a total of 65279: the quotient leaves 1", "tie", [[0] * 254 + [*range(-1, -9, -1)]], group=1)
     yield _softmax("a total above 65280: all 0", "extreme", np.zeros((1, 256), np.int8))
     yield _softmax("longest row: 19 bits of total", "extreme wide", np.full((1, 2047), 127, np.int8))
     yield from _softmax_groups()
@@ -36,6 +39,7 @@ def softmax_ita() -> Iterator[Case]:
         yield _softmax(f"random, {keys} keys, masks", "random mask axes", x, mask, group=7)
     x = stream.integers(-128, 127, (35, 67), "int8")
     yield _softmax("35 rows of 67: no tile of 4, 8, 16 or 32 fits", "axes random", x)
+    yield from tails("softmax_ita", "B H Q K")
 
 
 def _peak(group: int, width: int, at: int) -> list[int]:
@@ -52,30 +56,27 @@ def _carried(below: int) -> list[list[int]]:
 
 
 def _softmax_groups() -> Iterator[Case]:
-    rising = [k // 2 for k in range(40)]
-    for group in (1, 2, 3, 16, 17, 63, 64):
-        yield _softmax(f"a maximum that rises, groups of {group}", "extreme", [rising, rising[::-1]], group=group)
-    for group, width, at in (
-        (16, 16, 15),
-        (16, 16, 7),
-        (16, 9, 8),
-        (64, 64, 63),
-        (64, 64, 40),
-        (63, 50, 49),
-        (5, 5, 4),
-    ):
+    for group in range(1, 65):
         yield _softmax(
-            f"the top of a group of {group} is its key {at} of {width}", "tie", [_peak(group, width, at)], group=group
+            f"two groups of {group}, the second one's top last", "tie", [_peak(group, group, group - 1)], group=group
         )
+    for group, width, at in ((16, 16, 7), (16, 9, 8), (64, 64, 40), (63, 50, 49)):
+        why = f"the top of a group of {group} is key {at} of its {width}"
+        yield _softmax(why, "tie", [_peak(group, width, at)], group=group)
     for below in (255, 220, 190, 160, 150, 125, 90, 60, 30):
         why = f"a total of 257, carried by terms up to {below} shifts below, and just less"
         yield _softmax(why, "tie", _carried(below), group=1)
     yield _softmax("31 keys, a total of 257 carried from 37 shifts below", "tie", _carried(37)[:1], group=1)
-    row = [v for n in range(9) for v in (n, n - 8)]
-    yield _softmax("floors of floors, group after group", "tie", [row, row[::-1]], group=2)
+    stairs = [v for n in range(9) for v in (n, n - 8)]
+    yield _softmax("floors of floors, group after group", "tie", [stairs, stairs[::-1]], group=2)
     for rise in (1, 8, 9, 16, 31, 32, 33, 63, 64, 65, 127, 128, 255):
         row = [-128] * 600 + [rise - 128]
         yield _softmax(f"the maximum rises by {rise} behind 600 keys", "extreme", [row], group=1)
+    yield _softmax("one key, 32 to 63 below the other", "extreme wide", [[0, n] for n in range(32, 64)], group=1)
+    rows = [[0] * (1000 - n) + [99] * n for n in (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)]
+    yield _softmax("so many keys at the top", "extreme wide", rows, group=1)
+    rows = [[0] * n + [32] * (2047 - n) for n in (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2046)]
+    yield _softmax("so many keys 32 below the others", "extreme wide", rows, group=1)
     stairs = [k - 128 for k in range(256) for _ in range(3)]
     yield _softmax("a maximum that rises 255 times", "extreme", [stairs], group=3)
 
@@ -138,6 +139,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
 }
 _ATTEND = "attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]"
 _SEEN = "seen = where(attend, x, -128)"
+_FAR = "within(max_along(seen, -1) - seen, 0, 255)"
 _E = "e = where(attend, 256 >> minimum(within(top - seen, 0, 255), 9), 0)"
 _P = "return {'p': where(attend, inverse >> minimum(within(max_along(seen, -1) - seen, 0, 255), 8), 0)}"
 _ANY_BUT_0 = "where takes its first value for anything but 0"
@@ -150,16 +152,16 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         f"attend -> -attend in {_E}": _ANY_BUT_0,
         f"attend -> -attend in {_P}": _ANY_BUT_0,
         f"x -> x + 1 in {_SEEN}": "only differences of x count",
-        f"128 -> 129 in {_SEEN}": "any fill at or below every x leaves the maximum alone; a masked key counts for nothing",
+        f"128 -> 129 in {_SEEN}": "a fill below every x leaves the maximum alone; a masked key counts for nothing",
         f"minimum(within(top - seen, 0, 255), 9) -> within(top - seen, 0, 255) in {_E}": _SHIFT,
-        f"minimum(within(max_along(seen, -1) - seen, 0, 255), 8) -> within(max_along(seen, -1) - seen, 0, 255) in {_P}": _SHIFT,
+        f"minimum({_FAR}, 8) -> {_FAR} in {_P}": _SHIFT,
         f"9 -> 10 in {_E}": "256 >> 10 is 0, as 256 >> 9 is",
         f"8 -> 9 in {_P}": "inverse <= 255 where a key is attended: 0 either way",
         "below & 31 -> below in total = total + sum_along(left << 32 - (below & 31), -1) >> 32": (
             "left is 0 where below is 32 and more"
         ),
         "0 -> 1 in total, left = (0, e)": "after 256 shifts it is less than the smallest term",
-        "256 -> 255 in inverse = 65280 // maximum(total, 256)": "only a row without a key has a total below 256; its p is 0",
+        "256 -> 255 in inverse = 65280 // maximum(total, 256)": "a row without a key has a total below 256, and p = 0",
     },
     "gelu_ita": {
         "v -> -v in poly = sign * (square(minimum(absolute(v), -b) + b) + c)": "v and -v are of one magnitude"
@@ -176,4 +178,16 @@ HARMLESS: dict[str, dict[str, str]] = {
         "sum [1-6] of 8: without the terms past the last whole 32": _DEEP,
     },
 }
-UNREACHABLE: dict[str, dict[str, str]] = {}
+_TOP = "where any key is attended the top's own e is among the terms: 256 << 1 and more, 256 << 32 in the last sum"
+UNREACHABLE: dict[str, dict[str, str]] = {
+    "softmax_ita": {
+        r"256 >> minimum.* \| (less than half is dropped|one (above|below) exact|shift [1-8]\b).*": (
+            "256 over a power of 2 is whole, or 1 / 2 by a shift of 9"
+        ),
+        r"maximum\(total, 256\) \| left is one less": "a total is 0, or 256 and more",
+        r"sum_along\(.* \| odd above .*": "every term is shifted left by 1 and more",
+        r"sum_along\(part, -1\) \| positive, [1-9] bits": _TOP,
+        r"sum_along\(left.* \| positive, ([1-9]|[123]\d|40) bits": _TOP,
+    },
+    "gelu_ita": {r"v \* \(poly.* \| negative, 25 to 31 bits": "y >= 0 for v < 0, and 254 * c > -2**23 else"},
+}
