@@ -35,7 +35,7 @@ SITES: dict[str, dict[str, Any]] = {
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
     "softmax_input": {**REQUANTIZED, "bits": range(8, 33)},
-    "softmax": {"constants": CONSTANTS, "mask": ("exclude", "add"), "mask_value": range(-(1 << 30), 0)},
+    "softmax": {**REQUANTIZED, "constants": CONSTANTS, "mask": ("exclude", "add"), "mask_value": range(-(1 << 30), 0)},
     "context": {**REQUANTIZED, **PRODUCT},
     "residual": {**REQUANTIZED, "spare_bits": range(17), "bits": range(8, 25)},
     "activation_input": {**REQUANTIZED, "bits": range(8, 33)},
