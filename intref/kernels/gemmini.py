@@ -14,7 +14,7 @@ from intref.kernels.threads import over_rows
 
 def softmax_gemmini(x: np.ndarray, mask: np.ndarray, *, ln2: int, b: int, c: int) -> dict[str, np.ndarray]:
     masks, own = _row_masks(mask, x.shape)
-    x_rows = rows(x)
+    x_rows = rows(x, np.int32)
     p = np.empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], ln2, b, c, p[i:j]), len(p), 16 * p.size)
     return {"p": p.reshape(x.shape)}
@@ -61,7 +61,7 @@ def _reciprocal(n):
 
 
 def gelu_gemmini(x: np.ndarray, *, b: int, c: int, one: int) -> dict[str, np.ndarray]:
-    x_rows = rows(x)
+    x_rows = rows(x, np.int32)
     y = np.empty(x_rows.shape, np.int32)
     over_rows(lambda i, j: _gelu(x_rows[i:j], b, c, one, y[i:j]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
@@ -78,7 +78,7 @@ def _gelu(x, b, c, one, y):
 
 
 def layernorm_gemmini(x: np.ndarray) -> dict[str, np.ndarray]:
-    x_rows = rows(x)
+    x_rows = rows(x, np.int32)
     y = np.empty(x_rows.shape, np.int32)
     over_rows(lambda i, j: _layernorm(x_rows[i:j], y[i:j]), len(y), 8 * y.size)
     return {"y": y.reshape(x.shape)}

@@ -1,7 +1,7 @@
 """Ops of Gemmini, a systolic-array generator: the functions its accelerator fuses behind a product.
 
-Its requantizer is `rescale` with fp32_half_even (a float32 scale), its integer shift half_even. What its int32 arithmetic
-would wrap is refused: wrapped exponentials have no sense, and its C code leaves them undefined.
+Its requantizer is `rescale` with fp32_half_even (a float32 scale), its integer shift half_even. What its int32
+arithmetic would wrap is refused: wrapped exponentials have no sense, and its C code leaves them undefined.
 """
 
 from typing import Any
@@ -25,13 +25,15 @@ from intref.ops.op import Attr, Op, Port, Tensors
 
 MAX_KEYS = 1 << 10  # the buffer of its C code
 M31 = (1 << 31) - 1
+X = "int8 int16 int32"
 ROOT = 46340  # floor(sqrt(2**31 - 1))
 
 
 def softmax_gemmini(x, mask, *, ln2, b, c):
     """p[k] = exp(S * x[k]) / sum_k exp(S * x[k]) over keys k with mask 1, scale 1 / 127.
 
-    Inputs      x int32 [B H Q K], K <= 1024, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
+    Inputs      x int8, int16 or int32 [B H Q K], K <= 1024, scale S; mask int8 [B K] or [B Q K]: 1 attend,
+                0 not.
     Attributes  ln2 in [1, 2**16]: floor(0.693147 / S). b in [0, 46340]: floor(1.353 / S).
                 c in [1, 2**30]: floor(0.344 / (0.3585 * S**2)).
     Output      p int8 [B H Q K], in [0, 127].
@@ -49,14 +51,14 @@ def softmax_gemmini(x, mask, *, ln2, b, c):
                 C5 range * floor(65536 / ln2) < 2**31;
                 C6 K * (max(b, reach - b)**2 + c) < 2**31, reach = ln2 + floor(range * (65536 mod ln2) / 65536).
     Source      ucb-bar/gemmini-rocc-tests, include/gemmini.h, matmul_cpu; the polynomial of I-BERT (Kim et al. 2021).
-                For z >= 32 its C code shifts by too much for C; ucb-bar/gemmini's hardware gives 0, as here. The mask is
-                ours.
+                For z >= 32 its C code shifts by more than C defines; the hardware (ucb-bar/gemmini) gives 0, as here.
+                The mask is ours.
     """
     attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
     top = max_along(where(attend, x, -(1 << 31)), -1)
-    d = within(where(attend, top - x, 0), 0, M31)
+    d = within(where(attend, top, x) - x, 0, M31)
     z = within(d * (65536 // ln2), 0, M31) >> 16
-    root = within(z * ln2 - d + b, -ROOT, ROOT)
+    root = within(within(within(z * ln2, 0, M31) - d, -2 * ROOT, 0) + b, -ROOT, ROOT)
     poly = within(square(root) + c, 1, M31)
     e = where(attend, poly >> minimum(z, 31), 0)
     total = maximum(within(sum_along(e, -1), 0, M31), 1)
@@ -89,7 +91,7 @@ def _sum_fits(t: Tensors, a: dict[str, Any]) -> bool:
 
 SOFTMAX_GEMMINI = Op(
     softmax_gemmini,
-    inputs={"x": Port("int32", "B H Q K"), "mask": Port("int8", "B K | B Q K", 0, 1)},
+    inputs={"x": Port(X, "B H Q K"), "mask": Port("int8", "B K | B Q K", 0, 1)},
     attrs={"ln2": Attr(1, 1 << 16), "b": Attr(0, ROOT), "c": Attr(1, 1 << 30)},
     outputs={"p": Port("int8", "B H Q K")},
     limits={"K": MAX_KEYS},
@@ -104,7 +106,7 @@ SOFTMAX_GEMMINI = Op(
 def gelu_gemmini(x, *, b, c, one):
     """y = x * (L(x) + one), L the second-order polynomial of erf: scale -0.2888 * S * k**2 / 2.
 
-    Inputs      x int32 [... D], scale S of the accumulator.
+    Inputs      x int8, int16 or int32 [... D], scale S.
     Attributes  b in [-46340, 0]: floor toward zero of -1.769 / k, k = S / sqrt(2). c int32: of 1 / (-0.2888 * k**2).
                 one int32: of fl32(1 / fl32(-0.2888 * k**2)), which may be one off c.
     Output      y int32 [... D]. Its scale is negative.
@@ -132,7 +134,7 @@ def _gelu_fits(t: Tensors, a: dict[str, Any]) -> bool:
 
 GELU_GEMMINI = Op(
     gelu_gemmini,
-    inputs={"x": Port("int32", "... D", -M31)},
+    inputs={"x": Port(X, "... D", -M31)},
     attrs={"b": Attr(-ROOT, 0), "c": Attr(-M31, M31), "one": Attr(-M31, M31)},
     outputs={"y": Port("int32", "... D")},
     constraints={"C5": ("max(|x|, 1) * (b**2 + |c| + |one|) must be below 2**31", _gelu_fits)},
@@ -142,7 +144,7 @@ GELU_GEMMINI = Op(
 def layernorm_gemmini(x):
     """y[..., d] = (x[..., d] - mean) / standard deviation, to the nearest integer: scale gamma[d].
 
-    Inputs      x int32 [... D], D <= 1024.
+    Inputs      x int8, int16 or int32 [... D], D <= 1024.
     Attributes  none.
     Output      y int32 [... D].
 
@@ -155,8 +157,8 @@ def layernorm_gemmini(x):
     Overflow    none: what the device would wrap is refused by C5 and C6.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values;
                 C5 D * max |x| < 2**31; C6 D * (max x - min x)**2 < 2**31.
-    Source      ucb-bar/gemmini-rocc-tests, include/gemmini.h, matmul_cpu: a float64 quotient rounded half_even, which is
-                the exact one, for no quotient of int32 by int16 lies close to a tie. No epsilon.
+    Source      ucb-bar/gemmini-rocc-tests, include/gemmini.h, matmul_cpu: a float64 quotient rounded half_even,
+                which is the exact one, for no quotient of int32 by int16 lies close to a tie. No epsilon.
     """
     width = x.shape[-1]
     mean = divide(within(sum_along(x, -1), -M31, M31), width, "toward_zero")
@@ -167,7 +169,7 @@ def layernorm_gemmini(x):
 
 LAYERNORM_GEMMINI = Op(
     layernorm_gemmini,
-    inputs={"x": Port("int32", "... D", -M31)},
+    inputs={"x": Port(X, "... D", -M31)},
     attrs={},
     outputs={"y": Port("int32", "... D")},
     limits={"D": MAX_KEYS},

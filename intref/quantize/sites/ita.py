@@ -1,4 +1,4 @@
-"""ITA: every accumulator goes back to int8 at once, by a multiplier of 8 bits; the softmax takes it at the scale ln 2."""
+"""ITA: accumulators go back to int8 at once, by a multiplier of 8 bits; the softmax takes them at the scale ln 2."""
 
 import math
 
@@ -19,20 +19,21 @@ def gelu_constants(scale: float) -> tuple[dict[str, int], float]:
 
 @lowers("softmax", "softmax_ita")
 def softmax_ita(low: Lowering, x: Value, mask: str, site: str) -> Value:
-    """Probabilities at scale 2**-8, of scores that are int8 at the scale ln 2."""
-    low.require(x.heads is None or len({*x.heads}) == 1, site, "softmax_ita needs scores of one scale for all heads")
-    x = rescaled(low, Value(x.tensor, x.scale), f"{site}.in", np.float32(math.log(2)), 8, low.site("softmax"))
+    """Probabilities at scale 2**-8."""
+    fits = low.build.tensors[x.tensor].dtype == "int8" and math.isclose(x.scale, math.log(2), rel_tol=1e-6)
+    low.require(fits, site, "softmax_ita needs int8 at the scale ln 2: site 'softmax_input' must say so")
     name = low.build.node("softmax_ita", site, {"x": x.tensor, "mask": mask}, {}, p=low.build.axes(x.tensor))["p"]
     low.build.scale(name, 2.0**-8)
     return Value(name, 2.0**-8)
 
 
 @lowers("activation", "gelu_ita")
-def gelu_ita(low: Lowering, acc: Value, site: str) -> Value:
-    """int8 in, the polynomial, int8 out: of the sign that the polynomial gives it, so that the multiplier is positive."""
-    up, at = site.replace(".act", ".up"), low.site("activation")
-    inner = np.maximum(low.int8_scale(up), np.float32(FINEST))
-    x = rescaled(low, acc, f"{up}.in", inner, 8, at)
-    constants, scale = gelu_constants(float(inner))
+def gelu_ita(low: Lowering, x: Value, site: str) -> Value:
+    """The polynomial, then int8 of the sign that it has, so that the multiplier is positive."""
+    fits, at = low.build.tensors[x.tensor].dtype == "int8", low.site("activation")
+    low.require(fits, site, "gelu_ita needs int8: site 'activation_input' must be given")
+    if x.scale < FINEST:
+        x = rescaled(low, x, f"{site}.in", np.float32(FINEST), 8, at)
+    constants, scale = gelu_constants(float(x.scale))
     name = low.build.node("gelu_ita", f"{site}.raw", {"x": x.tensor}, constants, y=low.build.axes(x.tensor))["y"]
     return rescaled(low, Value(name, scale), site, -low.int8_scale(site), low.recipe.activation_bits, at)
