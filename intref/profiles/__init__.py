@@ -34,7 +34,7 @@ SITES: dict[str, dict[str, Any]] = {
     "linear": {**PRODUCT, "order": ("token_first", "channel_first", "scales_first")},
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
-    "softmax_input": {**REQUANTIZED, "bits": range(8, 33)},
+    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2")},
     "softmax": {
         "constants": ("code", "paper"),  # of the authors' code or their paper
         "mask": ("exclude", "add"),

@@ -1,5 +1,6 @@
 """Linear layers: their inputs, their accumulators, and every way back from an accumulator."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -125,7 +126,7 @@ def static_input(low: Lowering, x: Value, site: str) -> Value:
 def _narrowed(low: Lowering, x: Value, site: str, kind: str) -> Value:
     at = low.site(kind)
     bits = int(at.get("bits", low.recipe.activation_bits))
-    scale = low.scale_of(site, bits)
+    scale = np.float32(math.log(2)) if at.get("scale") == "ln 2" else low.scale_of(site, bits)
     made = requantized(low, replace(x, heads=None), f"{site}.in", scale, bits, at)
     return replace(made, heads=None if x.heads is None else np.full(low.heads, float(scale)))
 
