@@ -56,6 +56,7 @@ LAYERS: dict[str, set[str]] = {
     "element": {*TESTED, "element"},
     "checkpoint": {*BASE, "checkpoint"},
     "quantize": {*GRAPH, "proof", "modelfile", "run", "checkpoint", "quantize"},
+    "dialects": {*RUN, "vectors", "golden", "checkpoint", "quantize", "dialects"},
     "audit_source": set(),
     "audit": {*TESTED, "element", "audit_source", "audit"},
     "pages": {"errors", "modelfile", "report", "pages"},
@@ -75,6 +76,7 @@ LAYERS: dict[str, set[str]] = {
         "sweep",
         "quantize",
         "checkpoint",
+        "dialects",
         "audit_source",
         "audit",
         "demo",
@@ -124,6 +126,7 @@ OUTSIDE: dict[str, set[str]] = {
     "display": {"numpy", "typing"},
     "pages": {*STANDARD, "base64", "jinja2", "markupsafe", "math"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "threadpoolctl", "tokenizers"},
+    "dialects": {*STANDARD, "numpy", "math", "threadpoolctl"},
     "audit": {*STANDARD, "numpy", "math", "numba"},
     "demo.gpu": {*STANDARD, "numpy", "math", "torch", "triton"},
     "testing": {*STANDARD, "numpy", "math", "time", "pytest", "hypothesis"},
@@ -140,7 +143,9 @@ STRICTNESS = {
         "files",
     ),
     **dict.fromkeys(TIMED, "seconds"),
-    **dict.fromkeys(("display", "pages", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
+    **dict.fromkeys(
+        ("display", "pages", "checkpoint", "quantize", "dialects", "audit_source", "audit", "demo", "cli"), "float"
+    ),
     "demo.device": "integer",
     "demo.gpu": "integer",
 }
