@@ -53,7 +53,7 @@ def requant_shift(x, mul, add, *, input_offset, shift, rounding, output_offset, 
     Rounding    to nearest, ties toward +infinity; or down.
     Saturates   y to [low, high].
     Overflow    wraps to int32 after the input offset, the product with its sum, the half and the output offset.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 axis exists, C and A are 1 or its size; C6 low <= high inside output's range.
     Source      Deeploy, TargetLibraries/Generic/src/RequantShift_s8.c; floor: the same without its flag `rounding`.
     """
@@ -177,7 +177,7 @@ def softmax_itamax(x, mask, *, levels, output):
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    s to nearest, ties toward +infinity; every other quotient down.
     Saturates   nothing.
-    Overflow    none: 2**8 <= sum_k <= 2**23, so inverse < levels.
+    Overflow    none: 2**8 <= sum_k <= 2**23 in a row with a key, so inverse < levels.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAMax_s8, without a mask (all 1); the uint8 form is
                 that of its networks. ITA (Islamoglu et al. 2023).
@@ -186,7 +186,7 @@ def softmax_itamax(x, mask, *, levels, output):
     seen = where(attend, x, -128)
     s = _ita_shift(max_along(seen, -1) - seen)
     total = sum_along(where(attend, 256 >> s, 0), -1)
-    inverse = within(((levels - 1) << 8) // maximum(total, 1), 0, 255 << 8)
+    inverse = (levels - 1 << 8) // maximum(total, 1)
     return {"p": _stored(where(attend, inverse >> s, 0), levels, output)}
 
 
@@ -226,7 +226,7 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     Rounding    t and the other distances to nearest, ties toward +infinity; every other quotient down.
     Saturates   nothing.
     Overflow    none: the maximum climbs by at most 255, so the t of which none is 0 sum to at most 15;
-                2**8 <= sum[last], so inverse < levels / 2.
+                2**8 <= sum[last] in a row with a key, so inverse < levels / 2.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 K is a multiple of group.
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAPartialMax_s8, without a mask (all 1); the uint8
@@ -238,7 +238,7 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     m = running_max(seen, -1)[..., k // group * group + (group - 1)]  # key by key: that of the key's group
     climbed = within(running_sum(_ita_shift(m - m[..., maximum(k - 1, 0)]), -1), 0, 15)
     total = sum_along(where(attend, 256 >> _ita_shift(m - seen), 0) << climbed, -1) >> max_along(climbed, -1)
-    inverse = within(((levels >> 1) - 1 << 8) // maximum(total, 1), 0, 127)
+    inverse = ((levels >> 1) - 1 << 8) // maximum(total, 1)
     return {"p": _stored(where(attend, inverse >> _ita_shift(max_along(seen, -1) - seen), 0), levels, output)}
 
 
@@ -267,7 +267,7 @@ def layernorm_deeploy(x, weight, bias, *, input_offset, shift, overflow):
     Rounding    mean and quotient toward zero; variance, root and shift down.
     Saturates   clamp: y to [-128, 127].
     Overflow    wrap: y to int8. Nothing else: |c * weight| <= 2**41, the squares' sum < 2**31 by C5.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 x + input_offset in [-128, 255].
     Source      Deeploy, TargetLibraries/Generic/src/Layernorm_s8.c, Layernorm_s8_s8, that wraps; its networks clamp.
     """
@@ -315,7 +315,7 @@ def rmsnorm_deeploy(x, weight, *, input_offset, shift):
     Rounding    quotient toward zero; mean, root and shift down.
     Saturates   y to [-128, 127].
     Overflow    the product wraps to int32. Nothing else: the squares' sum < 2**31 by C5.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 x + input_offset in [-128, 255].
     Source      Deeploy, TargetLibraries/Generic/src/iRMSNorm_s8.c.
     """
@@ -348,7 +348,7 @@ def nonorm_deeploy(x, weight, bias, *, mul, shift, overflow):
     Rounding    down.
     Saturates   clamp: y to [-128, 127].
     Overflow    the sum and its product wrap to int32; wrap: y to int8.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Snitch/src/iNoNorm.c, that wraps; NoNorm of MobileBERT (Sun et al. 2020).
     """
     z = wrap_int32(wrap_int32(x * weight + bias) * mul) >> shift
@@ -377,7 +377,7 @@ def gelu_deeploy(x, *, b, one, input_offset):
     Rounding    the half down.
     Saturates   |v| to -b inside the polynomial.
     Overflow    none: |y| <= 384 * 2**15.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Generic/src/GELU_s8.c, GELU_s8_s32; polynomial of I-BERT (Kim et al. 2021).
     """
     v = x + input_offset
@@ -406,7 +406,7 @@ def hardswish_deeploy(x, *, one_over_six, three, six, input_offset):
     Rounding    none.
     Saturates   the sum to [0, six].
     Overflow    y wraps to int32.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Generic/src/Hardswish_s8.c; Howard et al. 2019.
     """
     return {"y": wrap_int32(x * saturate(x + input_offset + three, 0, six) * one_over_six)}
