@@ -76,7 +76,11 @@ def _sites() -> Iterator[Case]:
     x = [M31, M31 - 3, 4, -4, MIN31 + 3, MIN31]
     yield _requant("the input offset wraps", "wide extreme", x, 1, 0, 2, input_offset=7, **wide)
     yield _requant("the input offset wraps downward", "wide extreme", x, 3, 0, 2, input_offset=-7, **wide)
-    yield _requant("the largest input offset", "wide extreme", x, M31, 0, 2, input_offset=M31, **wide)
+    yield _requant("the largest input offset", "wide extreme", x, M31, 0, 2, input_offset=1 << 15, **wide)
+    yield _requant("the least input offset", "wide extreme", x, MIN31, 0, 2, input_offset=-(1 << 15), **wide)
+    yield _requant("operands of a single bit", "extreme wide", [1 << 30, -(1 << 30)], 1 << 30, 1 << 30, 3, **wide)
+    for low, high in ((MIN31, MIN31), (M31, M31)):
+        yield _requant(f"all clipped to {low}", "clip extreme", x, 1, 0, 0, low=low, high=high, **wide)
     yield _requant(
         "the half wraps: a large result turns negative", "wide tie", [M31 - 9, M31 - 8, M31 - 7], 1, 0, 4, **wide
     )
@@ -95,7 +99,14 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     "requant_shift": {
         "C1": [{"x": np.zeros(3, np.int64)}, {"mul": np.ones(1, np.int16)}],
         "C2": [{"mul": np.ones((1, 1), np.int32)}, {"add": np.zeros(0, np.int32)}],
-        "C4": [{"shift": 32}, {"shift": -1}, {"rounding": "half_even"}, {"axis": 8}, {"input_offset": 1 << 31}],
+        "C4": [
+            {"shift": 32},
+            {"shift": -1},
+            {"rounding": "half_even"},
+            {"axis": 4},
+            {"axis": -5},
+            {"input_offset": (1 << 15) + 1},
+        ],
         "C5": [{"axis": 1}, {"mul": np.ones(2, np.int32)}, {"add": np.ones(5, np.int32)}],
         "C6": [{"low": -129}, {"low": 5, "high": 4}],
     },

@@ -27,6 +27,13 @@ def _roots(sums: int) -> list[list[int]]:
     return [[v] + [0] * (sums - 1) for n in (2, 3, 7, 11) for v in range(127) if abs(v * v // sums + 1 - n * n) <= 1]
 
 
+def _long_rows() -> Iterator[tuple[str, int, int, int]]:
+    """dtype, its ends, and widths up to the widest: odd ones, whose sums are odd."""
+    for bits in range(8, 14):
+        yield "int8", -128, 127, (1 << bits) - 1
+        yield "uint8", 0, 255, (1 << bits) - (bits < 13)
+
+
 def layernorm_deeploy() -> Iterator[Case]:
     """Rows of every kind, roots at squares, every truncation on both sides of 0, results at and past the clips."""
     one: dict[str, Any] = {"bias": 0, "overflow": "clamp"}
@@ -63,9 +70,10 @@ def layernorm_deeploy() -> Iterator[Case]:
         overflow="clamp",
         input_offset=-128,
     )
-    yield _norm(
-        "longest row, alternating ends", "extreme wide", np.tile([127, -128], 1 << 14), 1 << 20, 5, 14, overflow="clamp"
-    )
+    for dtype, low, high, width in _long_rows():
+        rows = [np.full(width, low), np.full(width, high), np.resize([high, low], width)]
+        why = f"{width} elements of {dtype}: ends, and both in turn"
+        yield _norm(why, "extreme wide", rows, 1 << 20, 1 << 30, 14, dtype, overflow="wrap")
     x = SplitMix64(31).integers(-128, 127, (2, 3, 16), "int8")
     weight = SplitMix64(32).integers(200000, 300000, 16, "int32")
     bias = SplitMix64(33).integers(-40000, 40000, 16, "int32")
@@ -92,9 +100,9 @@ def rmsnorm_deeploy() -> Iterator[Case]:
     yield _norm("roots either side of a square", "square", _roots(5), 1000, shift=3)
     yield _norm("unsigned", "dtype extreme", [[255, 0, 128, 127]], 300, shift=3, dtype="uint8")
     yield _norm("int8 moved to unsigned", "extreme", [[-128, 127, 0, -1]], 300, shift=3, input_offset=128)
-    yield _norm(
-        "longest row, alternating ends", "extreme wide", np.tile([255, 254], 1 << 14), 1 << 20, shift=14, dtype="uint8"
-    )
+    for dtype, low, high, width in _long_rows():
+        why = f"{width} elements of {dtype}: ends in turn"
+        yield _norm(why, "extreme wide", [np.resize([high, low], width)], 1 << 30, shift=14, dtype=dtype)
     x = SplitMix64(34).integers(-128, 127, (2, 3, 16), "int8")
     yield _norm(
         "random, as microLlama's", "random axes", x, SplitMix64(35).integers(3 << 20, 4 << 20, 16, "int32"), shift=16
@@ -202,9 +210,9 @@ def mean_deeploy() -> Iterator[Case]:
             yield Case(f"{rounding}: ends of {dtype}", {"x": rows}, attrs, ("extreme", "dtype"))
         x = SplitMix64(39).integers(-128, 127, (2, 3, 5, 4), "int8")
         yield Case(f"{rounding}: random, leading axes", {"x": x}, attrs, ("random", "axes"))
-    for value in (-(1 << 15), (1 << 15) - 1):
-        x = np.full((1 << 15, 1), value, np.int16)
-        yield Case(f"the largest sum of {value}", {"x": x}, {"rounding": "half_away"}, ("wide", "extreme"))
+    for value, bits in ((v, bits) for v in (-(1 << 15), (1 << 15) - 1) for bits in range(3, 14)):
+        x = np.full((1 << bits, 1), value, np.int16)
+        yield Case(f"2**{bits} times {value}", {"x": x}, {"rounding": "half_away"}, ("wide", "extreme"))
 
 
 CASES: dict[str, Generator] = {
@@ -219,12 +227,12 @@ CASES: dict[str, Generator] = {
         mean_deeploy,
     )
 }
-_LONG = np.zeros((1, (1 << 15) + 1), np.int8)
+_LONG = np.zeros((1, (1 << 13) + 1), np.int8)
 _OFFSETS: list[Broken] = [{"input_offset": -129}, {"input_offset": 129}]
 _X: list[Broken] = [{"x": np.zeros((1, 4), np.int16)}]
 _NORM: dict[str, list[Broken]] = {
     "C1": _X,
-    "C2": [{"weight": np.zeros(5, np.int32)}, {"x": _LONG, "weight": np.zeros((1 << 15) + 1, np.int32)}],
+    "C2": [{"weight": np.zeros(5, np.int32)}, {"x": _LONG, "weight": np.zeros((1 << 13) + 1, np.int32)}],
     "C4": [*_OFFSETS, {"shift": 32}, {"shift": -1}],
     "C5": [
         {"x": np.full((1, 4), -1, np.int8), "input_offset": -128},
@@ -258,7 +266,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     },
     "mean_deeploy": {
         "C1": [{"x": np.zeros((2, 2), np.int32)}],
-        "C2": [{"x": np.zeros(4, np.int8)}, {"x": np.zeros(((1 << 15) + 1, 1), np.int8)}],
+        "C2": [{"x": np.zeros(4, np.int8)}, {"x": np.zeros(((1 << 13) + 1, 1), np.int8)}],
         "C4": [{"rounding": "floor"}],
     },
 }

@@ -26,7 +26,7 @@ def _clamps(c: Chance, output: str) -> dict[str, int]:
 def requant_shift(c: Chance) -> Call:
     """Results near ties and clips, sums that wrap, and a constant along any axis."""
     dtype, output, shift = c.pick(("int8", "uint8", "int16", "int32")), c.pick(("int8", "uint8", "int16", "int32")), 0
-    shift, shape = c.number(0, 31), (*c.lead(), c.size("C"))
+    shift, shape = c.number(0, 31), (*c.pick((c.lead(), (2, 1, 3))), c.size("C"))
     axis = -1 if c.fixed else c.number(-len(shape), len(shape) - 1)
     channels = shape[axis]
     attrs = {
@@ -38,7 +38,7 @@ def requant_shift(c: Chance) -> Call:
     }
     for name in ("input_offset", "output_offset"):
         if c.word() % 2:
-            attrs[name] = c.pick((128, -128, c.wide(-(1 << 31), M31), c.wide(-300, 300)))
+            attrs[name] = c.pick((128, -128, c.wide(-(1 << 15), 1 << 15), c.wide(-300, 300)))
     mul, add = (c.filled("int32", c.pick((1, channels, channels))) for _ in range(2))
     if c.word() % 2:  # products whose results are of few bits
         mul = (c.widely(-(1 << 16), 1 << 16, len(mul))).astype(np.int32)
