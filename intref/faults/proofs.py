@@ -18,7 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from intref.faults.bodies import ROUNDINGS
 from intref.intmath import ROUNDS_UP
 from intref.numbertypes import Interval
-from intref.ops.op import Op
+from intref.ops.op import Op, parts
 
 Ends = tuple[Any, ...]  # the operands' intervals
 Harmless = Callable[[Ends, Any], bool]  # (operands, right result) -> whether the fault changes no value of them
@@ -141,6 +141,8 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     for name, value in names.items():
         if isinstance(value, types.FunctionType) and name != "within":
             names[name] = _word(name, value, uses)
+    for name, part in parts(body).items():  # what is inside the body's own functions is noted
+        names[name] = types.FunctionType(part.__code__, names, name, part.__defaults__, part.__closure__)
     assert isinstance(body, types.FunctionType)
     types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)(**given)
     return uses

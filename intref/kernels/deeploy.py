@@ -124,7 +124,7 @@ def _itamax(x, masks, own, p, group, one):
             for k in range(start, stop):
                 if mask[k]:
                     total += 256 >> ((top - x[t, k] + 16) >> 5)
-        inverse = one // max(total, 1)
+        inverse = one // max(total, 256)
         for k in range(keys):
             p[t, k] = inverse >> ((top - x[t, k] + 16) >> 5) if mask[k] else 0
 

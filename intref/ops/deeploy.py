@@ -172,7 +172,7 @@ def softmax_itamax(x, mask, *, levels, output):
     Output      p [B H Q K] of dtype output.
 
     Exact       s = floor((max_k x - x + 16) / 32), the max over keys with mask 1
-                inverse = floor((levels - 1) * 2**8 / max(sum_k 2**(8 - s), 1)), the sum over keys with mask 1
+                inverse = floor((levels - 1) * 2**8 / max(sum_k 2**(8 - s), 2**8)), the sum over keys with mask 1
                 u = floor(inverse / 2**s), 0 where mask is 0
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    s to nearest, ties toward +infinity; every other quotient down.
@@ -186,7 +186,7 @@ def softmax_itamax(x, mask, *, levels, output):
     seen = where(attend, x, -128)
     s = _ita_shift(max_along(seen, -1) - seen)
     total = sum_along(where(attend, 1 << 8 - s, 0), -1)
-    inverse = (levels - 1 << 8) // maximum(total, 1)
+    inverse = (levels - 1 << 8) // maximum(total, 256)
     return {"p": _stored(where(attend, inverse >> s, 0), levels, output)}
 
 
@@ -220,7 +220,7 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
                 sum[g] = floor(sum[g - 1] / 2**t[g]) + sum_k 2**(8 - floor((m[g] - x[k] + 16) / 32)) over the
                 keys with mask 1 of group g, sum[-1] = 0: which is
                 floor(sum_i 2**(t[0] + .. + t[i]) * (group i's own sum) / 2**(t[0] + .. + t[g])), as all are integers
-                inverse = floor((floor(levels / 2) - 1) * 2**8 / max(sum[last], 1))
+                inverse = floor((floor(levels / 2) - 1) * 2**8 / max(sum[last], 2**8))
                 u = floor(inverse / 2**floor((m[last] - x + 16) / 32)), 0 where mask is 0
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    t and the other distances to nearest, ties toward +infinity; every other quotient down.
@@ -238,7 +238,7 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     m = running_max(seen, -1)[..., k // group * group + (group - 1)]  # key by key: that of the key's group
     climbed = within(running_sum(_ita_shift(m - m[..., maximum(k - 1, 0)]), -1), 0, 15)
     total = sum_along(where(attend, 1 << 8 - _ita_shift(m - seen), 0) << climbed, -1) >> max_along(climbed, -1)
-    inverse = ((levels >> 1) - 1 << 8) // maximum(total, 1)
+    inverse = ((levels >> 1) - 1 << 8) // maximum(total, 256)
     return {"p": _stored(where(attend, inverse >> _ita_shift(max_along(seen, -1) - seen), 0), levels, output)}
 
 

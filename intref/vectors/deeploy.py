@@ -113,6 +113,20 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     **deeploy_softmax.REFUSED,
     **deeploy_rows.REFUSED,
 }
-EQUIVALENT: dict[str, dict[str, str]] = {}
-HARMLESS: dict[str, dict[str, str]] = {}
-UNREACHABLE: dict[str, dict[str, str]] = {}
+_MODULO = "the wrap to int32 leaves the low 32 bits, which both have"
+EQUIVALENT: dict[str, dict[str, str]] = {**deeploy_softmax.EQUIVALENT, **deeploy_rows.EQUIVALENT}
+HARMLESS: dict[str, dict[str, str]] = {
+    "requant_shift": {
+        **dict.fromkeys(("x read as uint32", "mul read as uint32", "add read as uint32"), _MODULO),
+        "product: wrapped to 32 bits": _MODULO,
+        "addition * of *: wrapped to 32 bits": _MODULO,
+        "wrap 1 of 3: not done": "the sum with the half is wrapped as well",
+    },
+    **deeploy_softmax.HARMLESS,
+    **deeploy_rows.HARMLESS,
+}
+UNREACHABLE: dict[str, dict[str, str]] = {
+    "requant_shift": {r"x: axes \[\.\.\.\], none leading": "C5: axis must exist"},
+    **deeploy_softmax.UNREACHABLE,
+    **deeploy_rows.UNREACHABLE,
+}

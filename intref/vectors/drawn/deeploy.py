@@ -98,6 +98,10 @@ def softmax_itamax_partial(c: Chance) -> Call:
     tensors = _scores(c, keys)
     if c.word() % 3 == 0:
         tensors["x"] = np.sort(tensors["x"], -1)
+    if c.word() % 2 == 0:  # climbs about a halving each, and keys below them
+        steps = np.arange(keys) // group * c.number(14, 40) + c.uniform(-2, 2, tensors["x"].shape)
+        steps = steps - np.where(c.uniform(0, 3, tensors["x"].shape) == 0, c.uniform(0, 90, tensors["x"].shape), 0)
+        tensors["x"] = np.clip(steps - 128 + c.number(0, 60), -128, 127).astype(np.int8)
     return tensors, {"group": group, "levels": _levels(c), "output": c.pick(("int8", "uint8"))}
 
 
