@@ -18,6 +18,7 @@ from intref.testing.integers import Draw, filled, multipliers, near_shifts
 Tensors = dict[str, np.ndarray]
 Attrs = dict[str, Any]
 Fixed = Container[str]
+LARGEST = (1 << 31) - 1
 GROUP_SIZES = (2, 4, 32, 128, 1 << 20)
 
 
@@ -93,6 +94,22 @@ def _softmax_ibert(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> 
         attrs["shift"] = draw(st.integers(least, 94))
 
 
+def _exponential_ivit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """one * 2**halvings below 2**31, of a whole row in tvm; distances that this exponential tells apart."""
+    keys = tensors["x"].shape[-1] if "mask" in tensors and attrs["form"] == "tvm" else 1
+    if "halvings" not in fixed:
+        least = attrs["one"] if "one" in fixed else 1
+        attrs["halvings"] = draw(st.integers(1, max((LARGEST // (keys * least)).bit_length() - 1, 1)))
+    if "one" not in fixed:
+        attrs["one"] = draw(st.integers(1, min(max(LARGEST // keys >> attrs["halvings"], 1), 1 << 24)))
+    if draw(st.booleans()):
+        tensors["x"] %= min(2 * attrs["one"] * attrs["halvings"], np.iinfo(tensors["x"].dtype).max)
+
+
+def _layernorm_ivit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    tensors["x"] >>= draw(st.integers(2, 24)) if attrs["form"] == "torch" else draw(st.integers(9, 24))
+
+
 def _gelu_ibert(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     shape = (draw(st.sampled_from([1, tensors["x"].shape[-1]])),)
     for k in ("b", "c", "one"):
@@ -165,8 +182,10 @@ FIT: dict[str, Fit] = {
     "clamp": _clamp,
     "embedding": _embedding,
     "gelu_ibert": _gelu_ibert,
+    "gelu_ivit": _exponential_ivit,
     "layernorm_fixed": _layernorm_fixed,
     "layernorm_ibert": _layernorm_ibert,
+    "layernorm_ivit": _layernorm_ivit,
     "linear_int4": _linear_int4,
     "positions": _positions,
     "rescale": _rescale,
@@ -174,5 +193,6 @@ FIT: dict[str, Fit] = {
     "rescale_token_residual": _rescale_token,
     "select_token": _select_token,
     "softmax_ibert": _softmax_ibert,
+    "softmax_ivit": _exponential_ivit,
     "split_heads": _split_heads,
 }

@@ -52,7 +52,7 @@ def softmax_ibert(low: Lowering, x: Value, mask: str, site: str) -> Value:
     if x.scale < FINEST:  # nearly constant scores: a coarser scale loses nothing that a probability of 8 bits shows
         at = {"rounding": low.site("context").get("rounding", "half_even")}
         x = rescaled(low, Value(x.tensor, x.scale), f"{site}.scores", FINEST, 32, at)
-    attrs = scales.softmax_constants(float(x.scale))
+    attrs = scales.softmax_constants(float(x.scale), low.site("softmax").get("constants", "code"))
     name = low.build.node("softmax_ibert", site, {"x": x.tensor, "mask": mask}, attrs, p=low.build.axes(x.tensor))["p"]
     low.build.scale(name, 2.0**-8)
     return Value(name, 2.0**-8)

@@ -1,6 +1,7 @@
 """Linear layers: their inputs, their accumulators, and every way back from an accumulator."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,27 @@ def static_input(low: Lowering, x: Value, site: str) -> Value:
     return low.made[name]
 
 
+def _narrowed(low: Lowering, x: Value, site: str, kind: str) -> Value:
+    at = low.site(kind)
+    bits = int(at.get("bits", low.recipe.activation_bits))
+    scale = low.scale_of(site, bits)
+    made = requantized(low, replace(x, heads=None), f"{site}.in", scale, bits, at)
+    return replace(made, heads=None if x.heads is None else np.full(low.heads, float(scale)))
+
+
+@lowers("softmax_input", "rescale")
+def softmax_input(low: Lowering, x: Value, site: str) -> Value:
+    """Scores at one static scale."""
+    low.require(x.heads is None or len({*x.heads}) == 1, site, "rescale needs scores of one scale for all heads")
+    return _narrowed(low, x, site, "softmax_input")
+
+
+@lowers("activation_input", "rescale")
+def activation_input(low: Lowering, x: Value, site: str) -> Value:
+    """The input of the activation at one static scale."""
+    return _narrowed(low, x, site, "activation_input")
+
+
 @lowers("linear_input", "quantize_token")
 def token_input(low: Lowering, x: Value, site: str) -> Value:
     """A scale for each token, found at run time: an integer."""
@@ -127,7 +149,8 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
 @lowers("residual", "add")
 def residual_add(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     """Accumulator and residual stream, each rescaled by itself, at the scale of a norm's input."""
-    bits, at = low.recipe.sum_bits, low.site("residual")
+    at = low.site("residual")
+    bits = int(at.get("bits", low.recipe.sum_bits))
     return added(low, acc, x, site, low.wide_scale(site, bits), bits, at, int(at.get("spare_bits", 0)))
 
 

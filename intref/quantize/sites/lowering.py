@@ -83,6 +83,10 @@ class Lowering:
         """fp32 scale of an activation of few bits."""
         return self._scale(self.recipe.clip(self.ranges, site), self.recipe.activation_bits)
 
+    def scale_of(self, site: str, bits: int) -> np.float32:
+        """fp32 scale of an activation of `bits` bits, clipped as those of few bits are."""
+        return self._scale(self.recipe.clip(self.ranges, site), bits)
+
     def wide_scale(self, site: str, bits: int) -> np.float32:
         """fp32 scale of an activation of many bits."""
         return self._scale(self.ranges.peak(site) * self.recipe.headroom, bits)
