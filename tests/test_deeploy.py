@@ -48,7 +48,8 @@ def test_softmax_itamax():
     # Distances 0, 16, 48, 111: 0, 1, 2, 3 halvings (111 + 16 = 127). 256 + 128 + 64 + 32 = 480; 65280 // 480 = 136.
     assert softmax("softmax_itamax", [[100, 84, 52, -11]], output="uint8") == [[136, 68, 34, 17]]
     assert softmax("softmax_itamax", [[100, 84, 52, -11]], output="int8") == [[8, -60, -94, -111]]
-    # Without the first key, distances 0, 32, 95: 0, 1, 3 halvings (95 + 16 = 111). 256 + 128 + 32 = 416; 65280 // 416 = 156.
+    # Without the first key, distances 0, 32, 95: 0, 1, 3 halvings (95 + 16 = 111).
+    # 256 + 128 + 32 = 416; 65280 // 416 = 156.
     assert softmax("softmax_itamax", [[100, 84, 52, -11]], [[0, 1, 1, 1]], output="uint8") == [[0, 156, 78, 19]]
 
 

@@ -28,6 +28,7 @@ from intref.intmath import (
 )
 from intref.ops.op import CLIP_FITS, HIGH, INT32, LOW, Attr, Op, Port, Tensors
 
+NINE_BELOW = -400  # nine halvings below any int8: what a masked key adds to a sum of 2**8 and more is 0
 MOST = 1 << 13  # keys, or elements of a row
 WIDE_OFFSET = Attr(-(1 << 15), 1 << 15, default=lambda attrs: 0)
 SHIFT = Attr(0, 31)
@@ -182,17 +183,20 @@ def softmax_itamax(x, mask, *, levels, output):
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAMax_s8, without a mask (all 1); the uint8 form is
                 that of its networks. ITA (Islamoglu et al. 2023).
     """
-    attend = _attended(mask)
-    seen = where(attend, x, -128)
-    s = _ita_shift(max_along(seen, -1) - seen)
-    total = sum_along(where(attend, 1 << 8 - s, 0), -1)
-    inverse = (levels - 1 << 8) // maximum(total, 256)
-    return {"p": _stored(where(attend, inverse >> s, 0), levels, output)}
+    seen = where(_attended(mask), x, NINE_BELOW)
+    s = _halvings(_top(seen) - seen)
+    inverse = (levels - 1 << 8) // maximum(sum_along(256 >> s, -1), 256)
+    return {"p": _stored(inverse >> s, levels, output)}
 
 
-def _ita_shift(d):
-    """d / 32 to nearest: the halvings at a distance d >= 0."""
-    return within(d, 0, 255) + 16 >> 5
+def _top(seen):
+    """The largest x of a row; -128 where it has no key."""
+    return maximum(max_along(seen, -1), -128)
+
+
+def _halvings(d):
+    """d / 32 to nearest, for a distance d."""
+    return within(d, 0, 255 + 272) + 16 >> 5
 
 
 SOFTMAX_ITAMAX = Op(
@@ -232,14 +236,17 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAPartialMax_s8, without a mask (all 1); the uint8
                 form is that of its networks. ITA (Islamoglu et al. 2023).
     """
-    k = np.arange(x.shape[-1])
-    attend = _attended(mask)
-    seen = where(attend, x, -128)
-    m = running_max(seen, -1)[..., k // group * group + (group - 1)]  # key by key: that of the key's group
-    climbed = within(running_sum(_ita_shift(m - m[..., maximum(k - 1, 0)]), -1), 0, 15)
-    total = sum_along(where(attend, 1 << 8 - _ita_shift(m - seen), 0) << climbed, -1) >> max_along(climbed, -1)
+    *lead, keys = x.shape
+    seen = where(_attended(mask), x, NINE_BELOW)
+    groups = seen.reshape((*lead, keys // group, group))
+    own = maximum(max_along(groups, -1), -128)
+    before = own[..., maximum(np.arange(groups.shape[-2]) - 1, 0), :]
+    m = running_max(own, -2)
+    climbed = within(running_sum(_halvings(m - running_max(before, -2)), -2), 0, 15)
+    terms = (256 >> _halvings(m - groups)) << climbed
+    total = sum_along(sum_along(terms, -2), -1)[..., 0, :] >> max_along(climbed, -2)[..., 0, :]
     inverse = ((levels >> 1) - 1 << 8) // maximum(total, 256)
-    return {"p": _stored(where(attend, inverse >> _ita_shift(max_along(seen, -1) - seen), 0), levels, output)}
+    return {"p": _stored(inverse >> _halvings(_top(seen) - seen), levels, output)}
 
 
 SOFTMAX_ITAMAX_PARTIAL = Op(
@@ -352,6 +359,7 @@ def nonorm_deeploy(x, weight, bias, *, mul, shift, overflow):
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Snitch/src/iNoNorm.c, that wraps; NoNorm of MobileBERT (Sun et al. 2020).
     """
+    weight = weight if len(weight.shape) == 2 else weight[None]
     z = wrap_int32((x * weight + bias) * mul) >> shift
     return {"y": _narrowed(z, overflow)}
 

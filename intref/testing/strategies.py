@@ -55,7 +55,7 @@ def _calls(
     } | fixed
     made = MADE.get(name, ())
     tensors = {k: _tensor(draw, op, p, sizes, dtypes[k], k in made) for k, p in op.inputs.items()}
-    if "output" in attrs and draw(st.booleans()):
+    if "low" in op.attrs and "output" in attrs and draw(st.booleans()):
         clip(draw, attrs, fixed, *dtype_range(attrs["output"]))
     FIT.get(name, lambda *_: None)(draw, tensors, attrs, fixed)
     if name in PRODUCTS:
