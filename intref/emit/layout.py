@@ -63,12 +63,15 @@ def _place(x: Tensor, axis: int) -> int:
     return at
 
 
-def indices(length: Any) -> Tensor:
-    """0, 1, .. up to the size of an axis."""
+def indices(length: Any, contract: Contract) -> Tensor:
+    """0, 1, .. up to the size of an axis, of an input or made by a reshape."""
     node = length.node if isinstance(length, Tensor) else None
-    if node is None or node.kind != "size" or not isinstance(node.data, Axis):
+    axis = next((a for a in contract.axes.values() if node is not None and a.size is node), None)
+    if axis is None and node is not None and node.kind == "size" and isinstance(node.data, Axis):
+        axis = node.data
+    if axis is None:
         raise Unsupported("arange of what is no axis's size")
-    return Tensor(index(node.data), (node.data,))
+    return Tensor(index(axis), (axis,))
 
 
 def swap(contract: Contract, x: Tensor, axis: int, other: int) -> Tensor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from intref.emit.contract import Contract
 from intref.emit.expressions import PRODUCT, SUM, UNARY, Text, loop_variable, number, proved, written
-from intref.emit.nodes import INT64, Axis, Node, Tensor, size
+from intref.emit.nodes import INT64, Axis, Node, Tensor, index, size, substituted
 from intref.emit.text import INDENT, REFUSE
 from intref.errors import Unsupported
 from intref.ops.op import dtype_range
@@ -218,8 +218,13 @@ class Writer:
             raise Unsupported(f"a running {operation} that is not along the innermost loop")
         outer.add(f"int64_t {name} = {STARTS[operation]};{_comment(node)}")
         home.names[id(node)] = name
-        inner = Scope(home, axis) if node.kind == "reduce" else home
-        text = self.value(node.args[0], inner).text
+        inner, folded = home, node.args[0]
+        if node.kind == "reduce":
+            if axis in {scope.axis for scope in home.chain()}:  # a loop over it is open: another one, of its own
+                along, axis = axis, Axis(axis.name, axis.limit, axis.size)
+                folded = substituted(folded, {along: index(axis)})
+            inner = Scope(home, axis)
+        text = self.value(folded, inner).text
         if operation == "sum" and (node.low, node.high) != INT64:
             inner.add(f"{name} += {text};")
         else:

@@ -143,9 +143,9 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     for name, value in names.items():
         if isinstance(value, types.FunctionType) and name != "within":
             names[name] = _word(name, value, uses)
-    for name, part in parts(body).items():
+    for name, part in parts(body).items():  # what is inside the body's own functions is noted
         assert isinstance(part, types.FunctionType)
-        names[name] = types.FunctionType(part.__code__, names, name, part.__defaults__)
+        names[name] = types.FunctionType(part.__code__, names, name, part.__defaults__, part.__closure__)
     assert isinstance(body, types.FunctionType)
     types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)(**given)
     return uses

@@ -221,11 +221,50 @@ def _finite(pattern: int, peak: int) -> int:
         pattern -= 1 << 23
 
 
+def _requant_shift(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """mul and add of length 1, or of that of an axis."""
+    tensors["x"] = np.atleast_1d(tensors["x"])
+    shape = tensors["x"].shape
+    if "axis" not in fixed:
+        attrs["axis"] = draw(st.integers(-len(shape), len(shape) - 1))
+    for name in ("mul", "add"):
+        length = draw(st.sampled_from([1, shape[attrs["axis"]] if -len(shape) <= attrs["axis"] < len(shape) else 1]))
+        tensors[name] = filled(draw, (length,), *dtype_range("int32"), "int32")
+
+
+def _softmax_deeploy(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """The product of a and b**2 in 31 bits."""
+    if "a" not in fixed:
+        attrs["a"] = min(attrs["a"], ((1 << 31) - 1) // max(attrs["b"], 255) ** 2)
+    elif "b" not in fixed:
+        attrs["b"] = min(attrs["b"], 255)
+
+
+def _softmax_itamax_partial(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    keys = tensors["x"].shape[-1]
+    if "group" not in fixed:
+        attrs["group"] = draw(st.sampled_from([n for n in range(1, keys + 1) if keys % n == 0]))
+
+
+def _byte_offset(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """x and its offset in [-128, 255]."""
+    low, high = -128 - int(tensors["x"].min()), 255 - int(tensors["x"].max())
+    if "input_offset" not in fixed:
+        attrs["input_offset"] = min(max(attrs["input_offset"], low), high)
+
+
+def _divide_deeploy(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    for name, other in (("delta", "eta"), ("eta", "delta")):
+        if name not in fixed:
+            attrs[name] = min(attrs[name], ((1 << 32) - 1) // attrs[other])
+
+
 # The inputs that these functions make, so that nothing is drawn for them before.
 MADE = {
     **patterns.MADE,
     "gelu_ibert": {"b", "c", "one"},
     "linear_int4": {"weight", "scale"},
+    "requant_shift": {"mul", "add"},
     "rescale": {"multiplier", "shift"},
     "rescale_token": {"shift"},
     "rescale_token_residual": {"shift"},
@@ -235,9 +274,11 @@ FIT: dict[str, Fit] = {
     **patterns.FIT,
     "add_gemmlowp": _add_gemmlowp,
     "clamp": _clamp,
+    "divide_deeploy": _divide_deeploy,
     "embedding": _embedding,
     "gelu_ibert": _gelu_ibert,
     "gelu_ivit": _exponential_ivit,
+    "layernorm_deeploy": _byte_offset,
     "layernorm_fixed": _layernorm_fixed,
     "layernorm_ibert": _layernorm_ibert,
     "layernorm_ivit": _layernorm_ivit,
@@ -246,12 +287,16 @@ FIT: dict[str, Fit] = {
     "matmul": _register,
     "mul_gemmlowp": _mul_gemmlowp,
     "positions": _positions,
+    "requant_shift": _requant_shift,
     "rescale": _rescale,
     "rescale_token": _rescale_token,
     "rescale_token_residual": _rescale_token,
     "rsqrt_gemmlowp": _rsqrt_gemmlowp,
+    "rmsnorm_deeploy": _byte_offset,
     "select_token": _select_token,
+    "softmax_deeploy": _softmax_deeploy,
     "softmax_ibert": _softmax_ibert,
+    "softmax_itamax_partial": _softmax_itamax_partial,
     "softmax_ivit": _exponential_ivit,
     "split_heads": _split_heads,
     "table_tosa": _table_tosa,
