@@ -5,6 +5,7 @@ Each function changes tensors and attributes in place, and leaves alone the attr
 
 from collections.abc import Callable, Container
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,19 @@ def _layernorm_ivit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) ->
     tensors["x"] >>= draw(st.integers(2, 24)) if attrs["form"] == "torch" else draw(st.integers(9, 24))
 
 
+def _softmax_log2_fqvit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    most = min((1 << 32) // tensors["x"].shape[-1], (1 << 32) - 1)
+    if "ln2" not in fixed:
+        attrs["ln2"] = draw(st.integers(1, isqrt(most)))
+    if "b" not in fixed:
+        attrs["b"] = draw(st.integers(attrs["ln2"], max(min(most // attrs["ln2"], 1 << 25), attrs["ln2"])))
+    if "c" not in fixed:
+        least = attrs["b"] * attrs["ln2"]
+        attrs["c"] = draw(st.integers(least, max(most, least)))
+    if draw(st.booleans()):
+        tensors["x"] %= min(33 * attrs["ln2"], np.iinfo(tensors["x"].dtype).max)
+
+
 def _gelu_ibert(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     shape = (draw(st.sampled_from([1, tensors["x"].shape[-1]])),)
     for k in ("b", "c", "one"):
@@ -194,5 +208,6 @@ FIT: dict[str, Fit] = {
     "select_token": _select_token,
     "softmax_ibert": _softmax_ibert,
     "softmax_ivit": _exponential_ivit,
+    "softmax_log2_fqvit": _softmax_log2_fqvit,
     "split_heads": _split_heads,
 }

@@ -1,7 +1,7 @@
 """One lowering for each op that a profile may put at a site: real scales in, nodes and integer constants out."""
 
 # Each module enters its lowerings into SITES.
-from intref.quantize.sites import activation, attention, embedding, head, ivit, linear, norm
+from intref.quantize.sites import activation, attention, embedding, fqvit, head, ivit, linear, norm
 from intref.quantize.sites.linear import rescaled
 from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
 
@@ -13,6 +13,7 @@ __all__ = [
     "activation",
     "attention",
     "embedding",
+    "fqvit",
     "head",
     "ivit",
     "linear",
