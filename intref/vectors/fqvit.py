@@ -113,7 +113,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         f"mask -> -mask in {_ATTEND} #2": _ANY_BUT_0,
         f"attend -> -attend in {_SEEN}": _ANY_BUT_0,
         "attend -> -attend in total = within(sum_along(where(attend, e, 0), -1), 0, 1 << 62)": _ANY_BUT_0,
-        "attend -> -attend in return {'k': where(attend, within(floor + (2 * n >= 3 << floor), 0, NONE), NONE)}": _ANY_BUT_0,
+        "attend -> -attend in "
+        "return {'k': where(attend, within(floor + (2 * n >= 3 << floor), 0, NONE), NONE)}": _ANY_BUT_0,
         f"x -> x + 1 in {_SEEN}": "only differences of x count",
         f"x -> x - 1 in {_SEEN}": "only differences of x count",
         f"1 -> 2 in {_SEEN}": _BELOW,
