@@ -5,6 +5,7 @@ Each function changes tensors and attributes in place, and leaves alone the attr
 
 from collections.abc import Callable, Container
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -160,6 +161,17 @@ def _mul_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> N
     holds = OPS["mul_gemmlowp"].constraints["C5"][1]
     while "shift" not in fixed and attrs["shift"] < 31 and not holds(tensors, attrs):
         attrs["shift"] += 1
+def _softmax_log2_fqvit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    most = min((1 << 32) // tensors["x"].shape[-1], (1 << 32) - 1)
+    if "ln2" not in fixed:
+        attrs["ln2"] = draw(st.integers(1, isqrt(most)))
+    if "b" not in fixed:
+        attrs["b"] = draw(st.integers(attrs["ln2"], max(min(most // attrs["ln2"], 1 << 25), attrs["ln2"])))
+    if "c" not in fixed:
+        least = attrs["b"] * attrs["ln2"]
+        attrs["c"] = draw(st.integers(least, max(most, least)))
+    if draw(st.booleans()):
+        tensors["x"] %= min(33 * attrs["ln2"], np.iinfo(tensors["x"].dtype).max)
 
 
 def _gelu_ibert(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
@@ -298,6 +310,7 @@ FIT: dict[str, Fit] = {
     "softmax_ibert": _softmax_ibert,
     "softmax_itamax_partial": _softmax_itamax_partial,
     "softmax_ivit": _exponential_ivit,
+    "softmax_log2_fqvit": _softmax_log2_fqvit,
     "split_heads": _split_heads,
     "table_tosa": _table_tosa,
     "table_int16": _table_int16,
