@@ -17,29 +17,40 @@ HERE = Path(__file__).parent
 HEAD = ("name", "about", "source", "status")
 STATUSES = ("stable", "experimental")
 CLAMPS = ("full", "symmetric")
-# Site -> the keys it may have beside op, and the values allowed (a type, or a choice).
+NEAREST = tuple(ROUNDS_UP)
+REQUANTIZED: dict[str, Any] = {"rounding": RULES, "clamp": CLAMPS, "multiplier_bits": range(1, 32)}
+PRODUCT: dict[str, Any] = {
+    "accumulator": range(8, 64),
+    "overflow": ("refuse", "wrap", "saturate"),
+    "every": range((1 << 20) + 1),
+}
+CONSTANTS = ("code", "paper", "exact")  # of a polynomial: as the authors' code, as their paper, without fp32 between
+# Site -> the keys it may have beside op and borrowed, and the values allowed: a choice, or a range of integers.
 SITES: dict[str, dict[str, Any]] = {
     "embedding": {"scale": ("table", "sum")},
-    "embedding_sum": {"rounding": tuple(ROUNDS_UP)},
-    "norm": {},
-    "linear_input": {"rounding": RULES, "clamp": CLAMPS},
-    "linear": {},
-    "attention_input": {"rounding": RULES, "clamp": CLAMPS, "scale": ("tensor", "head")},
-    "scores": {},
-    "softmax": {},
-    "context": {"rounding": RULES, "clamp": CLAMPS},
-    "residual": {"rounding": tuple(ROUNDS_UP), "spare_bits": int},
-    "activation": {"rounding": RULES, "clamp": CLAMPS},
+    "embedding_sum": {"rounding": NEAREST},
+    "norm": {"rounding": RULES, "bits": range(8, 25)},
+    "linear_input": REQUANTIZED,
+    "linear": PRODUCT,
+    "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
+    "scores": PRODUCT,
+    "softmax_input": {**REQUANTIZED, "bits": range(8, 33)},
+    "softmax": {"constants": CONSTANTS, "mask": ("exclude", "add"), "mask_value": range(-(1 << 30), 0)},
+    "context": {**REQUANTIZED, **PRODUCT},
+    "residual": {**REQUANTIZED, "spare_bits": range(17), "bits": range(8, 25)},
+    "activation_input": {**REQUANTIZED, "bits": range(8, 33)},
+    "activation": {**REQUANTIZED, "constants": CONSTANTS},
     "pooler": {"rounding": RULES, "output": ("int8", "int16")},
-    "pooling": {"fraction_bits": int},
+    "pooling": {"fraction_bits": range(17)},
     "unit_length": {},
-    "logits": {"rounding": RULES},
+    "logits": {"rounding": RULES, "multiplier_bits": range(1, 32)},
 }
+OPTIONAL = ("softmax_input", "activation_input")  # where there is none, the accumulator goes on as it is
 
 
 @dataclass(frozen=True)
 class Profile:
-    """name, where it comes from, and sites: site -> {op, attributes}."""
+    """name, where it comes from, and sites: site -> {op, attributes}. borrowed: the dialect itself has no such op."""
 
     name: str
     about: str
@@ -59,7 +70,7 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
     if not path.is_file():
         raise Unsupported(f"profile {str(name)!r}: there is no such file, and no profile but {', '.join(names())}")
     table = read_toml(path)
-    if missing := [key for key in (*HEAD, *SITES) if key not in table]:
+    if missing := [key for key in (*HEAD, *SITES) if key not in table and key not in OPTIONAL]:
         kind = "table" if missing[0] in SITES else "key"
         raise FormatError(f"{path}: profile must have {missing[0]!r}: the {kind} is missing")
     if unknown := table.keys() - {*HEAD, *SITES}:
@@ -69,9 +80,10 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
             raise FormatError(f"{path}: {key} must be text, not {in_words(table[key])}")
     if table["status"] not in STATUSES:
         raise FormatError(f"{path}: status must be one of {', '.join(STATUSES)}, not {in_words(table['status'])}")
-    for site, allowed in SITES.items():
-        _check_site(path, site, table[site], allowed)
-    return Profile(**{key: table[key] for key in HEAD}, sites={site: table[site] for site in SITES})
+    given = [site for site in SITES if site in table]
+    for site in given:
+        _check_site(path, site, table[site], SITES[site])
+    return Profile(**{key: table[key] for key in HEAD}, sites={site: table[site] for site in given})
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -96,12 +108,13 @@ def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -
     if not isinstance(table["op"], str) or table["op"] not in OPS:
         raise Unsupported(f"{path}: site {site!r}: there is no op {table['op']!r}, only {', '.join(OPS)}")
     for key, value in table.items():
-        if key == "op":
+        if key == "op" or (key == "borrowed" and value is True):
             continue
         kinds = allowed.get(key)
         if kinds is None:
             raise FormatError(f"{path}: site {site!r}: key {key!r} is unknown, keys are op, {', '.join(allowed)}")
-        if (type(value) is int and 0 <= value <= 16) if kinds is int else value in kinds:
+        numbers = isinstance(kinds, range)
+        if value in kinds and (type(value) is int) == numbers:
             continue
-        choices = "0..16" if kinds is int else f"one of {', '.join(kinds)}"
+        choices = f"{kinds[0]}..{kinds[-1]}" if numbers else f"one of {', '.join(kinds)}"
         raise FormatError(f"{path}: site {site!r}: {key} must be {choices}, not {in_words(value)}")

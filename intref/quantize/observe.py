@@ -87,15 +87,16 @@ def observe(model: FloatModel, batches: Iterable[Mapping[str, Any]], histograms:
 
 
 def _attended(x: Floats, mask: NDArray[np.int8]) -> Floats:
-    """Rows [N D] of attended tokens; a site without a token axis has one row a sequence."""
+    """Rows [N D] of attended tokens; a site without a token axis has one row a sequence, scores have rows of one."""
+    if x.ndim == 4:  # [B H Tq Tk]
+        both = (mask[:, None, :, None] != 0) & (mask[:, None, None, :] != 0)
+        return x[np.broadcast_to(both, x.shape)][:, None]
     if x.ndim == 3:
         return x[mask != 0]
     return x.reshape(-1, x.shape[-1])
 
 
 def _see_peaks(sites: dict[str, Site], site: str, x: Floats, mask: NDArray[np.int8]) -> None:
-    if x.ndim == 4:  # scores: their range follows from those of q and k
-        return
     rows = _attended(x, mask)
     if not len(rows):
         return
@@ -110,7 +111,7 @@ def _see_peaks(sites: dict[str, Site], site: str, x: Floats, mask: NDArray[np.in
 
 
 def _see_counts(sites: dict[str, Site], site: str, x: Floats, mask: NDArray[np.int8]) -> None:
-    if x.ndim == 4 or site not in sites or not sites[site].peak:
+    if site not in sites or not sites[site].peak:
         return
     seen = sites[site]
     bins = np.minimum(np.abs(_attended(x, mask)) * (BINS / seen.peak), BINS - 1).astype(np.int64)

@@ -35,12 +35,12 @@ def dyadic(ratio: Any, bits: int = 31, max_shift: int = MAX_SHIFT) -> tuple[Arra
     return signed.astype(np.int32), np.minimum(shift, max_shift).astype(np.int8)
 
 
-def rescaling(ratio: Any, rounding: str) -> tuple[Array, Array]:
-    """multiplier and shift of the op rescale: dyadic, or for fp32_half_even the bit pattern of a float32."""
+def rescaling(ratio: Any, rounding: str, bits: int = 31) -> tuple[Array, Array]:
+    """multiplier of `bits` bits and shift of the op rescale; for fp32_half_even the bit pattern of a float32."""
     if rounding == "fp32_half_even":
         pattern = np.atleast_1d(np.asarray(ratio, np.float64)).astype(F32).view(np.int32)
         return pattern, np.zeros(len(pattern), np.int8)
-    return dyadic(ratio, max_shift=MAX_SHIFT if rounding in ROUNDS_UP else 62)
+    return dyadic(ratio, bits, max_shift=MAX_SHIFT if rounding in ROUNDS_UP else 62)
 
 
 def rounded(x: Any, low: int, high: int) -> Array:

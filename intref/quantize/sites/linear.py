@@ -21,7 +21,7 @@ def rescaled(
     low.require(value.token is None, site, STATIC)
     build, axes = low.build, low.build.axes(value.tensor)
     ratio = np.asarray(value.scale if value.heads is None else value.heads, np.float64) / np.float64(scale)
-    multiplier, shift = scales.rescaling(ratio, at["rounding"])
+    multiplier, shift = scales.rescaling(ratio, at["rounding"], at.get("multiplier_bits", 31))
     offset = None if value.offset is None or not value.offset.any() else rounded(value.offset / scale, -FIXED, FIXED)
     attrs = {"rounding": at["rounding"], "output": container(bits), **clip(bits, at.get("clamp", "full"))}
     inner = site if offset is None else f"{site}.scaled"

@@ -55,7 +55,8 @@ class Lowering:
     made: dict[str, Value] = field(default_factory=dict)  # static inputs that more than one site reads
 
     def site(self, kind: str) -> Mapping[str, Any]:
-        return self.profile.sites[kind]
+        """What the profile says of a site; of an optional one that it leaves out, nothing."""
+        return self.profile.sites.get(kind, {})
 
     def __call__(self, kind: str, *args: Any, **kwargs: Any) -> Value:
         """Lower one site of this kind with the op that the profile names."""
