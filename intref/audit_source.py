@@ -33,6 +33,7 @@ LAYERS: dict[str, set[str]] = {
     "digest": set(),
     "model": {*BASE, *OPS},
     "proof": {*OPS, "model"},
+    "builder": {*OPS, "model", "proof"},
     "modelfile": {*BASE, "model"},
     "run": {*OPS, "digest", "model"},
     "display": set(),
@@ -55,7 +56,8 @@ LAYERS: dict[str, set[str]] = {
     "testing": TESTED,
     "element": {*TESTED, "element"},
     "checkpoint": {*BASE, "checkpoint"},
-    "quantize": {*GRAPH, "proof", "modelfile", "run", "checkpoint", "quantize"},
+    "quantize": {*GRAPH, "proof", "builder", "modelfile", "run", "checkpoint", "quantize"},
+    "importing": {*RUN, "builder", "importing"},
     "audit_source": set(),
     "audit": {*TESTED, "element", "audit_source", "audit"},
     "pages": {"errors", "modelfile", "report", "pages"},
@@ -74,6 +76,7 @@ LAYERS: dict[str, set[str]] = {
         "rtl",
         "sweep",
         "quantize",
+        "importing",
         "checkpoint",
         "audit_source",
         "audit",
@@ -89,7 +92,7 @@ LAZY = {
     "model": {"proof", "run", "modelfile"},
     "run": {"kernels", "display"},
     "audit": {"kernels"},
-    FACADE: {*TESTED, "quantize", "audit", "demo"},
+    FACADE: {*TESTED, "quantize", "importing", "audit", "demo"},
 }
 USERS_OF_FACADE = ("cli", "demo")  # others take nothing from intref itself but its version
 DYNAMIC = {
@@ -118,6 +121,7 @@ OUTSIDE: dict[str, set[str]] = {
     "devices": {*STANDARD, "numpy", "math", "time"},
     "devices.onnxruntime": {*STANDARD, "numpy", "onnxruntime"},
     "golden.onnx": {*STANDARD, "numpy", "math", "onnx"},
+    "importing": {*STANDARD, "numpy", "math", "onnx"},
     "verify": {*STANDARD, "numpy", "math", "time"},
     "identify": {*STANDARD, "numpy", "time"},
     "rtl": {*STANDARD, "numpy", "cocotb"},
@@ -140,7 +144,7 @@ STRICTNESS = {
         "files",
     ),
     **dict.fromkeys(TIMED, "seconds"),
-    **dict.fromkeys(("display", "pages", "checkpoint", "quantize", "audit_source", "audit", "demo", "cli"), "float"),
+    **dict.fromkeys(("display", "pages", "checkpoint", "quantize", "importing", "audit_source", "audit", "demo", "cli"), "float"),
     "demo.device": "integer",
     "demo.gpu": "integer",
 }

@@ -16,7 +16,7 @@ from intref.ops import OPS
 from intref.ops.op import Attr, Op, Port
 from intref.ops.rescale import RULES
 from intref.proof import prove
-from intref.quantize.builder import Builder
+from intref.builder import Builder
 from intref.quantize.scales import exp2_table, gelu_entries
 from tiny_models import tiny_inputs, tiny_model
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from intref.model import Model
 from intref.profiles import Profile
-from intref.quantize.builder import Builder
+from intref.builder import Builder
 from intref.quantize.graph import FloatModel
 from intref.quantize.observe import Progress, Ranges
 from intref.quantize.recipe import Recipe
