@@ -1,4 +1,4 @@
-"""intref ops, profile, recipe: what there is, and what each of it says."""
+"""intref ops, recipe: what there is, and what each of it says."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from intref.cli import options
 from intref.cli.output import nearest, print_json, print_table, print_text
 from intref.errors import Unsupported
 
-_as_toml = click.option("--toml", "as_toml", is_flag=True, help="Print the TOML file itself, ready to edit.")
+with_toml = click.option("--toml", "as_toml", is_flag=True, help="Print the TOML file itself, ready to edit.")
 
 
 @click.command(short_help="List the ops, or specify one.")
@@ -65,50 +65,6 @@ def _bits(low: int, high: int) -> int:
     return max((-1 - low if low < 0 else low).bit_length(), (-1 - high if high < 0 else high).bit_length()) + 1
 
 
-@click.group(short_help="List and show the dialects.")
-def profile() -> None:
-    """The dialects: which op, with which attributes, stands at each site."""
-
-
-@profile.command("list")
-@options.as_json
-def profile_list(as_json: bool) -> None:
-    """List the profiles that come with intref."""
-    from intref.profiles import load_profile, names
-
-    found = [load_profile(name) for name in names()]
-    if as_json:
-        print_json([{"name": p.name, "status": p.status, "about": p.about, "source": p.source} for p in found])
-        return
-    print_table(("profile", "status", "about"), [(p.name, p.status, p.about) for p in found])
-
-
-@profile.command("show")
-@click.argument("name")
-@options.as_json
-@_as_toml
-def profile_show(name: str, as_json: bool, as_toml: bool) -> None:
-    """Show one profile, by NAME or by the path of its TOML file."""
-    from intref.profiles import HERE, load_profile, names
-
-    if _unknown(name, names()):
-        raise Unsupported(nearest("profile", name, names()))
-    found = load_profile(name)
-    if as_toml:
-        _print_file(HERE, name, names())
-        return
-    sites = {site: dict(table) for site, table in found.sites.items()}
-    if as_json:
-        print_json({"name": found.name, "about": found.about, "source": found.source, "sites": sites})
-        return
-    print_text(f"{found.name} ({found.status}): {found.about}\nsource: {found.source}\n")
-    rows = [
-        (site, table["op"], ", ".join(f"{k} {v}" for k, v in table.items() if k != "op"))
-        for site, table in sites.items()
-    ]
-    print_table(("site", "op", "attributes"), rows)
-
-
 @click.group(short_help="List and show the methods.")
 def recipe() -> None:
     """The methods that make an integer model of a float one."""
@@ -131,18 +87,18 @@ def recipe_list(as_json: bool) -> None:
 @recipe.command("show")
 @click.argument("name")
 @options.as_json
-@_as_toml
+@with_toml
 def recipe_show(name: str, as_json: bool, as_toml: bool) -> None:
     """Show one recipe, by NAME or by the path of its TOML file."""
     from dataclasses import asdict
 
     from intref.quantize.recipe import RECIPES, load_recipe, names
 
-    if _unknown(name, names()):
+    if unknown(name, names()):
         raise Unsupported(nearest("recipe", name, names()))
     table = asdict(load_recipe(name))
     if as_toml:
-        _print_file(RECIPES, name, names())
+        print_file(RECIPES, name, names())
         return
     if as_json:
         print_json(table)
@@ -150,12 +106,12 @@ def recipe_show(name: str, as_json: bool, as_toml: bool) -> None:
     print_table(("setting", "value"), table.items())
 
 
-def _print_file(folder: Path, name: str, known: list[str]) -> None:
+def print_file(folder: Path, name: str, known: list[str]) -> None:
     """The TOML file as it is, whose path may be given in place of --recipe or --profile."""
     path = folder / f"{name}.toml" if name in known else Path(name)
     print_text(path.read_text(encoding="utf-8").rstrip("\n"))
 
 
-def _unknown(name: str, known: list[str]) -> bool:
+def unknown(name: str, known: list[str]) -> bool:
     """A bare word that is neither a name nor a file."""
     return name not in known and not Path(name).exists()

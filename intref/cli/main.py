@@ -13,6 +13,7 @@ from intref.cli import (
     coverage,
     demo,
     diagnosis,
+    dialects,
     emitting,
     exchange,
     model,
@@ -59,7 +60,7 @@ for command in (
     *(diagnosis.explain, diagnosis.minimize, diagnosis.identify),
     *(exchange.export, exchange.import_, emitting.emit),
     *(sweeping.gen, sweeping.sweep, coverage.coverage),
-    *(scoring.selftest, model.audit, catalogue.ops, catalogue.profile, catalogue.recipe),
+    *(scoring.selftest, model.audit, catalogue.ops, dialects.profile, catalogue.recipe),
 ):
     cli.add_command(command)
 

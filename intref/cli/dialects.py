@@ -1,0 +1,135 @@
+"""intref profile: the dialects, what they say, and what tells one from another."""
+
+from typing import Any
+
+import click
+
+from intref.cli import options
+from intref.cli.catalogue import print_file, unknown, with_toml
+from intref.cli.output import nearest, print_json, print_note, print_table, print_text, progress
+from intref.errors import Unsupported
+
+
+@click.group(short_help="List, show and compare the dialects.")
+def profile() -> None:
+    """The dialects: which op, with which attributes, stands at each site."""
+
+
+@profile.command("list")
+@options.as_json
+def profile_list(as_json: bool) -> None:
+    """List the profiles that come with intref; experimental ones have no oracle run behind them."""
+    from intref.dialects.oracles import by_profile
+    from intref.profiles import load_profile, names
+
+    found, runs = [load_profile(name) for name in names()], by_profile()
+    if as_json:
+        heads = [{"name": p.name, "status": p.status, "about": p.about, "source": p.source} for p in found]
+        print_json([{**head, "oracles": runs.get(head["name"], [])} for head in heads])
+        return
+    rows = [
+        (p.name, p.status, ", ".join(dict.fromkeys(r["oracle"] for r in runs.get(p.name, ()))) or "none", p.about)
+        for p in found
+    ]
+    print_table(("profile", "status", "oracles", "about"), rows)
+
+
+@profile.command("show")
+@click.argument("name")
+@options.as_json
+@with_toml
+def profile_show(name: str, as_json: bool, as_toml: bool) -> None:
+    """Show one profile, by NAME or by the path of its TOML file."""
+    from intref.dialects.oracles import by_profile
+    from intref.profiles import HERE, names
+
+    found = _loaded(name)
+    if as_toml:
+        print_file(HERE, name, names())
+        return
+    sites, runs = {site: dict(table) for site, table in found.sites.items()}, by_profile().get(found.name, [])
+    if as_json:
+        head = {"name": found.name, "status": found.status, "about": found.about, "source": found.source}
+        print_json({**head, "sites": sites, "oracles": runs})
+        return
+    print_text(f"{found.name} ({found.status}): {found.about}\nsource: {found.source}\n")
+    print_table(
+        ("site", "op", "attributes"), [(site, table["op"], _attributes(table)) for site, table in sites.items()]
+    )
+    if runs:
+        print_text("")
+        columns = ("op", "oracle", "cases>", "separating>", "mismatches>", "note")
+        print_table(columns, [[run[column.strip(">")] for column in columns] for run in runs])
+
+
+@profile.command("diff")
+@click.argument("a")
+@click.argument("b")
+@click.option("--model", metavar="DIR", help="A float checkpoint; default: the embedded sentiment model.")
+@click.option("--recipe", help="Name or TOML file; default: the embedded recipe that A is made for.")
+@click.option("--inputs", metavar="FILE", help="Token ids in a form of quantize --calib; default: calibration data.")
+@click.option("--no-model", is_flag=True, help="Compare on vectors only.")
+@options.as_json
+def profile_diff(
+    a: str, b: str, model: str | None, recipe: str | None, inputs: str | None, no_model: bool, as_json: bool
+) -> None:
+    """Compare profile A with B: the sites that differ, on how many vectors, and what that does to a model's output.
+
+    Of a site with the same op, the op's directed vectors are run under both rules: at how many they part, and the first
+    element (intref step suite:OP --op CASE --at PLACE replays it). Of every site, a model of A is made anew with that
+    site of B: how many of its outputs change, by how much, and how many labels. Two profiles that no vector tells apart
+    are aliases: exit code 2.
+    """
+    from intref.dialects import differences
+    from intref.dialects.compared import compared
+
+    one, two = _loaded(a), _loaded(b)
+    parts = differences(one, two)
+    vectors = sum(part.vectors for part in parts)
+    if all(part.comparable and not part.differ for part in parts):
+        raise Unsupported(f"profiles {one.name} and {two.name} are aliases: equal on all of {vectors} vectors")
+    with progress() as told:
+        effects = {} if no_model else compared(one, two, [p.site for p in parts], model, recipe, inputs, told)
+    if as_json:
+        sites = [{**p.json(), "model": effects[p.site].json() if p.site in effects else None} for p in parts]
+        print_json({"a": one.name, "b": two.name, "sites": sites, "all": effects[""].json() if effects else None})
+        return
+    rows = [(p.site, _side(p.a), _side(p.b), _on_vectors(p), p.witness, *_changes(effects.get(p.site))) for p in parts]
+    if effects:
+        rows.append(("all of them", "", "", "", "", *_changes(effects[""])))
+    columns = ("site", one.name, two.name, "vectors>", "first: A, B", "outputs changed>", "by at most>", "labels>")
+    print_table(columns, rows)
+    for site, effect in effects.items():
+        if effect.refused:
+            print_note(f"{site or 'all of them'}: {effect.refused}")
+
+
+def _loaded(name: str) -> Any:
+    from intref.profiles import load_profile, names
+
+    if unknown(name, names()):
+        raise Unsupported(nearest("profile", name, names()))
+    return load_profile(name)
+
+
+def _attributes(table: dict[str, Any]) -> str:
+    return ", ".join(k if v is True else f"{k} {v}" for k, v in table.items() if k != "op")
+
+
+def _side(table: Any) -> str:
+    return f"{table['op']} {_attributes(dict(table))}".strip() if table else "-"
+
+
+def _on_vectors(part: Any) -> str:
+    if part.comparable:
+        return f"{part.differ} of {part.vectors}"
+    return "lowered otherwise" if part.same_op else "another op"
+
+
+def _changes(effect: Any) -> tuple[str, str, str]:
+    if effect is None:
+        return ("", "", "")
+    if effect.refused:
+        return ("not alone", "", "")
+    labels = f"{effect.labels} of {effect.rows}" if effect.rows else ""
+    return (f"{effect.differ} of {effect.elements}", f"{100 * effect.largest:.3g} %", labels)

@@ -1,0 +1,48 @@
+"""The effects of every site in which two profiles differ, on one model."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from intref.dialects.effect import Effect, Effects
+from intref.golden import suite_path
+from intref.profiles import Profile
+from intref.quantize import load
+from intref.quantize.calibration import batches_for, read_batches
+from intref.quantize.observe import Progress
+from intref.quantize.recipe import Recipe, load_recipe
+from intref.quantize.recipe import names as recipes
+
+EMBEDDED = ("models", "sentiment")
+INPUTS = 4  # batches of the calibration data that a model is asked with
+
+
+def compared(
+    a: Profile,
+    b: Profile,
+    sites: Sequence[str],
+    model: str | None,
+    recipe: str | None,
+    inputs: str | None,
+    told: Progress,
+) -> dict[str, Effect]:
+    """Site -> what B's way at that site changes in a model of A; "" -> what all of B changes."""
+    exact = load(model or suite_path().joinpath(*EMBEDDED))
+    calib, _ = batches_for(exact, None, 0)
+    tokenizer = exact.path / "tokenizer.json" if exact.path is not None else None
+    asked = list(read_batches(Path(inputs), tokenizer)) if inputs else calib[:INPUTS]
+    plan = load_recipe(recipe) if recipe else recipe_of(a)
+    effects, found = Effects(exact, plan, calib, asked, told), {}
+    for i, site in enumerate(("", *sites)):
+        found[site] = effects.of(a, b, site or None)
+        told("compare", i + 1, len(sites) + 1)
+    return found
+
+
+def recipe_of(profile: Profile) -> Recipe:
+    """The recipe that a profile's linear inputs are made for: its own, or the static one, or the token-wise one."""
+    known = [load_recipe(name) for name in recipes()]
+    for one in known:
+        if one.profile == profile.name:
+            return one
+    static = profile.sites["linear_input"]["op"] == "rescale"
+    return load_recipe("ibert" if static else "w8a8-token")
