@@ -127,7 +127,7 @@ def softmax_deeploy(x, mask, *, a, b, c, ln2, levels, output):
     Overflow    e < 2**32 by C5; its product and its sum wrap to uint32, p to 8 bits. A sum that wraps to 0 counts as 1.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 a * max(b, 255)**2 < 2**31, as the C kernel's int32 needs.
-    Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, Softmax_s8_s8, that has no mask: all 1; the uint8 form
+    Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, Softmax_s8_s8, without a mask (all 1); the uint8 form
                 is that of its networks. Polynomial of I-BERT (Kim et al. 2021).
     """
     attend = _attended(mask)
@@ -179,7 +179,7 @@ def softmax_itamax(x, mask, *, levels, output):
     Saturates   nothing.
     Overflow    none: 2**8 <= sum_k <= 2**23, so inverse < levels.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
-    Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAMax_s8, that has no mask: all 1; the uint8 form is
+    Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAMax_s8, without a mask (all 1); the uint8 form is
                 that of its networks. ITA (Islamoglu et al. 2023).
     """
     attend = _attended(mask)
@@ -211,7 +211,8 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     The sum is shifted by what each group's new maximum is above the last: it is not exactly that of softmax_itamax.
 
     Inputs      x int8 [B H Q K], K <= 2**15, scale log(2) / 32; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
-    Attributes  group in [1, 2**15]: keys that are summed at once. levels in [2, 256], default 256. output: int8 or uint8.
+    Attributes  group in [1, 2**15]: keys that are summed at once. levels in [2, 256], default 256.
+                output: int8 or uint8.
     Output      p [B H Q K] of dtype output.
 
     Exact       m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g
@@ -226,8 +227,9 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     Saturates   nothing.
     Overflow    none: the maximum climbs by at most 255, so the t of which none is 0 sum to at most 15;
                 2**8 <= sum[last], so inverse < levels / 2.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 K is a multiple of group.
-    Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAPartialMax_s8, that has no mask: all 1; the uint8
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+                C5 K is a multiple of group.
+    Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAPartialMax_s8, without a mask (all 1); the uint8
                 form is that of its networks. ITA (Islamoglu et al. 2023).
     """
     k = np.arange(x.shape[-1])
