@@ -9,7 +9,7 @@ import numpy as np
 from intref.errors import FormatError
 from intref.importing.graph import Array, Call
 from intref.importing.importer import Importer, axes_of, constant, imports
-from intref.importing.standard import without
+from intref.importing.standard import combined, without
 from intref.importing.values import Tensor, Value
 
 
@@ -141,20 +141,18 @@ def hardswish(net: Importer, call: Call, x: Tensor) -> Value:
 
 @imports("TrueIntegerDiv")
 def divide_by_constant(net: Importer, call: Call, x: Tensor) -> Value:
-    den = np.full((*x.shape[:-1], 1), _number(net, call, "y"), np.int64), "int32"
-    return _divided(net, call, x, den)
+    """x * floor(Delta * eta / (eta * y + eps)): what the networks' recordings hold, not what the C kernel rounds."""
+    delta, eta, eps, y = (_number(net, call, name) for name in ("Delta", "eta", "eps", "y"))
+    if eta * y + eps < 1:
+        raise FormatError(f"{call.at}: eta * y + eps: expected at least 1, found {eta * y + eps}")
+    return combined(net, "multiply", x, np.asarray([delta * eta // (eta * y + eps)]))
 
 
 @imports("IntegerDiv")
 def divide(net: Importer, call: Call, x: Tensor, y: Tensor) -> Value:
     """By a denominator for each row."""
-    den = net.cast(y, "int32")
-    lead = np.broadcast_shapes(x.shape[:-1], y.shape[:-1])
-    return _divided(net, call, x, net.broadcast(den, (*lead, 1)))
-
-
-def _divided(net: Importer, call: Call, x: Tensor, den: Any) -> Value:
-    numbers = {"delta": _number(net, call, "Delta"), "eta": _number(net, call, "eta"), "eps": _number(net, call, "eps")}
+    den = net.broadcast(net.cast(y, "int32"), (*np.broadcast_shapes(x.shape[:-1], y.shape[:-1]), 1))
+    numbers = {name.lower(): _number(net, call, name) for name in ("Delta", "eta", "eps")}
     return net.op("divide_deeploy", {"x": net.cast(x, "int32"), "den": den}, **numbers, rounding="floor")
 
 
