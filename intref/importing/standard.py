@@ -243,10 +243,26 @@ def product(net: Importer, a: Value, b: Value) -> Value:
     left, right = net.tensor(a), net.tensor(b)
     if right.dtype == "int8":
         return net.op("matmul", {"a": left, "b": right})
-    if left.dtype != "int8" or right.dtype not in NARROW:
-        raise net.refuse("one side of int8, the other of int8, uint8 or int16", f"{left.dtype} and {right.dtype}")
+    if left.dtype not in NARROW or right.dtype not in NARROW:
+        raise net.refuse("sides of int8, uint8 or int16", f"{left.dtype} and {right.dtype}")
+    if left.dtype != "int8":
+        return _product_of_bytes(net, left, right)
     flipped = net.op("matmul", {"a": net.op("transpose", {"x": right}), "b": net.op("transpose", {"x": left})})
     return net.op("transpose", {"x": flipped})
+
+
+def _product_of_bytes(net: Importer, a: Tensor, b: Tensor) -> Value:
+    """a @ b for unsigned b, of which matmul has none: a @ (b - 128) + 2 * (a @ 64). The clamp changes nothing."""
+    if b.dtype != "uint8":
+        raise net.refuse("a right side of int8 or uint8", b.dtype)
+    one = {"multiplier": (np.ones(1, np.int64), "int32"), "shift": (np.zeros(1, np.int64), "int8")}
+    attrs = {"rounding": "floor", "input_zero_point": 128, "output_zero_point": 0, "output": "int8"}
+    half = net.op("matmul", {"a": a, "b": (np.full(b.shape, 64), "int8")})
+    offset = combined(net, "add", half, half)
+    shifted = net.op("matmul", {"a": a, "b": net.op("rescale", {"x": b, **one}, **attrs)})
+    low, high = net.range(a)
+    ends = sorted(a.shape[-1] * 255 * v for v in (min(low, 0), max(high, 0)))  # what the parts' ranges do not tell
+    return net.op("clamp", {"x": combined(net, "add", shifted, offset)}, low=ends[0], high=ends[1])
 
 
 @imports("Gemm")

@@ -5,19 +5,18 @@ from typing import Any
 import numpy as np
 
 from intref.intmath import matmul as product
-from intref.intmath import max_along, maximum, minimum, spread, sum_along, swap, where, wrap_int32
+from intref.intmath import max_along, maximum, saturate, spread, sum_along, swap, where, wrap_int32
 from intref.ops.op import INTS, Attr, Op, Port, Tensors
 
 ANY = " ".join((*INTS, "uint8"))
 NARROW = "int8 uint8 int16 int32"
-LOWEST = -(1 << 62)  # below every element of a window
-MAX_CHANNELS, MAX_KERNEL, MAX_ROWS = 1 << 14, 1 << 7, 1 << 20
+MAX_CHANNELS, MAX_KERNEL, MAX_ROWS = 1 << 12, 1 << 5, 1 << 20
 
 
 def conv2d(x, weight, bias, *, zero_point, stride_y, stride_x, dilation_y, dilation_x, top, bottom, left, right):
     """y[b, o, p, r] = sum of (x - zero_point) * weight over a window, + bias[o]: a convolution, grouped or not.
 
-    Inputs      x int8, uint8 or int16 [B C Y X]; weight int8 [O I U V], I <= 2**14 and U, V <= 2**7: G = C / I groups of
+    Inputs      x int8, uint8 or int16 [B C Y X]; weight int8 [O I U V], C <= 2**12 and U, V <= 2**5: G = C / I groups of
                 I channels and O / G filters each; bias int32 [O], at the scale of y.
     Attributes  zero_point in [-128, 255], default 0; stride_y, stride_x, dilation_y, dilation_x in [1, 2**12], default 1;
                 top, bottom, left, right in [0, 2**12], default 0: rows and columns around x that hold zero_point.
@@ -34,31 +33,34 @@ def conv2d(x, weight, bias, *, zero_point, stride_y, stride_x, dilation_y, dilat
                 C6 the window fits: P and R are at least 1. BoundError: y.
     Source      ONNX Conv and ConvInteger.
     """
-    batch, channels, _, _ = x.shape
+    batch, channels, tall, wide = x.shape
     filters, depth, height, width = weight.shape
-    groups, length = channels // depth, depth * height * width
-    down = _windows(swap(x - zero_point, -1, -2), height, stride_y, dilation_y, top, bottom, 0)  # [B C X P U]
-    taps = _windows(swap(down, -3, -1), width, stride_x, dilation_x, left, right, 0)  # [B C U P R V]
+    groups, share, length = channels // depth, filters * depth // channels, depth * height * width
+    down = _windows(swap(x - zero_point, -1, -2), _places(tall, height, stride_y, dilation_y, top, bottom))  # [B C X P U]
+    taps = _windows(swap(down, -3, -1), _places(wide, width, stride_x, dilation_x, left, right))  # [B C U P R V]
     rows, columns = taps.shape[3], taps.shape[4]
     apart = taps.reshape((batch, groups, depth, height, rows, columns, width))
     windows = swap(swap(apart, 2, 4), 3, 5).reshape((batch, groups, rows * columns, length))
-    kernels = weight.reshape((groups, filters // groups, length))
+    kernels = weight.reshape((groups, share, length))
     sums = swap(product(windows, swap(kernels, -1, -2)), -1, -2)  # [B G O/G P*R]
     return {"y": sums.reshape((batch, filters, rows, columns)) + spread(bias, 1, 4)}
 
 
-def _windows(x, length, stride, dilation, before, after, outside):
-    """The windows [... P K] of length K along the last axis of x [... S]; places beyond its ends hold `outside`."""
-    span = x.shape[-1]
-    count = (before + span + after - dilation * (length - 1) - 1) // stride + 1
-    at = np.arange(count)[:, None] * stride + np.arange(length) * dilation - before
-    inside = (at >= 0) & (at < span)
-    return where(inside, x[..., minimum(maximum(at, 0), span - 1)], outside)
+def _places(span, length, stride, dilation, before, after):
+    """Where the elements [P K] of windows of length K lie along an axis: some of them outside of it."""
+    count = maximum(before + span + after - dilation * (length - 1) - 1, 0) // stride + 1
+    return np.arange(count)[:, None] * stride + np.arange(length) * dilation - before
+
+
+def _windows(x, at):
+    """The elements [... P K] of x [... S] at some places; 0 where they lie outside."""
+    last = x.shape[-1] - 1
+    return where((at >= 0) & (at <= last), x[..., saturate(at, 0, last)], 0)
 
 
 def _groups_divide(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     channels, depth = tensors["x"].shape[1], tensors["weight"].shape[1]
-    return channels % depth == 0 and tensors["weight"].shape[0] % (channels // depth) == 0
+    return channels % depth == 0 and tensors["weight"].shape[0] * depth % channels == 0
 
 
 def _kernel_fits(tensors: Tensors, attrs: dict[str, Any]) -> bool:
@@ -86,7 +88,7 @@ CONV2D = Op(
         **{name: _EDGE for name in ("top", "bottom", "left", "right")},
     },
     outputs={"y": Port("int32", "B O P R")},
-    limits={"I": MAX_CHANNELS, "U": MAX_KERNEL, "V": MAX_KERNEL},
+    limits={"C": MAX_CHANNELS, "I": MAX_CHANNELS, "U": MAX_KERNEL, "V": MAX_KERNEL},
     constraints={
         "C5": ("sizes must satisfy: I divides C, and C / I divides O", _groups_divide),
         "C6": ("the window must fit into x and what is around it", _kernel_fits),
@@ -98,7 +100,7 @@ CONV2D = Op(
 def max_pool(x, *, height, width, stride_y, stride_x, top, bottom, left, right):
     """y[..., p, r] = the largest element of a window of x.
 
-    Inputs      x int8, uint8, int16, int32 or int64 [... Y X], |x| < 2**62.
+    Inputs      x int8, uint8, int16, int32 or int64 [... Y X].
     Attributes  height, width in [1, 2**12]; stride_y, stride_x in [1, 2**12], default 1; top, bottom, left, right in
                 [0, 2**12], default 0: rows and columns around x that are in no maximum.
     Output      y [... P R] of the dtype of x, P = floor((top + Y + bottom - height) / stride_y) + 1, R likewise.
@@ -106,14 +108,17 @@ def max_pool(x, *, height, width, stride_y, stride_x, top, bottom, left, right):
     Exact       y[..., p, r] = max of x[..., p * stride_y + u - top, r * stride_x + v - left] over u < height, v < width,
                 of the places that are in x
     Rounding    none.
-    Saturates   nothing.
+    Saturates   nothing: a place outside is read as the nearest one inside, which is in the window as well, by C6.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 the window fits: P and R are at least 1; C6 less is around x than the window is long.
     Source      ONNX MaxPool.
     """
-    down = max_along(_windows(swap(x, -1, -2), height, stride_y, 1, top, bottom, LOWEST), -1)[..., 0]  # [... X P]
-    return {"y": max_along(_windows(swap(down, -1, -2), width, stride_x, 1, left, right, LOWEST), -1)[..., 0]}
+    tall, wide = x.shape[-2], x.shape[-1]
+    rows = saturate(_places(tall, height, stride_y, 1, top, bottom), 0, tall - 1)
+    columns = saturate(_places(wide, width, stride_x, 1, left, right), 0, wide - 1)
+    down = max_along(swap(x, -1, -2)[..., rows], -1)[..., 0]  # [... X P]
+    return {"y": max_along(swap(down, -1, -2)[..., columns], -1)[..., 0]}
 
 
 def _pool_fits(tensors: Tensors, attrs: dict[str, Any]) -> bool:
@@ -130,7 +135,7 @@ def _pads_are_short(tensors: Tensors, attrs: dict[str, Any]) -> bool:
 _WINDOW = Attr(1, 1 << 12, structural=True)
 MAX_POOL = Op(
     max_pool,
-    inputs={"x": Port(ANY, "... Y X", LOWEST + 1, -LOWEST - 1)},
+    inputs={"x": Port(ANY, "... Y X")},
     attrs={
         "height": _WINDOW,
         "width": _WINDOW,

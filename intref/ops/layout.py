@@ -231,7 +231,7 @@ def concat_rows(a, b):
     Rounding    none.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 a and b have one dtype.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 a and b have one dtype.
     Source      ONNX Concat of two tensors.
     """
     split = a.shape[-2]
