@@ -40,8 +40,8 @@ FAULTS: dict[str, dict[str, str]] = {
         "multiplier * to 24 bits": "only 2**24 has more than 24 bits, and those that go are 0",
     },
     "quantize_token": {
-        "half_* at floor 3 of 4": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
-        "right shift 3 of 4: rounded up": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
+        "half_* at floor 3 of 3": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
+        "right shift 3 of 3: rounded up": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
     },
     "softmax_ibert": {
         "sum: saturated to 24 bits": "a sum of 2**23 or more has f <= 2**9, and e16 * f < 2**24: p = 0 either way",
@@ -53,6 +53,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "rule half_even": "255 * e is a tie for e = 2**29 alone, and 127.5 is 128 by both",
         "right shift 2 of 5: logical, of 32 bits": "& 255 leaves bits 8 to 15, which both have",
     },
+    "mask_add": {"addition: saturated to 32 bits": "y is at least -2**31 itself, and value is below 0"},
     "layernorm_ibert": {
         "left shift: * to 32 bits": "sigma <= sqrt(D) * max |x| <= 2**30, by C5",
         "quotient: by a reciprocal of 32 bits": "floor(floor(2**32 / sigma) / 2) is floor(2**31 / sigma)",
