@@ -107,13 +107,13 @@ def sum_rows(x: np.ndarray) -> dict[str, np.ndarray]:
 
 def elementwise(a: np.ndarray, b: np.ndarray, *, operation: str, overflow: str) -> dict[str, np.ndarray]:
     operations: dict[str, Callable[..., Any]] = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}
-    y = operations[operation](a, b, dtype=np.int64, order="C")
-    return {"y": y.astype(np.int32) if overflow == "wrap" else _narrowed(y)}
+    y = np.asarray(operations[operation](a, b, dtype=np.int64, order="C"))
+    return {"y": y.astype(np.int32, "C") if overflow == "wrap" else _narrowed(y)}
 
 
 def _narrowed(y: np.ndarray) -> np.ndarray:
     _require_int32([y.min(), y.max()])
-    return y.astype(np.int32)
+    return y.astype(np.int32, "C")
 
 
 def _require_int32(ends: list[Any]) -> None:

@@ -36,7 +36,7 @@ def slice_rows(x: np.ndarray, *, start: int, step: int, count: int) -> dict[str,
 
 
 def concat_rows(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
-    return {"y": np.concatenate([a, b], axis=-2)}
+    return {"y": np.ascontiguousarray(np.concatenate([a, b], axis=-2))}
 
 
 KERNELS = (split_heads, merge_heads, transpose, select_token, reshape, swap_axes, slice_rows, concat_rows)
