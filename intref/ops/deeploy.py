@@ -28,8 +28,8 @@ from intref.intmath import (
 )
 from intref.ops.op import CLIP_FITS, HIGH, INT32, LOW, Attr, Op, Port, Tensors
 
-MAX_KEYS = 1 << 15
-NONE = Attr(INT32.low, INT32.high, default=lambda attrs: 0)  # an offset
+MOST = 1 << 13  # keys, or elements of a row
+WIDE_OFFSET = Attr(-(1 << 15), 1 << 15, default=lambda attrs: 0)
 SHIFT = Attr(0, 31)
 BYTE = Port("int8 uint8", "... D")
 MASKED = {"x": Port("int8", "B H Q K"), "mask": Port("int8", "B K | B Q K", 0, 1)}
@@ -41,25 +41,25 @@ def requant_shift(x, mul, add, *, input_offset, shift, rounding, output_offset, 
     """y = clamp((((x + input_offset) * mul + add) >> shift) + output_offset, low, high), every step in int32.
 
     Inputs      x int8, uint8, int16 or int32 [...]; mul int32 [C], add int32 [A].
-    Attributes  input_offset, output_offset int32, default 0. shift in [0, 31]. rounding: half_up or floor.
-                output: int8, uint8, int16 or int32. low, high: default to the range of output.
-                axis in [-8, 7], default -1: the axis of x that C and A run along.
+    Attributes  input_offset, output_offset in [-2**15, 2**15], default 0. shift in [0, 31]. rounding: half_up or floor.
+                output: int8, uint8, int16 or int32. low, high int32: default to the range of output.
+                axis in [-4, 3], default -1: the axis of x that C and A run along.
     Output      y [...] of dtype output.
 
     Exact       wrap(v): the int32 with v's low 32 bits
-                p = wrap(wrap(x + input_offset) * mul + add)
+                p = wrap((x + input_offset) * mul + add)
                 half_up: q = floor(wrap(p + floor(2**shift / 2)) / 2**shift); floor: q = floor(p / 2**shift)
                 y = clamp(wrap(q + output_offset), low, high)
     Rounding    to nearest, ties toward +infinity; or down.
     Saturates   y to [low, high].
-    Overflow    wraps to int32 after the input offset, the product with its sum, the half and the output offset.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Overflow    the product with its sum, the half and the output offset wrap to int32; the product stays below 2**62.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 axis exists, C and A are 1 or its size; C6 low <= high inside output's range.
     Source      Deeploy, TargetLibraries/Generic/src/RequantShift_s8.c; floor: the same without its flag `rounding`.
     """
     ndim = len(x.shape)
     mul, add = spread(mul, axis, ndim), spread(add, axis, ndim)
-    p = wrap_int32(wrap_int32(x + input_offset) * mul + add)
+    p = wrap_int32((x + input_offset) * mul + add)
     if rounding == "half_up":
         q = wrap_int32(p + (1 << shift >> 1)) >> shift  # the half is added in int32: near 2**31 it wraps
     else:
@@ -76,14 +76,14 @@ REQUANT_SHIFT = Op(
     requant_shift,
     inputs={"x": Port("int8 uint8 int16 int32", "..."), "mul": Port("int32", "C"), "add": Port("int32", "A")},
     attrs={
-        "input_offset": NONE,
+        "input_offset": WIDE_OFFSET,
         "shift": SHIFT,
         "rounding": Attr(choices=("half_up", "floor")),
-        "output_offset": NONE,
+        "output_offset": WIDE_OFFSET,
         "output": Attr(choices=("int8", "uint8", "int16", "int32")),
-        "low": LOW,
-        "high": HIGH,
-        "axis": Attr(-8, 7, default=lambda attrs: -1, structural=True),
+        "low": Attr(INT32.low, INT32.high, default=LOW.default),
+        "high": Attr(INT32.low, INT32.high, default=HIGH.default),
+        "axis": Attr(-4, 3, default=lambda attrs: -1, structural=True),
     },
     outputs={"y": Port("output", "...")},
     constraints={
@@ -111,7 +111,7 @@ def _stored(p, levels, output):
 def softmax_deeploy(x, mask, *, a, b, c, ln2, levels, output):
     """p[k] = exp(S * x[k]) / sum_k exp(S * x[k]) over keys k with mask 1, in `levels` levels: iSoftmax.
 
-    Inputs      x int8 [B H Q K], K <= 2**15, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
+    Inputs      x int8 [B H Q K], K <= 2**13, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
     Attributes  ln2 in [2, 2**15]: log(2) / S. a in [1, 2**15], b in [0, 2**15], c in [0, 2**31 - 1]: the polynomial.
                 levels in [2, 256], default 256. output: int8 or uint8.
     Output      p [B H Q K] of dtype output.
@@ -153,7 +153,7 @@ SOFTMAX_DEEPLOY = Op(
         "output": EIGHT,
     },
     outputs={"p": Port("output", "B H Q K")},
-    limits={"K": MAX_KEYS},
+    limits={"K": MOST},
     constraints={
         "C5": (
             "attributes must satisfy a * max(b, 255)**2 < 2**31",
@@ -167,17 +167,17 @@ SOFTMAX_DEEPLOY = Op(
 def softmax_itamax(x, mask, *, levels, output):
     """p[k] = 2**(x[k] / 32) / sum_k 2**(x[k] / 32) over keys k with mask 1, by shifts: ITAMax.
 
-    Inputs      x int8 [B H Q K], K <= 2**15, scale log(2) / 32; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
+    Inputs      x int8 [B H Q K], K <= 2**13, scale log(2) / 32; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
     Attributes  levels in [2, 256], default 256. output: int8 or uint8.
     Output      p [B H Q K] of dtype output.
 
     Exact       s = floor((max_k x - x + 16) / 32), the max over keys with mask 1
-                inverse = floor((levels - 1) * 2**8 / max(sum_k floor(2**8 / 2**s), 1)), the sum over keys with mask 1
+                inverse = floor((levels - 1) * 2**8 / max(sum_k 2**(8 - s), 1)), the sum over keys with mask 1
                 u = floor(inverse / 2**s), 0 where mask is 0
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    s to nearest, ties toward +infinity; every other quotient down.
     Saturates   nothing.
-    Overflow    none: 2**8 <= sum_k <= 2**23, so inverse < levels.
+    Overflow    none: 2**8 <= sum_k <= 2**21 in a row with a key, so inverse < levels.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAMax_s8, without a mask (all 1); the uint8 form is
                 that of its networks. ITA (Islamoglu et al. 2023).
@@ -185,14 +185,14 @@ def softmax_itamax(x, mask, *, levels, output):
     attend = _attended(mask)
     seen = where(attend, x, -128)
     s = _ita_shift(max_along(seen, -1) - seen)
-    total = sum_along(where(attend, 256 >> s, 0), -1)
-    inverse = within(((levels - 1) << 8) // maximum(total, 1), 0, 255 << 8)
+    total = sum_along(where(attend, 1 << 8 - s, 0), -1)
+    inverse = (levels - 1 << 8) // maximum(total, 1)
     return {"p": _stored(where(attend, inverse >> s, 0), levels, output)}
 
 
 def _ita_shift(d):
     """d / 32 to nearest: the halvings at a distance d >= 0."""
-    return within(d + 16 >> 5, 0, 8)
+    return within(d, 0, 255) + 16 >> 5
 
 
 SOFTMAX_ITAMAX = Op(
@@ -200,7 +200,7 @@ SOFTMAX_ITAMAX = Op(
     inputs=MASKED,
     attrs={"levels": LEVELS, "output": EIGHT},
     outputs={"p": Port("output", "B H Q K")},
-    limits={"K": MAX_KEYS},
+    limits={"K": MOST},
     reduces=("K",),
 )
 
@@ -210,14 +210,14 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
 
     The sum is shifted by what each group's new maximum is above the last: it is not exactly that of softmax_itamax.
 
-    Inputs      x int8 [B H Q K], K <= 2**15, scale log(2) / 32; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
-    Attributes  group in [1, 2**15]: keys that are summed at once. levels in [2, 256], default 256.
+    Inputs      x int8 [B H Q K], K <= 2**13, scale log(2) / 32; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
+    Attributes  group in [1, 2**13]: keys that are summed at once. levels in [2, 256], default 256.
                 output: int8 or uint8.
     Output      p [B H Q K] of dtype output.
 
     Exact       m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g
                 t[g] = floor((m[g] - m[g - 1] + 16) / 32), t[0] = 0
-                sum[g] = floor(sum[g - 1] / 2**t[g]) + sum_k floor(2**8 / 2**floor((m[g] - x[k] + 16) / 32)) over the
+                sum[g] = floor(sum[g - 1] / 2**t[g]) + sum_k 2**(8 - floor((m[g] - x[k] + 16) / 32)) over the
                 keys with mask 1 of group g, sum[-1] = 0: which is
                 floor(sum_i 2**(t[0] + .. + t[i]) * (group i's own sum) / 2**(t[0] + .. + t[g])), as all are integers
                 inverse = floor((floor(levels / 2) - 1) * 2**8 / max(sum[last], 1))
@@ -226,7 +226,7 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     Rounding    t and the other distances to nearest, ties toward +infinity; every other quotient down.
     Saturates   nothing.
     Overflow    none: the maximum climbs by at most 255, so the t of which none is 0 sum to at most 15;
-                2**8 <= sum[last], so inverse < levels / 2.
+                2**8 <= sum[last] in a row with a key, so inverse < levels / 2.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 K is a multiple of group.
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAPartialMax_s8, without a mask (all 1); the uint8
@@ -237,17 +237,17 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
     seen = where(attend, x, -128)
     m = running_max(seen, -1)[..., k // group * group + (group - 1)]  # key by key: that of the key's group
     climbed = within(running_sum(_ita_shift(m - m[..., maximum(k - 1, 0)]), -1), 0, 15)
-    total = sum_along(where(attend, 256 >> _ita_shift(m - seen), 0) << climbed, -1) >> max_along(climbed, -1)
-    inverse = within(((levels >> 1) - 1 << 8) // maximum(total, 1), 0, 127)
+    total = sum_along(where(attend, 1 << 8 - _ita_shift(m - seen), 0) << climbed, -1) >> max_along(climbed, -1)
+    inverse = ((levels >> 1) - 1 << 8) // maximum(total, 1)
     return {"p": _stored(where(attend, inverse >> _ita_shift(max_along(seen, -1) - seen), 0), levels, output)}
 
 
 SOFTMAX_ITAMAX_PARTIAL = Op(
     softmax_itamax_partial,
     inputs=MASKED,
-    attrs={"group": Attr(1, MAX_KEYS, structural=True), "levels": LEVELS, "output": EIGHT},
+    attrs={"group": Attr(1, MOST, structural=True), "levels": LEVELS, "output": EIGHT},
     outputs={"p": Port("output", "B H Q K")},
-    limits={"K": MAX_KEYS},
+    limits={"K": MOST},
     constraints={"C5": ("axis K must be a multiple of group", lambda t, a: t["x"].shape[-1] % a["group"] == 0)},
     reduces=("K",),
 )
@@ -256,7 +256,7 @@ SOFTMAX_ITAMAX_PARTIAL = Op(
 def layernorm_deeploy(x, weight, bias, *, input_offset, shift, overflow):
     """y[..., d] = (trunc((v[d] - mean) * weight[d] / deviation) + bias[d]) >> shift, v = x + input_offset: iLayerNorm.
 
-    Inputs      x int8 or uint8 [... D], D <= 2**15; weight int32 [D], bias int32 [D].
+    Inputs      x int8 or uint8 [... D], D <= 2**13; weight int32 [D], bias int32 [D].
     Attributes  input_offset in [-128, 128], default 0. shift in [0, 31]. overflow: clamp or wrap.
     Output      y int8 [... D].
 
@@ -266,14 +266,15 @@ def layernorm_deeploy(x, weight, bias, *, input_offset, shift, overflow):
                 clamp: y[d] = clamp(z[d], -128, 127); wrap: y[d] = the int8 with z[d]'s low 8 bits
     Rounding    mean and quotient toward zero; variance, root and shift down.
     Saturates   clamp: y to [-128, 127].
-    Overflow    wrap: y to int8. Nothing else: |c * weight| <= 2**41, the squares' sum < 2**31 by C5.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Overflow    wrap: y to int8. Nothing else: |c * weight| <= 2**39, the squares' sum < 2**29 by C5,
+                and their mean within 127.5**2 + 1, as the mean is less than 1 from that of the v.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 x + input_offset in [-128, 255].
     Source      Deeploy, TargetLibraries/Generic/src/Layernorm_s8.c, Layernorm_s8_s8, that wraps; its networks clamp.
     """
-    width, v = x.shape[-1], x + input_offset
-    c = v - divide(sum_along(v, -1), width, "toward_zero")
-    sigma = isqrt(sum_along(square(c), -1) // width + 1)
+    width, v = x.shape[-1], within(x + input_offset, -128, 255)
+    c = within(v - divide(sum_along(v, -1), width, "toward_zero"), -255, 255)
+    sigma = isqrt(within(sum_along(square(c), -1) // width + 1, 1, (1 << 14) - 1))
     z = divide(c * weight, sigma, "toward_zero") + bias >> shift
     return {"y": _narrowed(z, overflow)}
 
@@ -296,7 +297,7 @@ LAYERNORM_DEEPLOY = Op(
     inputs={"x": BYTE, "weight": Port("int32", "D"), "bias": Port("int32", "D")},
     attrs={"input_offset": OFFSET, "shift": SHIFT, "overflow": OVERFLOW},
     outputs={"y": Port("int8", "... D")},
-    limits={"D": 1 << 15},
+    limits={"D": MOST},
     constraints={"C5": OFFSET_FITS},
     reduces=("D",),
 )
@@ -305,7 +306,7 @@ LAYERNORM_DEEPLOY = Op(
 def rmsnorm_deeploy(x, weight, *, input_offset, shift):
     """y[..., d] = clamp(trunc(v[d] * weight[d] / rms) >> shift, -128, 127), v = x + input_offset: iRMSNorm.
 
-    Inputs      x int8 or uint8 [... D], D <= 2**15; weight int32 [D].
+    Inputs      x int8 or uint8 [... D], D <= 2**13; weight int32 [D].
     Attributes  input_offset in [-128, 128], default 0. shift in [0, 31].
     Output      y int8 [... D].
 
@@ -314,12 +315,12 @@ def rmsnorm_deeploy(x, weight, *, input_offset, shift):
                 y[d] = clamp(floor(trunc(product[d] / sigma) / 2**shift), -128, 127)
     Rounding    quotient toward zero; mean, root and shift down.
     Saturates   y to [-128, 127].
-    Overflow    the product wraps to int32. Nothing else: the squares' sum < 2**31 by C5.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+    Overflow    the product wraps to int32. Nothing else: the squares' sum < 2**29 by C5.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 x + input_offset in [-128, 255].
     Source      Deeploy, TargetLibraries/Generic/src/iRMSNorm_s8.c.
     """
-    v = x + input_offset
+    v = within(x + input_offset, -128, 255)
     sigma = isqrt(sum_along(square(v), -1) // x.shape[-1] + 1)
     return {"y": saturate(divide(wrap_int32(v * weight), sigma, "toward_zero") >> shift, -128, 127)}
 
@@ -329,7 +330,7 @@ RMSNORM_DEEPLOY = Op(
     inputs={"x": BYTE, "weight": Port("int32", "D")},
     attrs={"input_offset": OFFSET, "shift": SHIFT},
     outputs={"y": Port("int8", "... D")},
-    limits={"D": 1 << 15},
+    limits={"D": MOST},
     constraints={"C5": OFFSET_FITS},
     reduces=("D",),
 )
@@ -343,15 +344,15 @@ def nonorm_deeploy(x, weight, bias, *, mul, shift, overflow):
     Output      y int8 [... T D].
 
     Exact       wrap(v): the int32 with v's low 32 bits
-                z = floor(wrap(wrap(x * weight + bias) * mul) / 2**shift)
+                z = floor(wrap((x * weight + bias) * mul) / 2**shift)
                 clamp: y = clamp(z, -128, 127); wrap: y = the int8 with z's low 8 bits
     Rounding    down.
     Saturates   clamp: y to [-128, 127].
-    Overflow    the sum and its product wrap to int32; wrap: y to int8.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Overflow    the product wraps to int32; wrap: y to int8.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Snitch/src/iNoNorm.c, that wraps; NoNorm of MobileBERT (Sun et al. 2020).
     """
-    z = wrap_int32(wrap_int32(x * weight + bias) * mul) >> shift
+    z = wrap_int32((x * weight + bias) * mul) >> shift
     return {"y": _narrowed(z, overflow)}
 
 
@@ -377,7 +378,7 @@ def gelu_deeploy(x, *, b, one, input_offset):
     Rounding    the half down.
     Saturates   |v| to -b inside the polynomial.
     Overflow    none: |y| <= 384 * 2**15.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Generic/src/GELU_s8.c, GELU_s8_s32; polynomial of I-BERT (Kim et al. 2021).
     """
     v = x + input_offset
@@ -406,7 +407,7 @@ def hardswish_deeploy(x, *, one_over_six, three, six, input_offset):
     Rounding    none.
     Saturates   the sum to [0, six].
     Overflow    y wraps to int32.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Generic/src/Hardswish_s8.c; Howard et al. 2019.
     """
     return {"y": wrap_int32(x * saturate(x + input_offset + three, 0, six) * one_over_six)}
@@ -457,14 +458,14 @@ DIVIDE_DEEPLOY = Op(
 def mean_deeploy(x, *, rounding):
     """y[..., d] = the mean over n of x[..., n, d], rounded: IntegerMean.
 
-    Inputs      x int8, uint8 or int16 [... N D], N <= 2**15.
+    Inputs      x int8, uint8 or int16 [... N D], N <= 2**13.
     Attributes  rounding: half_up or half_away.
     Output      y [... D] of the dtype of x.
 
     Exact       y[d] = rounding(sum_n x[n, d] / N)
     Rounding    to nearest, ties toward +infinity or away from zero.
     Saturates   nothing.
-    Overflow    none: the sum stays within 2**30, the mean among the x.
+    Overflow    none: the sum stays within 2**28, the mean among the x.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, Targets/Generic/Templates/ReduceMeanTemplate.py: half_up where N is a power of two, half_away
                 where not; its networks: half_up.
@@ -479,7 +480,7 @@ MEAN_DEEPLOY = Op(
     inputs={"x": Port("int8 uint8 int16", "... N D")},
     attrs={"rounding": Attr(choices=("half_up", "half_away"))},
     outputs={"y": Port("=x", "... D")},
-    limits={"N": 1 << 15},
+    limits={"N": MOST},
     reduces=("N",),
 )
 
