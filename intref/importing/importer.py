@@ -13,7 +13,7 @@ import numpy as np
 from intref.atomic import StrPath
 from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
 from intref.importing.graph import Call, Given, Graph, read_graph
-from intref.importing.values import Array, Tensor, Value, Values, narrowest
+from intref.importing.values import Array, Dequantized, Tensor, Value, Values, narrowest
 from intref.model import Model
 from intref.tensorfile import shown
 
@@ -57,9 +57,26 @@ class Importer(Values):
             if name not in self.values:
                 raise FormatError(f"{self.graph.path}: output {shown(name)}: expected a node that makes it, found none")
             self.begin(name, f"{self.graph.path}: output {shown(name)}")
-            self.builder.outputs[name] = self.tensor(self.values[name]).name
+            value: Any = self.values[name]
+            if isinstance(value, Dequantized):
+                value = self._noted(value)
+            self.builder.outputs[name] = self.tensor(value).name
         about = {"source": "onnx", "producer": self.graph.producer, "requant_rounding": self.requant_rounding}
         return self.builder.model(about)
+
+    def _noted(self, value: Dequantized) -> Value:
+        """The integers of an output, their scale noted for people where it is one and its zero point 0."""
+        tensor = self.tensor(value.value)
+        if value.scale.scales.size == 1 and value.scale.zero == 0:
+            self.builder.scale(tensor.name, float(value.scale.scales[0]))
+        return tensor
+
+    def given_as(self, x: Tensor, dtype: str) -> Tensor:
+        """An input that the graph quantizes first: the quantized values are given instead."""
+        if any(x.name in node.inputs.values() for node in self.builder.nodes):
+            raise self.refuse(f"input {shown(x.name)} used by QuantizeLinear alone", "another use")
+        self.values[x.name] = self.input(x.name, dtype, x.shape)
+        return Tensor(x.name, x.shape, dtype)
 
     def _input(self, name: str, declared: Given, given: Given) -> Value:
         shape = declared.shape or given.shape

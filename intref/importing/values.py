@@ -31,6 +31,19 @@ class Tensor:
 Value = Tensor | Array
 
 
+@dataclass(frozen=True)
+class Dequantized:
+    """Integers that stand for real numbers at a scale; product: the sums of a product, not yet rescaled."""
+
+    value: Value
+    scale: Any
+    product: bool = False
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
 def narrowest(values: Array) -> str:
     """The first of int8, uint8, int16, int32 and int64 that holds all values."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)
@@ -124,10 +137,8 @@ class Values:
             return value
         if low < dtype_range(dtype)[0] or high > dtype_range(dtype)[1]:
             raise self.refuse(f"values that {dtype} holds", f"{value.name} in [{low}, {high}]")
-        one = {"multiplier": (np.ones(1, np.int64), "int32"), "shift": (np.zeros(1, np.int64), "int8")}
-        if dtype == "uint8":
-            raise self.refuse("int8", f"{value.name} of {value.dtype}")
-        return self.op("rescale", {"x": value, **one}, rounding="floor", input_zero_point=0, output_zero_point=0, output=dtype)
+        one = {"mul": (np.ones(1, np.int64), "int32"), "add": (np.zeros(1, np.int64), "int32")}
+        return self.op("requant_shift", {"x": value, **one}, shift=0, rounding="floor", output=dtype)
 
     def reshape(self, x: Value, shape: Sequence[int]) -> Value:
         """Other sizes of the same elements in the same order."""
