@@ -196,7 +196,7 @@ def _new_axis(contract: Contract, length: Any) -> Axis:
     if not isinstance(length, Tensor) and length < 1:
         raise Unsupported(f"a reshape to a size of {length}")
     node = contract.length(_sized(length.node if isinstance(length, Tensor) else const(length)))
-    outputs = [name for port in contract.op.outputs.values() for name in port.axes.replace("...", LEAD).split()]
+    outputs = [name for port in contract.op.outputs.values() for form in port.forms() for name in form if name != "..."]
     name = next((n for n in outputs if n not in contract.axes), f"N{len(contract.axes)}")
     contract.axes[name] = Axis(name, MAX_SIZE, node)
     return contract.axes[name]

@@ -201,10 +201,11 @@ class Values:
         parts = [p for p in parts if prod(p.shape)] or [*parts][:1]
         if not any(isinstance(p, Tensor) for p in parts):
             return np.concatenate([np.asarray(p) for p in parts], axis)
-        dtypes = {p.dtype for p in parts if isinstance(p, Tensor)}
-        widest = max(dtypes, key=lambda d: dtype_range(d)[1] - dtype_range(d)[0])
-        if len(dtypes) > 1 and "uint8" in dtypes and widest in ("int8", "uint8"):
-            widest = "int16"
+        first = next(p.dtype for p in parts if isinstance(p, Tensor))
+        ends = [dtype_range(p.dtype) if isinstance(p, Tensor) else self.range(p) for p in parts]
+        least, most = min(low for low, _ in ends), max(high for _, high in ends)
+        fits = dtype_range(first)[0] <= least and most <= dtype_range(first)[1]
+        widest = first if fits else narrowest(np.array([least, most]))
         made = parts[0]
         for part in parts[1:]:
             made = self._joined(made, part, axis, widest)

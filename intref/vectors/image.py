@@ -7,9 +7,39 @@ import numpy as np
 
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
-EQUIVALENT: dict[str, dict[str, str]] = {}
-HARMLESS: dict[str, dict[str, str]] = {}
-UNREACHABLE: dict[str, dict[str, str]] = {}
+_COUNT = "count = maximum(before + span + after - dilation * (length - 1) - 1, 0) // stride + 1"
+_FITS = "the window fits: the difference is never negative"
+_PLACES = {
+    "_places: maximum(before + span + after - dilation * (length - 1) - 1, 0) -> "
+    f"before + span + after - dilation * (length - 1) - 1 in {_COUNT}": _FITS,
+    f"_places: 0 -> -1 in {_COUNT}": _FITS,
+}
+_ONE = "a maximum leaves one element along its axis: the first is the last"
+_DENSE = "max_pool has no dilation: it is 1"
+_NO_ELEMENT = "past the end there is no element that a result could show"
+_INT32 = "y is int32: a sum beyond it is refused"
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "conv2d": {**_PLACES},
+    "max_pool": {
+        **_PLACES,
+        f"_places: dilation * (length - 1) -> length - 1 in {_COUNT}": _DENSE,
+        "_places: np.arange(length) * dilation -> np.arange(length) "
+        "in return np.arange(count)[:, None] * stride + np.arange(length) * dilation - before": _DENSE,
+        "0 -> -1 in down = max_along(swap(x, -1, -2)[..., rows], -1)[..., 0]": _ONE,
+        "0 -> -1 in return {'y': max_along(swap(down, -1, -2)[..., columns], -1)[..., 0]}": _ONE,
+    },
+}
+HARMLESS: dict[str, dict[str, str]] = {
+    "max_pool": {"clip * of 2: high one too high": _NO_ELEMENT, "clip * of 2: no high side": _NO_ELEMENT},
+    "sum_rows": {
+        "sum: saturated to 32 bits": _INT32,
+        "sum: wrapped to 32 bits": "modulo 2**32 the two agree, and a y that does not fit is refused",
+        "x read as uint32": "modulo 2**32 the two agree, and a y that does not fit is refused",
+    },
+}
+UNREACHABLE: dict[str, dict[str, str]] = {
+    "sum_rows": {r"sum_along\(x, -2\) \| (negative|positive), (3[3-9]|4\d|5\d) bits": _INT32, r"sum_along\(x, -2\) \| positive, 32 bits": _INT32},
+}
 ENDS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1), "int32": (-(1 << 31), (1 << 31) - 1)}
 M31 = (1 << 31) - 1
 
@@ -42,6 +72,10 @@ def conv2d() -> Iterator[Case]:
     yield _conv("a zero point of bytes", "dtype", [[[[0, 255], [128, 7]]]], point, [9], "uint8", zero_point=128, **around)
     yield _conv("the lowest zero point", "extreme", [[[[127, -128]]]], [[[[127, -128]]]], [0], zero_point=-128)
     yield _conv("the highest zero point", "extreme", [[[[0, 255]]]], [[[[127, -128]]]], [0], "uint8", zero_point=255)
+    for axis, ends in (("y", ("top", "bottom")), ("x", ("left", "right"))):
+        far = {f"{word}_{axis}": 256 for word in ("stride", "dilation")} | dict(zip(ends, (300, 257)))
+        point = _image(1, 1, 2, 1) if axis == "y" else _image(1, 1, 1, 2)
+        yield _conv(f"long steps, wide edges along {axis}", "axes", _image(1, 1, 2, 3), point, [0], **far)
     yield _conv("all zero gives the bias", "degenerate", np.zeros((1, 1, 2, 2)), [[[[127]]], [[[-128]]]], [-M31 - 1, M31])
     for dtype in ("int8", "uint8", "int16"):
         low, high = ENDS[dtype]
@@ -82,6 +116,11 @@ def max_pool() -> Iterator[Case]:
     yield _pool("two leading axes", "axes", -_image(2, 3, 2, 2), "int8", 2, 2)
     for dtype, (low, high) in (*ENDS.items(), ("int64", (-(1 << 63), (1 << 63) - 1))):
         yield _pool(f"extremes of {dtype}", "dtype extreme", [[low, high, low, low]], dtype, 1, 2, left=1)
+    edges = {"top": 299, "bottom": 298, "stride_y": 256}
+    yield _pool("windows beyond both ends, down", "axes", -_image(2, 3), "int8", 300, 1, **edges)
+    edges = {"left": 257, "right": 300, "stride_x": 257}
+    yield _pool("windows beyond both ends, across", "axes", -_image(2, 3), "int8", 1, 301, **edges)
+    yield _pool("2**30", "extreme", [[1 << 30, 5]], "int32", 1, 2)
     x = SplitMix64(31).integers(-128, 127, (3, 9, 8), "int8")
     yield _pool("random", "random axes", x, "int8", 3, 3, stride_y=2, stride_x=2, top=1, bottom=1, left=1, right=1)
 

@@ -12,7 +12,21 @@ DTYPES = ("int8", "uint8", "int16", "int32", "int64")
 _FOUND = "NumPy takes any negative size for the one that it is to find"
 _SPLIT = "return {'y': swap(x.reshape((*x.shape[:-1], heads, x.shape[-1] // heads)), -2, -3)}"
 _MERGE = "return {'y': swap(x, -2, -3).reshape((*lead, rows, heads * width))}"
+_WIDTH = "y is as wide as what was read: modulo that width the two readings agree"
+HARMLESS: dict[str, dict[str, str]] = {
+    **{name: {"x read as *": _WIDTH} for name in ("reshape", "swap_axes", "slice_rows")},
+    "concat_rows": {"? read as *": _WIDTH},
+}
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "reshape": {
+        f"d{i} -> -d{i} in return {{'y': x.reshape(({', '.join(f'd{k}' for k in range(n))}{',' * (n == 1)}))}}": _FOUND
+        for n in range(1, 7)
+        for i in range(n)
+    },
+    "concat_rows": {
+        "0 -> -1 in before, after = (a[..., minimum(i, split - 1), :], b[..., maximum(i - split, 0), :])": "before "
+        "the split, what is read of b is not taken",
+    },
     "split_heads": {f"heads -> -heads in {_SPLIT}": _FOUND, f"heads -> -heads in {_SPLIT} #2": _FOUND},
     "merge_heads": {f"{name} -> -{name} in {_MERGE}": _FOUND for name in ("rows", "heads", "width")},
 }
@@ -93,6 +107,9 @@ def reshape() -> Iterator[Case]:
     yield _reshaped("to six axes", "axes", _numbered((8, 9)), 3, 2, 2, 1, 3, 2)
     yield _reshaped("six axes to one", "axes", _numbered((2, 1, 2, 3, 1, 2)), 24)
     yield _reshaped("one element", "degenerate", _numbered((1, 1)), 1, 1, 1)
+    yield _reshaped("a scalar", "degenerate", _numbered(()), 1)
+    yield _reshaped("a long last axis of six", "axes", _numbered((512,)), 1, 2, 1, 1, 1, 256)
+    yield _reshaped("2**30", "extreme", np.array([1 << 30, -5], np.int32), 2, 1)
     for dtype in DTYPES:
         low, high = (0, 255) if dtype == "uint8" else dtype_range(dtype)
         x = _numbered((2, 3), dtype, high)
@@ -107,6 +124,7 @@ def swap_axes() -> Iterator[Case]:
     yield _case("N = 1", "degenerate axes", _numbered((4, 1, 2)))
     yield _case("D = 1", "degenerate axes", _numbered((4, 3, 1)))
     yield _case("two leading axes", "axes", _numbered((2, 3, 4, 2, 2)))
+    yield _case("2**30", "extreme", np.array([[[1 << 30], [-5]]], np.int32))
     yield from _each_dtype(2, 2, 3)
 
 
@@ -118,6 +136,8 @@ def slice_rows() -> Iterator[Case]:
     yield _case("one row four times", "axes", _numbered((3, 2)), start=1, step=0, count=4)
     yield _case("all rows", "axes", _numbered((3, 1)), start=0, step=1, count=3)
     yield _case("two leading axes", "axes", _numbered((2, 2, 4, 3)), start=0, step=2, count=2)
+    yield _case("a long step", "axes", _numbered((600, 1)), start=10, step=300, count=2)
+    yield _case("2**30", "extreme", np.array([[1 << 30], [-5]], np.int32), start=0, step=1, count=1)
     yield from _each_dtype(2, 3, start=0, step=1, count=2)
 
 
@@ -131,6 +151,7 @@ def concat_rows() -> Iterator[Case]:
     yield _joined("one row each", "degenerate axes", _numbered((1, 2)), -_numbered((1, 2)))
     yield _joined("one row before three", "axes", _numbered((1, 1)), -_numbered((3, 1)))
     yield _joined("three rows before one", "axes", _numbered((3, 2)), -_numbered((1, 2)))
+    yield _joined("2**30", "extreme", np.array([[1 << 30, 1]], np.int32), np.array([[2, 1 << 30]], np.int32))
     yield _joined("two leading axes", "axes", _numbered((2, 2, 1, 3)), -_numbered((2, 2, 2, 3)))
     for dtype in DTYPES:
         low, high = (0, 255) if dtype == "uint8" else dtype_range(dtype)

@@ -63,13 +63,13 @@ def sum_rows(c: Chance) -> Call:
 
 
 def elementwise(c: Chance) -> Call:
-    """Every pair of dtypes; where a result would leave int32 and must not, the first is halved."""
+    """Every pair of dtypes; where a result would leave int32 and must not, both are halved."""
     shape = (*c.lead(), c.size("D"))
     a, b = c.filled(c.pick(NARROW), shape), c.filled(c.pick(NARROW), shape)
     operation, overflow = c.pick(("add", "subtract", "multiply")), c.pick(("refuse", "wrap"))
     whole = {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}[operation]
     while overflow == "refuse" and abs(whole(a.astype(np.int64), b)).max() > MOST:
-        a, b = a // 2, b if operation == "multiply" and a.any() else b // 2
+        a, b = a // 2, b // 2
     return {"a": a, "b": b}, {"operation": operation, "overflow": overflow}
 
 
