@@ -26,9 +26,7 @@ class Builder:
         self.outputs: dict[str, str] = {}
         self.scales: dict[str, tuple[int, int]] = {}
 
-    def input(
-        self, name: str, dtype: str, low: int, high: int, default: int | None, axes: Axes = ("B", "T")
-    ) -> str:
+    def input(self, name: str, dtype: str, low: int, high: int, default: int | None, axes: Axes = ("B", "T")) -> str:
         """A model input."""
         self.inputs[name] = default
         self.tensors[name] = info(dtype, axes, low, high)
@@ -67,8 +65,8 @@ class Builder:
         """Give the first output of the last node another name: its site's as well."""
         node = self.nodes[-1]
         self.nodes[-1] = replace(node, site=new, outputs={p: new if t == name else t for p, t in node.outputs.items()})
-        for table in (self.tensors, self.prover.intervals, self.prover.axes):
-            table[new] = table.pop(name)  # type: ignore[attr-defined]
+        self.tensors[new] = self.tensors.pop(name)
+        self.prover.rename(name, new)
 
     def _tensor(self, op: str, site: str, port: str, given: Any) -> str:
         if isinstance(given, str):

@@ -64,6 +64,10 @@ class Prover:
                 results[port] = _union(results[port], value)
         return {port: self._declare(node.outputs[port], value, axes[port]) for port, value in results.items()}
 
+    def rename(self, name: str, new: str) -> None:
+        """Know a tensor by another name."""
+        self.intervals[new], self.axes[new] = self.intervals.pop(name), self.axes.pop(name)
+
     def _bound_axes(self, op: Op, node: Node, at: str) -> dict[str, int | str]:
         """The op's names of axes -> what they are here; BoundError if one is two things, such as T and 1."""
         bound: dict[str, int | str] = {}

@@ -34,7 +34,9 @@ def network(path, nodes, inputs, outputs=("y",), **constants):
 
 
 def node(op, inputs, output="y", domain="", **attrs):
-    return helper.make_node(op, inputs.split(), [output], name=f"the_{op}{'' if output == 'y' else output}", domain=domain, **attrs)
+    return helper.make_node(
+        op, inputs.split(), [output], name=f"the_{op}{'' if output == 'y' else output}", domain=domain, **attrs
+    )
 
 
 def both(model, feeds):
@@ -55,7 +57,9 @@ def numbers(shape, dtype="int8", seed=0, low=None, high=None):
 def test_a_recorded_network_has_its_recorded_bits(folder):
     found = imported_and_checked(folder / "network.onnx", folder)
     assert (found.mismatches, found.unmatched) == (0, ()) and found.compared > 0
-    slow = imported_and_checked(folder / "network.onnx", folder, None, found.model.about["requant_rounding"], "reference")
+    slow = imported_and_checked(
+        folder / "network.onnx", folder, None, found.model.about["requant_rounding"], "reference"
+    )
     assert slow.mismatches == 0 and slow.model.hash == found.model.hash
 
 
@@ -115,7 +119,12 @@ QUANTIZED = {
     "QLinearMatMul": ("x sa za w sb zb sy zy", [5, 12], {}, ""),
     "QGemm": ("x sa za w sb zb c sy zy", [5, 12], {}, MICROSOFT),
     "ConvInteger": ("x i za", [1, 4, 7, 6], {"group": 2, "strides": [2, 1], "pads": [1, 0, 2, 1]}, ""),
-    "QLinearConv": ("x sa za i sb zb sy zy c", [1, 4, 7, 6], {"group": 2, "strides": [2, 3], "auto_pad": "SAME_UPPER"}, ""),
+    "QLinearConv": (
+        "x sa za i sb zb sy zy c",
+        [1, 4, 7, 6],
+        {"group": 2, "strides": [2, 3], "auto_pad": "SAME_UPPER"},
+        "",
+    ),
 }
 
 
@@ -132,7 +141,9 @@ def judged_by_onnxruntime(path, given, ours=None):
 def test_quantized_operators_have_the_bits_of_onnxruntime(tmp_path, op):
     inputs, sizes, attrs, domain = QUANTIZED[op]
     used = {k: v for k, v in {"w": W, "i": IMAGE, "c": START, **SCALES, **ZEROS}.items() if k in inputs.split()}
-    path = network(tmp_path / "n.onnx", [node(op, inputs, domain=domain, **attrs)], {"x": (TensorProto.UINT8, sizes)}, **used)
+    path = network(
+        tmp_path / "n.onnx", [node(op, inputs, domain=domain, **attrs)], {"x": (TensorProto.UINT8, sizes)}, **used
+    )
     model = onnx.load(path)
     model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT32 if "Integer" in op else TensorProto.UINT8
     onnx.save(model, path)
@@ -223,8 +234,16 @@ BROKEN = {
     "sizes that do not meet": ([node("Add", "x c")], {"c": np.ones((5, 4), np.float32)}, "cannot be broadcast"),
     "no attribute": ([node("iGELU", "x", one=3)], {}, "expected attribute 'b', found one"),
     "no input": ([node("RequantShift", "x", div=2)], {}, "expected what RequantShift takes"),
-    "no power of two": ([node("RequantShift", "x c c", div=3)], {"c": np.float32([1])}, "expected a power of two, found 3"),
-    "weights too wide": ([node("MatMul", "x c")], {"c": np.full((3, 3), 300.0, np.float32)}, "expected a constant that int8"),
+    "no power of two": (
+        [node("RequantShift", "x c c", div=3)],
+        {"c": np.float32([1])},
+        "expected a power of two, found 3",
+    ),
+    "weights too wide": (
+        [node("MatMul", "x c")],
+        {"c": np.full((3, 3), 300.0, np.float32)},
+        "expected a constant that int8",
+    ),
     "an axis": ([node("Concat", "x x", axis=9)], {}, "expected inputs alike but for axis 9"),
     "made twice": ([node("Relu", "x"), node("Relu", "x")], {}, "expected a new name, found one made already"),
     "a bad perm": ([node("Transpose", "x", perm=[0, 0])], {}, "perm: expected each of 0..1 once"),
@@ -269,7 +288,13 @@ def test_external_data_and_false_sizes_are_refused(tmp_path):
 
 def test_an_import_can_be_packed_and_judged(tmp_path):
     nodes, constants = requant(4.0)
-    path = network(tmp_path / "n.onnx", [node("MatMul", "q w", "x"), *nodes], {"q": (1, [2, 12])}, w=W.astype(np.float32), **constants)
+    path = network(
+        tmp_path / "n.onnx",
+        [node("MatMul", "q w", "x"), *nodes],
+        {"q": (1, [2, 12])},
+        w=W.astype(np.float32),
+        **constants,
+    )
     model = intref.import_onnx(path)
     intref.write_golden(model, {"q": numbers((2, 12))}, tmp_path / "gold")
     assert model.proof().ranges["y"] == (-128, 127)

@@ -183,7 +183,12 @@ def _imported(found: Any, output: str | None) -> dict[str, Any]:
     """What is to be said of an imported network."""
     model = found.model
     inputs = (f"{name} {model.tensors[name].dtype} {[*model.tensors[name].axes]}" for name in model.inputs)
-    facts = {"model": output or "not written", "hash": model.hash, "nodes": len(model.nodes), "inputs": ", ".join(inputs)}
+    facts = {
+        "model": output or "not written",
+        "hash": model.hash,
+        "nodes": len(model.nodes),
+        "inputs": ", ".join(inputs),
+    }
     facts["proved"] = "every intermediate fits int64, every tensor its declared range"
     if found.roundings:
         tried = ", ".join(f"{name} {count}" for name, count in found.roundings.items())

@@ -1,8 +1,8 @@
 """Integer networks that others made, as models of ours: proved, run on both backends, traced and judged like any other.
 
-    m = intref.import_onnx("network.onnx")                              inputs taken as int8
-    m = intref.import_onnx("network.onnx", inputs={"x": "uint8"})       or declared
-    m = intref.import_onnx("network.onnx", check="dir")                 or as dir/inputs.npz holds them
+m = intref.import_onnx("network.onnx")                              inputs taken as int8
+m = intref.import_onnx("network.onnx", inputs={"x": "uint8"})       or declared
+m = intref.import_onnx("network.onnx", check="dir")                 or as dir/inputs.npz holds them
 """
 
 from intref.errors import Unsupported

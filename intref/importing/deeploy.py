@@ -134,9 +134,7 @@ def gelu(net: Importer, call: Call, x: Tensor) -> Value:
 
 @imports("iHardswish")
 def hardswish(net: Importer, call: Call, x: Tensor) -> Value:
-    return net.op(
-        "hardswish_deeploy", {"x": x}, **{n: _number(net, call, n) for n in ("one_over_six", "three", "six")}
-    )
+    return net.op("hardswish_deeploy", {"x": x}, **{n: _number(net, call, n) for n in ("one_over_six", "three", "six")})
 
 
 @imports("TrueIntegerDiv")

@@ -1,7 +1,7 @@
 """From the nodes of an ONNX graph to ours: each is made by the function that its op type names.
 
-    @imports("Relu")
-    def relu(net: Importer, call: Call, x: Value) -> Value: ...
+@imports("Relu")
+def relu(net: Importer, call: Call, x: Value) -> Value: ...
 """
 
 import difflib
@@ -158,7 +158,9 @@ def _declared(name: str, text: str) -> Given:
     dtype, bracket, sizes = text.removesuffix("]").partition("[")
     numbers = sizes.split(",") if bracket else []
     if dtype not in DTYPES or not all(n.strip().isdecimal() for n in numbers):
-        raise SpecError(f"input {name!r}: expected one of {', '.join(DTYPES)}, or with sizes int8[1,16], found {text!r}")
+        raise SpecError(
+            f"input {name!r}: expected one of {', '.join(DTYPES)}, or with sizes int8[1,16], found {text!r}"
+        )
     return Given(dtype, tuple(int(n) for n in numbers) if bracket else None)
 
 
@@ -180,4 +182,4 @@ def constant(call: Call, value: Value | None, what: str) -> Array:
     return value
 
 
-__all__ = ["HANDLERS", "IntrefError", "Importer", "axes_of", "constant", "import_onnx", "imports"]
+__all__ = ["HANDLERS", "Importer", "IntrefError", "axes_of", "constant", "import_onnx", "imports"]

@@ -20,7 +20,7 @@ from intref.ops.op import dtype_range
 
 @dataclass(frozen=True)
 class Scale:
-    """The constants of a quantized tensor: float32 scales, integer zero points of its dtype, the axis they run along."""
+    """The constants of a quantized tensor: float32 scales, integer zero points, its dtype, the axis they run along."""
 
     scales: Array
     zeros: Array
@@ -54,7 +54,7 @@ def _centered(net: Importer, call: Call, value: Value, zeros: Array, dtype: str)
 
 
 def _product(net: Importer, call: Call, a: Value, za: Array, b: Value, zb: Array, bias: Array | None) -> Tensor:
-    """(a - za) @ (b - zb) + bias: zero points of a constant matrix are in its weights, those of what it meets in a bias."""
+    """(a - za) @ (b - zb) + bias: a constant matrix takes its zero point in, that of the other side goes to a bias."""
     if isinstance(a, Tensor) and not isinstance(b, Tensor) and len(b.shape) == 2:
         weight = np.asarray(_centered(net, call, b, zb.reshape(-1), "int8"))
         start = -int(za.ravel()[0]) * weight.sum(axis=0) + (0 if bias is None else bias)
@@ -86,7 +86,9 @@ def _rescaled(net: Importer, call: Call, y: Tensor, sa: Array, sb: Array, out: S
 
 
 def _zeros(net: Importer, call: Call, value: Value | None) -> Array:
-    return np.zeros(1, np.int64) if value is None else np.asarray(net.integers(call, constant(call, value, "zero point")))
+    return (
+        np.zeros(1, np.int64) if value is None else np.asarray(net.integers(call, constant(call, value, "zero point")))
+    )
 
 
 @imports("MatMulInteger")
@@ -139,13 +141,15 @@ def qlinear_conv(
 ) -> Value:  # fmt: skip
     image, filters, out = (_scale(net, call, s, z) for s, z in ((sx, zx), (sw, zw), (sy, zy)))
     taps = np.asarray(_centered(net, call, constant(call, w, "weight"), _per_filter(w, filters.zeros), "int8"))
-    start = np.zeros(len(taps), np.int64) if bias is None else np.asarray(net.integers(call, constant(call, bias, "bias")))
-    y = convolved(net, call, x, taps, start, image.zero)
+    start = (
+        np.zeros(len(taps), np.int64) if bias is None else np.asarray(net.integers(call, constant(call, bias, "bias")))
+    )
+    y = net.tensor(convolved(net, call, x, taps, start, image.zero))
     return _rescaled(net, call, y, image.scales, filters.scales, out, 1)
 
 
 @imports("DequantizeLinear")
-def dequantize(net: Importer, call: Call, x: Value, scale: Value, zero: Value | None = None) -> Value:
+def dequantize(net: Importer, call: Call, x: Value, scale: Value, zero: Value | None = None) -> Dequantized:
     """Nothing yet: what a product of such values needs to know."""
     kind = x.dtype if isinstance(x, Tensor) else x.dtype.name
     return Dequantized(x, _scale(net, call, scale, zero, call.attrs.get("axis", 1), kind))
@@ -186,7 +190,9 @@ def _dequantized_product(net: Importer, call: Call, op_type: str, a: Any, b: Any
     scales = (a.scale.scales * b.scale.scales).astype(np.float32)
     bias = None if c is None else _bias(call, c, scales)
     if op_type == "Conv":
-        taps = np.asarray(_centered(net, call, constant(call, b.value, "weight"), _per_filter(b.value, b.scale.zeros), ""))
+        taps = np.asarray(
+            _centered(net, call, constant(call, b.value, "weight"), _per_filter(b.value, b.scale.zeros), "")
+        )
         start = np.zeros(len(taps), np.int64) if bias is None else bias
         y: Value = convolved(net, call, a.value, taps, start, a.scale.zero)
         return Dequantized(y, Scale(scales, np.zeros(1, np.int64), "int32", 1), True)
@@ -202,7 +208,9 @@ def _bias(call: Call, c: Any, scales: Array) -> Array:
     if not isinstance(c, Dequantized) or isinstance(c.value, Tensor) or c.scale.zeros.any():
         raise FormatError(f"{call.at}: bias: expected a constant from DequantizeLinear, zero point 0, found another")
     if not np.array_equal(np.broadcast_to(c.scale.scales, scales.shape), scales):
-        raise FormatError(f"{call.at}: bias: expected the scale {scales[0]!s} of the product, found {c.scale.scales[0]!s}")
+        raise FormatError(
+            f"{call.at}: bias: expected the scale {scales[0]!s} of the product, found {c.scale.scales[0]!s}"
+        )
     return np.asarray(c.value).astype(np.int64).reshape(-1)
 
 

@@ -25,7 +25,7 @@ def cast(net: Importer, call: Call, x: Value) -> Value:
     """To float and back is nothing; an integer dtype must hold the values."""
     kinds = {2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64"}
     dtype = kinds.get(call.attrs["to"])
-    return net.cast(x, dtype) if isinstance(x, Tensor) and dtype in kinds.values() and dtype != "int64" else x
+    return x if dtype in (None, "int64") or not isinstance(x, Tensor) else net.cast(x, str(dtype))
 
 
 @imports("Constant")
@@ -95,9 +95,13 @@ def concat(net: Importer, call: Call, *parts: Value) -> Value:
 @imports("Slice")
 def slice_(net: Importer, call: Call, x: Value, *given: Value | None) -> Value:
     """One axis after another; bounds are cut as ONNX cuts them."""
-    starts, ends, axes, steps = (_listed(call, name, given, i) for i, name in enumerate(("starts", "ends", "axes", "steps")))
-    axes = [*range(len(starts))] if axes is None else axes
-    for start, end, axis, step in zip(starts or (), ends or (), axes, steps or [1] * len(starts or ())):
+    starts, ends, axes, steps = (
+        _listed(call, name, given, i) for i, name in enumerate(("starts", "ends", "axes", "steps"))
+    )
+    if starts is None or ends is None:
+        raise net.refuse("starts and ends", "none")
+    every = [*range(len(starts))] if axes is None else axes
+    for start, end, axis, step in zip(starts, ends, every, steps or [1] * len(starts)):
         if step < 1:
             raise net.refuse("steps of at least 1", step)
         first, last, _ = slice(start, end, step).indices(x.shape[axis])
@@ -107,7 +111,11 @@ def slice_(net: Importer, call: Call, x: Value, *given: Value | None) -> Value:
 
 def _listed(call: Call, name: str, given: Sequence[Value | None], at: int) -> list[int] | None:
     value: Any = call.attrs.get(name, given[at] if at < len(given) else None)
-    return None if value is None else [int(v) for v in constant(call, np.asarray(value) if isinstance(value, list) else value, name).ravel()]
+    return (
+        None
+        if value is None
+        else [int(v) for v in constant(call, np.asarray(value) if isinstance(value, list) else value, name).ravel()]
+    )
 
 
 @imports("Split")
@@ -117,8 +125,8 @@ def split(net: Importer, call: Call, x: Value, sizes: Value | None = None) -> li
     each = -(-x.shape[axis] // len(call.outputs))
     parts = _listed(call, "split", (sizes,), 0) or [each] * len(call.outputs)
     made, start = [], 0
-    for name, size in zip(call.outputs, parts):
-        size = min(size, x.shape[axis] - start)
+    for name, wanted in zip(call.outputs, parts):
+        size = min(wanted, x.shape[axis] - start)
         net.begin(name, call.at)
         made.append(net.named(net.slice(x, axis, start, 1, size)))
         start += size
@@ -165,7 +173,9 @@ def expand(net: Importer, call: Call, x: Value, sizes: Value) -> Value:
 
 
 @imports("Pad")
-def pad(net: Importer, call: Call, x: Tensor, pads: Value | None = None, value: Value | None = None, *axes: Value) -> Value:
+def pad(
+    net: Importer, call: Call, x: Value, pads: Value | None = None, value: Value | None = None, *axes: Value
+) -> Value:
     """With a constant: it is set on either side."""
     if call.attrs.get("mode", "constant") != "constant" or axes:
         raise net.refuse("mode constant on all axes", call.attrs.get("mode", "axes"))
@@ -290,7 +300,9 @@ def gemm(net: Importer, call: Call, a: Value, b: Value, c: Value | None = None) 
 def conv(net: Importer, call: Call, x: Tensor, weight: Value, bias: Value | None = None) -> Value:
     """Along one or two axes."""
     taps = np.asarray(net.integers(call, constant(call, weight, "weight")))
-    start = np.zeros(len(taps), np.int64) if bias is None else np.asarray(net.integers(call, constant(call, bias, "bias")))
+    start = (
+        np.zeros(len(taps), np.int64) if bias is None else np.asarray(net.integers(call, constant(call, bias, "bias")))
+    )
     return convolved(net, call, x, taps, start, 0)
 
 
@@ -299,14 +311,18 @@ def convolved(net: Importer, call: Call, x: Tensor, taps: Array, bias: Array, ze
     if rank not in (1, 2) or taps.ndim != rank + 2:
         raise net.refuse("an image [B C X] or [B C Y X] and weights alike", f"{[*x.shape]} and {[*taps.shape]}")
     if taps.shape[1] * call.attrs.get("group", 1) != x.shape[1]:
-        raise FormatError(f"{call.at}: group: expected {x.shape[1]} channels, found {call.attrs.get('group', 1)} of {taps.shape[1]}")
+        raise FormatError(
+            f"{call.at}: group: expected {x.shape[1]} channels, found {call.attrs.get('group', 1)} of {taps.shape[1]}"
+        )
     kernel = list(taps.shape[2:])
     if call.attrs.get("kernel_shape", kernel) != kernel:
         raise FormatError(f"{call.at}: kernel_shape: expected {kernel}, found {call.attrs['kernel_shape']}")
     attrs = _window(net, call, x, kernel)
     image = net.reshape(x, (*x.shape[:2], 1, *x.shape[2:])) if rank == 1 else x
     square = taps.reshape(*taps.shape[:2], 1, -1) if rank == 1 else taps
-    y = net.op("conv2d", {"x": image, "weight": (square, "int8"), "bias": (bias, "int32")}, zero_point=zero_point, **attrs)
+    y = net.op(
+        "conv2d", {"x": image, "weight": (square, "int8"), "bias": (bias, "int32")}, zero_point=zero_point, **attrs
+    )
     return net.reshape(y, (*y.shape[:2], y.shape[3])) if rank == 1 else y
 
 
@@ -316,15 +332,23 @@ def _window(net: Importer, call: Call, x: Value, kernel: Sequence[int]) -> dict[
     strides, dilations = (list(call.attrs.get(name, [1] * rank)) for name in ("strides", "dilations"))
     pads = _pads(net, call, x, kernel, strides, dilations)
     if len(strides) != rank or len(dilations) != rank or len(pads) != 2 * rank:
-        raise FormatError(f"{call.at}: expected strides, dilations and pads of {rank} axes, found {strides}, {dilations}, {pads}")
+        raise FormatError(
+            f"{call.at}: expected strides, dilations and pads of {rank} axes, found {strides}, {dilations}, {pads}"
+        )
     flat = [1] * (2 - rank)
     names = zip(("y", "x"), flat + strides, flat + dilations)
-    found = {f"{word}_{axis}": n for axis, stride, dilation in names for word, n in (("stride", stride), ("dilation", dilation))}
+    found = {
+        f"{word}_{axis}": n
+        for axis, stride, dilation in names
+        for word, n in (("stride", stride), ("dilation", dilation))
+    }
     edges = [0] * (2 - rank) + pads[:rank] + [0] * (2 - rank) + pads[rank:]
     return found | dict(zip(("top", "left", "bottom", "right"), edges))
 
 
-def _pads(net: Importer, call: Call, x: Value, kernel: Sequence[int], strides: list[int], dilations: list[int]) -> list[int]:
+def _pads(
+    net: Importer, call: Call, x: Value, kernel: Sequence[int], strides: list[int], dilations: list[int]
+) -> list[int]:
     kind = call.attrs.get("auto_pad", "NOTSET")
     if kind == "NOTSET":
         return list(call.attrs.get("pads", [0] * 2 * len(kernel)))
@@ -343,7 +367,12 @@ def max_pool(net: Importer, call: Call, x: Tensor) -> Value:
     """Along one or two axes."""
     kernel = list(call.attrs["kernel_shape"])
     attrs = _window(net, call, x, kernel)
-    if call.attrs.get("ceil_mode") or attrs.pop("dilation_y") != 1 or attrs.pop("dilation_x") != 1 or len(call.outputs) > 1:
+    if (
+        call.attrs.get("ceil_mode")
+        or attrs.pop("dilation_y") != 1
+        or attrs.pop("dilation_x") != 1
+        or len(call.outputs) > 1
+    ):
         raise net.refuse("ceil_mode 0, no dilations, one output", dict(call.attrs))
     image = net.reshape(x, (*x.shape[:2], 1, *x.shape[2:])) if len(kernel) == 1 else x
     height, width = [1, *kernel][-2:]
@@ -352,7 +381,7 @@ def max_pool(net: Importer, call: Call, x: Tensor) -> Value:
 
 
 @imports("ReduceSum")
-def reduce_sum(net: Importer, call: Call, x: Tensor, axes: Value | None = None) -> Value:
+def reduce_sum(net: Importer, call: Call, x: Value, axes: Value | None = None) -> Value:
     if axes is None and "axes" not in call.attrs and call.attrs.get("noop_with_empty_axes"):
         return x
     for axis in axes_of(call, axes, len(x.shape)):

@@ -158,12 +158,13 @@ class Values:
         if not isinstance(x, Tensor):
             return np.transpose(x, order)
         final = tuple(x.shape[i] for i in order)
+        y: Value = x
         left, last = [i for i in order if x.shape[i] > 1], len(order) - 1
         if list(order) == [*range(last - 1), last, last - 1]:
             return self.op("transpose", {"x": x})
         if last > 1 and list(order) == [*range(last - 2), last - 1, last - 2, last]:
             return self.op("swap_axes", {"x": x})
-        now, y = sorted(left), x
+        now = sorted(left)
         for place, axis in enumerate(left):
             if (at := now.index(axis)) > place:
                 sizes = [prod(x.shape[i] for i in part) for part in (now[:place], now[place:at], [axis], now[at + 1 :])]

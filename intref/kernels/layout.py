@@ -21,9 +21,7 @@ def select_token(x: np.ndarray, *, index: int) -> dict[str, np.ndarray]:
     return {"y": x[..., index, :].copy()}
 
 
-def reshape(
-    x: np.ndarray, *, rank: str, d0: int, d1: int, d2: int, d3: int, d4: int, d5: int
-) -> dict[str, np.ndarray]:
+def reshape(x: np.ndarray, *, rank: str, d0: int, d1: int, d2: int, d3: int, d4: int, d5: int) -> dict[str, np.ndarray]:
     return {"y": np.array(x, order="C").reshape((d0, d1, d2, d3, d4, d5)[: int(rank)])}
 
 

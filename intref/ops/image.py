@@ -16,15 +16,15 @@ MAX_CHANNELS, MAX_KERNEL, MAX_ROWS = 1 << 12, 1 << 5, 1 << 20
 def conv2d(x, weight, bias, *, zero_point, stride_y, stride_x, dilation_y, dilation_x, top, bottom, left, right):
     """y[b, o, p, r] = sum of (x - zero_point) * weight over a window, + bias[o]: a convolution, grouped or not.
 
-    Inputs      x int8, uint8 or int16 [B C Y X]; weight int8 [O I U V], C <= 2**12 and U, V <= 2**5: G = C / I groups of
-                I channels and O / G filters each; bias int32 [O], at the scale of y.
-    Attributes  zero_point in [-128, 255], default 0; stride_y, stride_x, dilation_y, dilation_x in [1, 2**12], default 1;
-                top, bottom, left, right in [0, 2**12], default 0: rows and columns around x that hold zero_point.
-    Output      y int32 [B O P R], P = floor((top + Y + bottom - dilation_y * (U - 1) - 1) / stride_y) + 1, R likewise.
+    Inputs      x int8, uint8 or int16 [B C Y X]; weight int8 [O I U V], C <= 2**12 and U, V <= 2**5: G = C / I groups
+                of I channels and O / G filters each; bias int32 [O], at the scale of y.
+    Attributes  zero_point in [-128, 255], default 0; stride_y, stride_x, dilation_y, dilation_x in [1, 2**12], default
+                1; top, bottom, left, right in [0, 2**12], default 0: rows and columns around x that hold zero_point.
+    Output      y int32 [B O P R], P = floor((top + Y + bottom - dilation_y * (U - 1) - 1) / stride_y) + 1, R as well.
 
     Exact       g = floor(o * G / O)
                 y[b, o, p, r] = bias[o] + sum over i < I, u < U, v < V of weight[o, i, u, v] *
-                (x[b, g * I + i, p * stride_y + u * dilation_y - top, r * stride_x + v * dilation_x - left] - zero_point)
+                (x[b, g*I + i, p * stride_y + u * dilation_y - top, r * stride_x + v * dilation_x - left] - zero_point)
                 where a place outside of x counts 0
     Rounding    none.
     Saturates   nothing.
@@ -36,7 +36,9 @@ def conv2d(x, weight, bias, *, zero_point, stride_y, stride_x, dilation_y, dilat
     batch, channels, tall, wide = x.shape
     filters, depth, height, width = weight.shape
     groups, share, length = channels // depth, filters * depth // channels, depth * height * width
-    down = _windows(swap(x - zero_point, -1, -2), _places(tall, height, stride_y, dilation_y, top, bottom))  # [B C X P U]
+    down = _windows(
+        swap(x - zero_point, -1, -2), _places(tall, height, stride_y, dilation_y, top, bottom)
+    )  # [B C X P U]
     taps = _windows(swap(down, -3, -1), _places(wide, width, stride_x, dilation_x, left, right))  # [B C U P R V]
     rows, columns = taps.shape[3], taps.shape[4]
     apart = taps.reshape((batch, groups, depth, height, rows, columns, width))
@@ -103,10 +105,10 @@ def max_pool(x, *, height, width, stride_y, stride_x, top, bottom, left, right):
     Inputs      x int8, uint8, int16, int32 or int64 [... Y X].
     Attributes  height, width in [1, 2**12]; stride_y, stride_x in [1, 2**12], default 1; top, bottom, left, right in
                 [0, 2**12], default 0: rows and columns around x that are in no maximum.
-    Output      y [... P R] of the dtype of x, P = floor((top + Y + bottom - height) / stride_y) + 1, R likewise.
+    Output      y [... P R] of the dtype of x, P = floor((top + Y + bottom - height) / stride_y) + 1, R as well.
 
-    Exact       y[..., p, r] = max of x[..., p * stride_y + u - top, r * stride_x + v - left] over u < height, v < width,
-                of the places that are in x
+    Exact       y[..., p, r] = max of x[..., p * stride_y + u - top, r * stride_x + v - left] over u < height and
+                v < width, of the places that are in x
     Rounding    none.
     Saturates   nothing: a place outside is read as the nearest one inside, which is in the window as well, by C6.
     Overflow    none.

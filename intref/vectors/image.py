@@ -18,7 +18,15 @@ _ONE = "a maximum leaves one element along its axis: the first is the last"
 _DENSE = "max_pool has no dilation: it is 1"
 _NO_ELEMENT = "past the end there is no element that a result could show"
 _INT32 = "y is int32: a sum beyond it is refused"
+_LOW = "y is int32: the two have the same low 32 bits, and one that does not fit is refused where it is not wrapped"
+_WRAP = "return {'y': wrap_int32(y) if overflow == 'wrap' else y}"
 EQUIVALENT: dict[str, dict[str, str]] = {
+    "elementwise": {
+        f"wrap_int32(y) if overflow == 'wrap' else y -> wrap_int32(y) in {_WRAP}": _LOW,
+        f"wrap_int32(y) if overflow == 'wrap' else y -> y in {_WRAP}": _LOW,
+        f"overflow == 'wrap' -> overflow != 'wrap' in {_WRAP}": _LOW,
+        f"wrap_int32(y) -> y in {_WRAP}": _LOW,
+    },
     "conv2d": {**_PLACES},
     "max_pool": {
         **_PLACES,
@@ -31,6 +39,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
 }
 HARMLESS: dict[str, dict[str, str]] = {
     "max_pool": {"clip * of 2: high one too high": _NO_ELEMENT, "clip * of 2: no high side": _NO_ELEMENT},
+    "elementwise": {
+        **dict.fromkeys(("addition: wrapped to 32 bits", "difference: wrapped to 32 bits"), _LOW),
+        **dict.fromkeys(("product: wrapped to 32 bits", "wrap: not done", "? read as uint32"), _LOW),
+    },
     "sum_rows": {
         "sum: saturated to 32 bits": _INT32,
         "sum: wrapped to 32 bits": "modulo 2**32 the two agree, and a y that does not fit is refused",
@@ -38,10 +50,19 @@ HARMLESS: dict[str, dict[str, str]] = {
     },
 }
 UNREACHABLE: dict[str, dict[str, str]] = {
-    "sum_rows": {r"sum_along\(x, -2\) \| (negative|positive), (3[3-9]|4\d|5\d) bits": _INT32, r"sum_along\(x, -2\) \| positive, 32 bits": _INT32},
+    "sum_rows": {
+        r"sum_along\(x, -2\) \| (negative|positive), (3[3-9]|4\d|5\d) bits": _INT32,
+        r"sum_along\(x, -2\) \| positive, 32 bits": _INT32,
+    },
 }
-ENDS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1), "int32": (-(1 << 31), (1 << 31) - 1)}
+ENDS = {
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-(1 << 15), (1 << 15) - 1),
+    "int32": (-(1 << 31), (1 << 31) - 1),
+}
 M31 = (1 << 31) - 1
+Attrs = dict[str, Any]
 
 
 def _conv(why: str, flags: str, x: Any, weight: Any, bias: Any, dtype: str = "int8", **attrs: int) -> Case:
@@ -59,32 +80,38 @@ def conv2d() -> Iterator[Case]:
     tap = _image(2, 3, 2, 3, first=-9)
     yield _conv("sizes that differ, all of them", "axes", _image(2, 3, 4, 5, first=-60), tap, [7, -5])
     yield _conv("one pixel, one tap", "degenerate", [[[[-128]]], [[[127]]]], [[[[-128]]]], [1])
-    edges = {"top": 1, "bottom": 2, "left": 3, "right": 0}
+    edges: Attrs = {"top": 1, "bottom": 2, "left": 3, "right": 0}
     yield _conv("other edges on every side", "axes", _image(1, 1, 2, 3), _image(1, 1, 2, 2), [0], **edges)
     yield _conv("strides that differ", "axes", _image(1, 1, 7, 8), [[[[1, 2], [3, 4]]]], [0], stride_y=3, stride_x=2)
-    far = {"dilation_y": 2, "dilation_x": 3, "top": 1, "left": 2, "right": 1}
+    far: Attrs = {"dilation_y": 2, "dilation_x": 3, "top": 1, "left": 2, "right": 1}
     yield _conv("dilations that differ", "axes", _image(1, 1, 4, 5), [[[[1, 10], [100, -1]]]], [5], **far)
     yield _conv("two groups of two channels", "axes", _image(1, 4, 2, 2), _image(6, 2, 1, 2, first=-3), range(6))
     yield _conv("one channel each, two filters", "axes", _image(1, 2, 3, 2), _image(4, 1, 2, 1, first=-3), [0, 1, 2, 3])
-    around = {"top": 1, "bottom": 1, "left": 1, "right": 1}
+    around: Attrs = {"top": 1, "bottom": 1, "left": 1, "right": 1}
     point = [[[[1, -2, 3], [4, 5, -6], [7, 8, 9]]]]
     yield _conv("a zero point, also around", "axes", _image(1, 1, 2, 2), point, [0], zero_point=3, **around)
-    yield _conv("a zero point of bytes", "dtype", [[[[0, 255], [128, 7]]]], point, [9], "uint8", zero_point=128, **around)
+    yield _conv(
+        "a zero point of bytes", "dtype", [[[[0, 255], [128, 7]]]], point, [9], "uint8", zero_point=128, **around
+    )
     yield _conv("the lowest zero point", "extreme", [[[[127, -128]]]], [[[[127, -128]]]], [0], zero_point=-128)
     yield _conv("the highest zero point", "extreme", [[[[0, 255]]]], [[[[127, -128]]]], [0], "uint8", zero_point=255)
-    for axis, ends in (("y", ("top", "bottom")), ("x", ("left", "right"))):
-        far = {f"{word}_{axis}": 256 for word in ("stride", "dilation")} | dict(zip(ends, (300, 257)))
-        point = _image(1, 1, 2, 1) if axis == "y" else _image(1, 1, 1, 2)
-        yield _conv(f"long steps, wide edges along {axis}", "axes", _image(1, 1, 2, 3), point, [0], **far)
-    yield _conv("all zero gives the bias", "degenerate", np.zeros((1, 1, 2, 2)), [[[[127]]], [[[-128]]]], [-M31 - 1, M31])
+    for axis, sides in (("y", ("top", "bottom")), ("x", ("left", "right"))):
+        far = {f"{word}_{axis}": 256 for word in ("stride", "dilation")} | dict(zip(sides, (300, 257)))
+        two = _image(1, 1, 2, 1) if axis == "y" else _image(1, 1, 1, 2)
+        yield _conv(f"long steps, wide edges along {axis}", "axes", _image(1, 1, 2, 3), two, [0], **far)
+    yield _conv(
+        "all zero gives the bias", "degenerate", np.zeros((1, 1, 2, 2), int), [[[[127]]], [[[-128]]]], [-M31 - 1, M31]
+    )
     for dtype in ("int8", "uint8", "int16"):
         low, high = ENDS[dtype]
-        x = [[[[low, low, high, high]]]]
-        yield _conv(f"extremes of {dtype}", "dtype extreme", x, [[[[-128, -128]]], [[[127, 127]]]], [-1, 1], dtype)
+        ends = [[[[low, low, high, high]]]]
+        yield _conv(f"extremes of {dtype}", "dtype extreme", ends, [[[[-128, -128]]], [[[127, 127]]]], [-1, 1], dtype)
     full = np.full((1, 1024, 1, 1), -(1 << 15))
     yield _conv("the lowest accumulator, -2**31", "extreme wide", full, np.full((1, 1024, 1, 1), 64), [0], "int16")
     yield _conv("the highest, 2**31 - 1", "extreme wide", full, np.full((1, 1024, 1, 1), -64), [-1], "int16")
-    yield _conv("odd accumulators above 2**24", "wide", np.full((1, 1041, 1, 1), 127), np.full((2, 1041, 1, 1), 127), [0, 1])
+    yield _conv(
+        "odd accumulators above 2**24", "wide", np.full((1, 1041, 1, 1), 127), np.full((2, 1041, 1, 1), 127), [0, 1]
+    )
     stream = SplitMix64(30)
     for dtype, (groups, depth, share), attrs in (
         ("int8", (1, 3, 4), {"stride_y": 2, "top": 1, "left": 1}),
@@ -160,10 +187,18 @@ def elementwise() -> Iterator[Case]:
     yield _pair("add: the ends", "extreme", [-(1 << 30), 1 << 30, M31], [-(1 << 30), (1 << 30) - 1, 0], "add")
     yield _pair("subtract: the ends", "extreme", [-(1 << 30), M31, 0, -1], [1 << 30, 0, M31, M31], "subtract")
     yield _pair("multiply: the ends", "extreme", [-(1 << 16), M31, 1 << 30], [1 << 15, 1, -2], "multiply")
+    yield _pair("scalars", "degenerate axes", 7, -5, "multiply")
     yield _pair("odd sums above 2**24", "wide", [1 << 24, (1 << 24) + 1], [1, 2], "add")
     for dtype in ("int8", "uint8", "int16"):
         low, high = ENDS[dtype]
-        yield _pair(f"extremes of {dtype}", "dtype extreme", [low, low, high, high], [low, high, low, high], "multiply", dtype=dtype)
+        yield _pair(
+            f"extremes of {dtype}",
+            "dtype extreme",
+            [low, low, high, high],
+            [low, high, low, high],
+            "multiply",
+            dtype=dtype,
+        )
 
 
 CASES: dict[str, Generator] = {
@@ -185,7 +220,14 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
             {"weight": np.zeros((2, 3, 2), np.int8)},
             {"x": np.zeros((1, 3, 4, 50), np.int8), "weight": np.zeros((2, 3, 2, 33), np.int8)},
         ],
-        "C4": [{"stride_y": 0}, {"dilation_x": 0}, {"top": -1}, {"zero_point": 256}, {"zero_point": -129}, {"groups": 1}],
+        "C4": [
+            {"stride_y": 0},
+            {"dilation_x": 0},
+            {"top": -1},
+            {"zero_point": 256},
+            {"zero_point": -129},
+            {"groups": 1},
+        ],
         "C5": [
             {"x": np.zeros((1, 4, 4, 5), np.int8)},
             {"x": np.zeros((1, 9, 4, 5), np.int8)},

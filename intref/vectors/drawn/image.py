@@ -22,17 +22,25 @@ def _edges(c: Chance, span: int, window: int, most: int) -> tuple[int, int]:
 
 def conv2d(c: Chance) -> Call:
     """Few channels in few groups; a sum that would leave int32 has its image halved."""
-    groups, depth, share = c.pick((1, 1, 2, 3)), c.fixed.get("C") or c.pick((1, 1, 2, 3, 5)), c.pick((1, 2, 3))
+    groups, depth, share = c.pick((1, 1, 2, 3)), c.pick((1, 1, 2, 3, 5)), c.pick((1, 2, 3))
+    if c.fixed:
+        depth = c.fixed.get("I") or c.fixed.get("C") or depth
+        groups, share = max(c.fixed.get("C", depth) // depth, 1), c.fixed.get("O") or share
+        share = max(share // groups, 1) if "O" in c.fixed else share
     span = [c.fixed.get(axis) or c.number(1, 9) for axis in "YX"]
-    taps = [c.number(1, 3) if c.word() % 8 else c.number(1, 9) for _ in "UV"]
+    taps = [c.fixed.get(axis) or (c.number(1, 3) if c.word() % 8 else c.number(1, 9)) for axis in "UV"]
     dilation = [c.pick((1, 1, 2, 3)) for _ in "UV"]
     dtype = c.pick(("int8", "uint8", "int16"))
-    x = c.filled(dtype, (c.pick((1, 2)), groups * depth, *span))
+    x = c.filled(dtype, (c.fixed.get("B") or c.pick((1, 2)), groups * depth, *span))
     weight = c.filled("int8", (groups * share, depth, *taps))
     bias = c.filled("int32", groups * share) >> c.number(0, 24)
     zero_point = c.pick((0, 0, c.number(-128, 255), 128, -128, 255))
     bias = np.clip(bias, -(1 << 29), 1 << 29).astype(np.int32) if c.word() % 8 else bias
-    while depth * taps[0] * taps[1] * 128 * (int(abs(x.astype(np.int64)).max()) + 255) + int(abs(bias.astype(np.int64)).max()) > MOST:
+    while (
+        depth * taps[0] * taps[1] * 128 * (int(abs(x.astype(np.int64)).max()) + 255)
+        + int(abs(bias.astype(np.int64)).max())
+        > MOST
+    ):
         x, bias = x // 2, bias // 2
     attrs = {"zero_point": zero_point}
     for axis, size, count, gap, ends in zip("yx", span, taps, dilation, (("top", "bottom"), ("left", "right"))):
