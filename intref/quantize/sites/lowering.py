@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from intref.builder import Builder
 from intref.errors import BoundError, Unsupported
 from intref.profiles import Profile
 from intref.quantize import scales
-from intref.quantize.builder import Builder
 from intref.quantize.observe import Ranges
 from intref.quantize.recipe import Recipe
 from intref.quantize.scales import Array, symmetric_range
