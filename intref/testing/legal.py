@@ -361,7 +361,6 @@ FIT: dict[str, Fit] = {
     "linear_int4": _linear_int4,
     "matmul": _register,
     "mul_gemmlowp": _mul_gemmlowp,
-    "positions": _positions,
     "requant_shift": _requant_shift,
     "max_pool": _max_pool,
     "positions": _positions,
