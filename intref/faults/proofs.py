@@ -18,7 +18,7 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from intref.faults.bodies import ROUNDINGS
 from intref.intmath import ROUNDS_UP
 from intref.numbertypes import Interval
-from intref.ops.op import Op
+from intref.ops.op import Op, parts
 
 Ends = tuple[Any, ...]  # the operands' intervals
 Harmless = Callable[[Ends, Any], bool]  # (operands, right result) -> whether the fault changes no value of them
@@ -137,9 +137,11 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     for name, attr in op.attrs.items():
         plain = choices.get(name, attr.low) if attr.choices or attr.structural else None
         given[name] = _Recorded(ends[name], uses, constant=True) if plain is None else plain
-    names = dict(body.__globals__)
+    names, own = dict(body.__globals__), parts(body)
     for name, value in names.items():
-        if isinstance(value, types.FunctionType) and name != "within":
+        if name in own:  # what the body is made of is noted as the body is
+            names[name] = types.FunctionType(value.__code__, names, name, value.__defaults__)
+        elif isinstance(value, types.FunctionType) and name != "within":
             names[name] = _word(name, value, uses)
     assert isinstance(body, types.FunctionType)
     types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)(**given)
