@@ -139,9 +139,11 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     for name, attr in op.attrs.items():
         plain = choices.get(name, attr.low) if attr.choices or attr.structural else None
         given[name] = _Recorded(ends[name], uses, constant=True) if plain is None else plain
-    names = dict(body.__globals__)
+    names, own = dict(body.__globals__), parts(body)
     for name, value in names.items():
-        if isinstance(value, types.FunctionType) and name != "within":
+        if name in own:  # what the body is made of is noted as the body is
+            names[name] = types.FunctionType(value.__code__, names, name, value.__defaults__)
+        elif isinstance(value, types.FunctionType) and name != "within":
             names[name] = _word(name, value, uses)
     for name, part in parts(body).items():  # what is inside the body's own functions is noted
         assert isinstance(part, types.FunctionType)
