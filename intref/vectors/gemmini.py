@@ -53,8 +53,12 @@ def softmax_gemmini() -> Iterator[Case]:
     for k in range(31):
         most = min((1 << k) + (k > 2), (1 << 30) - 170)
         yield _softmax(f"a sum of {k + 1} bits", "wide tie", [[0, -1000]], b=0, c=most, ln2=13)
-    for c in (127 << 18, (127 << 18) + 1, (127 << 17) - 1, (1 << 24) + 1, (1 << 24) + 3, (1 << 25) - 1, (1 << 24) - 1):
-        yield _softmax(f"a sum of {c}: the float32 quotient at its rounding", "tie wide", [[0, -13, -26]], b=0, c=c)
+    for c in (17054503, 28327435, 27020497, 23720981, 22658221, 31310551, 21998975, 105816382, 79428708, 421097424):
+        yield _softmax(f"127 / 2 is a tie: it shows how fl32 rounds a sum of {2 * c}", "tie wide", [[0, 0]], b=0, c=c)
+    row = [[0, 0, -1362]]
+    yield _softmax("a sum of 2**24 - 1 and a p near a tie", "tie wide", row, ln2=2000, b=2342, c=1615629)
+    row = [[0, -(1 << 24), -(1 << 24) - 1, -(1 << 25) + 9]]
+    yield _softmax("differences of 25 bits", "wide", row, ln2=1024, b=2000, c=99)
     for low, high in ((1, 2), (3, 2), (5, 2), (127, 127), (63, 64), (254, 254)):
         row = [[0] * low + [-13] * high]
         yield _softmax(f"{low} keys and {high} of half their weight", "tie", row, b=0, c=1 << 10, ln2=13)
@@ -79,7 +83,8 @@ def _softmax_masks() -> Iterator[Case]:
     lengths = [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
     yield _softmax("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int32), lengths)
     yield _softmax("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int32), [[[1, 0], [1, 1]]])
-    yield _softmax("the int32 minimum attended", "mask extreme", [[-M31 - 1, -M31 - 1]], [[1, 0]])
+    far = {"ln2": 16, "b": 30, "c": 500}
+    yield _softmax("the int32 minimum attended", "mask extreme", [[-M31 - 1, -M31 - 1]], [[1, 0]], **far)
 
 
 def _gelu(why: str, flags: str, x: Any, **attrs: int) -> Case:
@@ -112,6 +117,14 @@ def gelu_gemmini() -> Iterator[Case]:
     yield from tails("gelu_gemmini", "D")
 
 
+# n, a, b, r: 2 * ((n / 2)**2 + a**2 + b**2) = 6 * (n**2 - 1) + r
+BESIDE = (
+    *((2, 2, 2, 0), (8, 13, 2, 0), (4096, 4955, 4646, 0), (7720, 9059, 9046, 0)),
+    *((2, 3, 0, 2), (6, 9, 4, 2), (4102, 6600, 1647, 2), (7882, 9375, 9108, 2)),
+    *((2, 3, 1, 4), (6, 7, 7, 4), (4098, 6047, 3101, 4), (7858, 9291, 9137, 4)),
+)
+
+
 def _norm(why: str, flags: str, x: Any) -> Case:
     return Case(why, {"x": np.array(x, np.int32)}, {}, (*flags.split(),))
 
@@ -132,13 +145,22 @@ def layernorm_gemmini() -> Iterator[Case]:
     for dtype, low, high in (("int8", -128, 127), ("int16", -16384, 16383)):
         x = np.array([[low, high], [high, 0], [3, -3]], dtype)
         yield Case(f"{dtype} at its ends", {"x": x}, {}, ("dtype", "extreme"))
+    for n, a, b, more in BESIDE:
+        row = [s * v for v in (n // 2, a, b) for s in (1, -1)]
+        yield _norm(f"a variance of {n}**2 - 1 and {more} / 6, a deviation of {n} / 2", "square tie wide", [row])
+    for n in (2, 6, 100, 4000):
+        row = [s * n * v // 2 for v in (1, 2, 3) for s in (1, -1)] + [0]
+        yield _norm(f"a variance of {n}**2, a deviation of {n} / 2", "square tie wide", [row])
+    for middle in (1 << 15, -(1 << 15), 1 << 16, -(1 << 16), 1 << 23, -(1 << 23), 1 << 24, -(1 << 24)):
+        row = [[middle - 9, middle + 9, middle, middle + 2]]
+        yield _norm(f"either side of {middle}", "wide", row)
     yield _norm("the largest sum", "extreme wide", [[M31 // 2, M31 // 2 - 9]])
     yield _norm("the smallest sum", "extreme wide", [[-(M31 // 2), 9 - M31 // 2]])
     yield _norm("the largest sum of squares", "extreme wide", [[32767, 0], [0, 32767]])
     yield _norm("the longest row", "extreme wide", [[700, -700] * 512])
     yield _norm("three leading axes", "axes", np.arange(24).reshape(2, 2, 3, 2) ** 2)
     stream = SplitMix64(43)
-    for width, span in ((2, 9), (5, 20), (16, 99), (64, 3000), (768, 800)):
+    for width, span in ((2, 9), (5, 20), (16, 99), (64, 2500), (768, 800)):
         yield _norm(f"random, {width} wide", "random", stream.integers(-span, span, (6, width), "int32"))
     yield _norm(
         "35 rows of 67: no tile of 4, 8, 16 or 32 fits", "axes random", stream.integers(-99, 99, (35, 67), "int32")
@@ -174,14 +196,70 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
 }
 _ATTEND = "attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]"
 _ANY_BUT_0 = "where takes its first value for anything but 0"
+_D = "d = within(where(attend, top, x) - x, 0, M31)"
+_E = "e = where(attend, poly >> minimum(z, 31), 0)"
+_TOP = "top = max_along(where(attend, x, -(1 << 31)), -1)"
+_MORE = "more = where(den > 127 << 18, 42, 41)"
+_SIGNIFICAND = "significand = within(divide(127 << more, den, 'half_even'), 1 << 23, (1 << 24) - 1)"
+_BELOW = "any fill at or below every x leaves the maximum alone"
+_MASKED = "the d of a masked key counts for nothing"
+_FAR = "poly < 2**30 where there is a second key, by C6, and so 0 by a shift of 30 as well; a single key has z = 0"
+_NO_TIE = "127 * 2**43 / den is no odd integer: den < 2**25"
+_SAME = "at den = 127 * 2**18 either quotient is the same power of 2; no other den is meant, for it is even"
 EQUIVALENT: dict[str, dict[str, str]] = {
     "softmax_gemmini": {
         f"mask -> -mask in {_ATTEND}": _ANY_BUT_0,
         f"mask -> -mask in {_ATTEND} #2": _ANY_BUT_0,
+        f"attend -> -attend in {_TOP}": _ANY_BUT_0,
+        f"1 -> 2 in {_TOP}": _BELOW,
+        f"31 -> 32 in {_TOP}": _BELOW,
+        f"where(attend, top, x) -> top in {_D}": _MASKED,
+        f"attend -> attend + 1 in {_D}": _MASKED,
+        f"attend -> -attend in {_D}": _ANY_BUT_0,
+        **{f"x -> {other} in {_D}": _MASKED for other in ("x + 1", "x - 1", "-x")},
+        "65536 -> 65537 in z = within(d * (65536 // ln2), 0, M31) >> 16": (
+            "65537 is a prime: only ln2 = 1 could tell, with d < 2**15 by C5"
+        ),
+        "root -> -root in poly = within(square(root) + c, 1, M31)": "it is squared",
+        f"attend -> -attend in {_E}": _ANY_BUT_0,
+        f"minimum(z, 31) -> z in {_E}": "NumPy gives 0 for a shift above 63, too; the limit keeps it defined",
+        f"31 -> 32 in {_E}": _FAR,
+        f"31 -> 30 in {_E}": _FAR,
+        "reciprocal_fp32: n -> n - 1 in drop = maximum(bitlen(n) - 24, 0)": "only powers of 2 are a bit shorter: exact",
+        "reciprocal_fp32: m -> m - 1 in up = 25 - bitlen(m)": "2**25 and 42 give what 2**24 and 41 do",
+        f"reciprocal_fp32: den > 127 << 18 -> den >= 127 << 18 in {_MORE}": _SAME,
+        f"reciprocal_fp32: den -> den + 1 in {_MORE}": _SAME,
+        f"reciprocal_fp32: den -> den - 1 in {_MORE}": _SAME,
+        **{
+            f"reciprocal_fp32: 'half_even' -> 'half_{rule}' in {_SIGNIFICAND}": _NO_TIE
+            for rule in ("up", "down", "away", "to_zero")
+        },
     },
     "gelu_gemmini": {
         "x -> -x in poly = sign * (square(minimum(absolute(x), -b) + b) + c)": "x and -x are of one magnitude"
     },
+    "layernorm_gemmini": {"centered -> -centered in v = sum_along(square(centered), -1) // width": "it is squared"},
 }
-HARMLESS: dict[str, dict[str, str]] = {}
+HARMLESS: dict[str, dict[str, str]] = {
+    "softmax_gemmini": {
+        "rule half_* at rounding 2 of 2": _NO_TIE,
+        "rule fp32_half_even at rounding 1 of 2": "fl32 is what it does, half_even to 24 bits",
+        "sum: * to 32 bits": "C6",
+        "product 1 of 2: * to 32 bits": "C5",
+        "addition 2 of 4: * to 32 bits": "C6",
+        "difference 1 of 7: * to 32 bits": "C5",
+        "left shift 1 of 3: * to 32 bits": "den < 2**25",
+        "choice 2 of 4: the first value everywhere": _MASKED,
+    },
+    "layernorm_gemmini": {
+        "sum [12] of 2: * to 32 bits": "C5 and C6",
+        "difference: * to 32 bits": "C6",
+        "root: of 32 bits": "v < 2**31",
+        "root: in floats of 53 bits": "v < 2**31, and n - 1 / 2n is no float64 beside n before 2**26",
+        "0 for a row of equal elements": "its deviations are 0",
+        "output * to int*": "|y| <= 64, by |deviation| <= 32 * sqrt(v + 1)",
+        "root: Newton from 2**16, stopped where it does not fall": "exact below 2**32",
+    },
+    "gelu_gemmini": {"product *: * to 32 bits": "C5", "addition *: * to 32 bits": "C5"},
+}
 UNREACHABLE: dict[str, dict[str, str]] = {}
