@@ -17,9 +17,11 @@ from intref.emit.nodes import (
     index,
     interval,
     reduction,
+    saturating,
     size,
     substituted,
 )
+from intref.emit.values import tensor
 from intref.errors import Unsupported
 
 ARANGE = np.arange
@@ -106,6 +108,13 @@ def matmul(contract: Contract, a: Tensor, b: Tensor) -> Tensor:
     right = Tensor(b.node, (*b.places[:-2], None, b.places[-1]))
     (x, y), places = aligned(*contract.align(left, right))
     return Tensor(reduction("reduce", "sum", infix("*", x, y), axis), places)
+
+
+def accumulate(contract: Contract, a: Tensor, b: Tensor, start: Any, low: Any, high: Any, every: Any) -> Tensor:
+    """A matrix product whose sum starts at a value and saturates on its way."""
+    given = (matmul(contract, a, b), *map(tensor, (start, low, high, every)))
+    (product, *rest), places = aligned(*contract.align(*given))
+    return Tensor(saturating(product, *rest), places)
 
 
 def folded(kind: str, operation: str, x: Tensor, axis: int) -> Tensor:

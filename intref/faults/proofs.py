@@ -114,6 +114,8 @@ def _word(name: str, function: Callable[..., Any], uses: list[Use]) -> Callable[
     def noted(*args: Any) -> Any:
         plain = tuple(map(_plain, args))
         made = function(*plain)
+        if isinstance(made, tuple):  # of a word that takes a number apart
+            return tuple(_Recorded(Interval.of(part), uses) for part in made)
         if not isinstance(made, Interval):
             return made
         uses.append(Use(name, plain, made))
@@ -142,6 +144,7 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
         if isinstance(value, types.FunctionType) and name != "within":
             names[name] = _word(name, value, uses)
     for name, part in parts(body).items():  # what is inside the body's own functions is noted
+        assert isinstance(part, types.FunctionType)
         names[name] = types.FunctionType(part.__code__, names, name, part.__defaults__, part.__closure__)
     assert isinstance(body, types.FunctionType)
     types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)(**given)

@@ -30,11 +30,11 @@ SITES: dict[str, dict[str, Any]] = {
     "embedding": {"scale": ("table", "sum")},
     "embedding_sum": {"rounding": NEAREST},
     "norm": {"rounding": RULES, "bits": range(8, 25), "form": SHIFTED["form"]},
-    "linear_input": REQUANTIZED,
-    "linear": PRODUCT,
+    "linear_input": {**REQUANTIZED, "by": ("quotient", "reciprocal")},
+    "linear": {**PRODUCT, "order": ("token_first", "channel_first", "scales_first")},
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
-    "softmax_input": {**REQUANTIZED, "bits": range(8, 33)},
+    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2")},
     "softmax": {
         "constants": ("code", "paper"),  # of the authors' code or their paper
         "mask": ("exclude", "add"),

@@ -5,6 +5,7 @@ Each function changes tensors and attributes in place, and leaves alone the attr
 
 from collections.abc import Callable, Container
 from fractions import Fraction
+from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from intref.intmath import split_fp32
 from intref.ops import OPS
 from intref.ops.op import dtype_range
+from intref.testing import patterns
 from intref.testing.integers import Draw, filled, multipliers, near_shifts
 
 Tensors = dict[str, np.ndarray]
@@ -63,6 +65,21 @@ def _positions(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None
         attrs["start"] = max(attrs["start"], 1)
 
 
+def _register(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """A width that output has, blocks where they saturate, a bias that fits; half of the calls are plain."""
+    if draw(st.booleans()):
+        defaults = OPS["matmul" if "a" in tensors else "linear"].complete({})
+        attrs.update({name: value for name, value in defaults.items() if name not in fixed})
+    if "output" not in fixed and attrs["accumulator"] > 32:
+        attrs["output"] = "int64"
+    if "accumulator" not in fixed and attrs["output"] == "int32":
+        attrs["accumulator"] = min(attrs["accumulator"], 32)
+    if "every" not in fixed:
+        attrs["every"] = draw(st.integers(0, 40)) if attrs["overflow"] == "saturate" else 0
+    if "bias" in tensors:
+        tensors["bias"] >>= max(32 - attrs["accumulator"], 0)
+
+
 def _linear_int4(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     n, k = len(tensors["weight"]), tensors["x"].shape[-1]
     if "group_size" not in fixed:
@@ -73,6 +90,17 @@ def _linear_int4(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> No
     if k % 2:
         tensors["weight"][:, -1] &= 15
     tensors["scale"] = filled(draw, (n, -(-k // attrs["group_size"])), *dtype_range("int16"), "int16")
+
+
+def _table_tosa(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """No two neighbours further apart than an int16, which no two of half the size are."""
+    if draw(st.booleans()):
+        tensors["entries"] >>= 1
+    low, high = dtype_range("int16")
+    entries = tensors["entries"]
+    for i in range(1, len(entries)):
+        before = int(entries[i - 1])
+        entries[i] = min(max(int(entries[i]), before + low), before + high)
 
 
 def _rescale_token(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
@@ -108,6 +136,42 @@ def _exponential_ivit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) 
 
 def _layernorm_ivit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     tensors["x"] >>= draw(st.integers(2, 24)) if attrs["form"] == "torch" else draw(st.integers(9, 24))
+
+
+def _table_int16(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """Neighbours no further apart than an int16."""
+    entries = tensors["entries"]
+    for i in range(1, len(entries)):
+        before = int(entries[i - 1])
+        entries[i] = min(max(int(entries[i]), before - (1 << 15)), before + (1 << 15) - 1)
+
+
+def _rsqrt_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    if "input_zero_point" not in fixed:
+        attrs["input_zero_point"] = min(attrs["input_zero_point"], int(tensors["x"].min()))
+
+
+def _add_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    holds = OPS["add_gemmlowp"].constraints["C5"][1]
+    while "left_shift" not in fixed and attrs["left_shift"] and not holds(tensors, attrs):
+        attrs["left_shift"] -= 1
+
+
+def _mul_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    holds = OPS["mul_gemmlowp"].constraints["C5"][1]
+    while "shift" not in fixed and attrs["shift"] < 31 and not holds(tensors, attrs):
+        attrs["shift"] += 1
+def _softmax_log2_fqvit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    most = min((1 << 32) // tensors["x"].shape[-1], (1 << 32) - 1)
+    if "ln2" not in fixed:
+        attrs["ln2"] = draw(st.integers(1, isqrt(most)))
+    if "b" not in fixed:
+        attrs["b"] = draw(st.integers(attrs["ln2"], max(min(most // attrs["ln2"], 1 << 25), attrs["ln2"])))
+    if "c" not in fixed:
+        least = attrs["b"] * attrs["ln2"]
+        attrs["c"] = draw(st.integers(least, max(most, least)))
+    if draw(st.booleans()):
+        tensors["x"] %= min(33 * attrs["ln2"], np.iinfo(tensors["x"].dtype).max)
 
 
 def _gelu_ibert(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
@@ -209,6 +273,7 @@ def _divide_deeploy(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) ->
 
 # The inputs that these functions make, so that nothing is drawn for them before.
 MADE = {
+    **patterns.MADE,
     "gelu_ibert": {"b", "c", "one"},
     "linear_int4": {"weight", "scale"},
     "requant_shift": {"mul", "add"},
@@ -218,6 +283,8 @@ MADE = {
 }
 Fit = Callable[[Draw, Tensors, Attrs, Fixed], None]
 FIT: dict[str, Fit] = {
+    **patterns.FIT,
+    "add_gemmlowp": _add_gemmlowp,
     "clamp": _clamp,
     "divide_deeploy": _divide_deeploy,
     "embedding": _embedding,
@@ -227,17 +294,24 @@ FIT: dict[str, Fit] = {
     "layernorm_fixed": _layernorm_fixed,
     "layernorm_ibert": _layernorm_ibert,
     "layernorm_ivit": _layernorm_ivit,
+    "linear": _register,
     "linear_int4": _linear_int4,
+    "matmul": _register,
+    "mul_gemmlowp": _mul_gemmlowp,
     "positions": _positions,
     "requant_shift": _requant_shift,
     "rescale": _rescale,
     "rescale_token": _rescale_token,
     "rescale_token_residual": _rescale_token,
+    "rsqrt_gemmlowp": _rsqrt_gemmlowp,
     "rmsnorm_deeploy": _byte_offset,
     "select_token": _select_token,
     "softmax_deeploy": _softmax_deeploy,
     "softmax_ibert": _softmax_ibert,
     "softmax_itamax_partial": _softmax_itamax_partial,
     "softmax_ivit": _exponential_ivit,
+    "softmax_log2_fqvit": _softmax_log2_fqvit,
     "split_heads": _split_heads,
+    "table_tosa": _table_tosa,
+    "table_int16": _table_int16,
 }

@@ -1,7 +1,21 @@
 """One lowering for each op that a profile may put at a site: real scales in, nodes and integer constants out."""
 
 # Each module enters its lowerings into SITES.
-from intref.quantize.sites import activation, attention, embedding, head, ivit, linear, norm
+from intref.quantize.sites import (
+    activation,
+    attention,
+    embedding,
+    fqvit,
+    gemmini,
+    gemmlowp,
+    head,
+    ita,
+    ivit,
+    linear,
+    norm,
+    onnx,
+    tosa,
+)
 from intref.quantize.sites.linear import rescaled
 from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
 
@@ -13,9 +27,15 @@ __all__ = [
     "activation",
     "attention",
     "embedding",
+    "fqvit",
+    "gemmini",
+    "gemmlowp",
     "head",
+    "ita",
     "ivit",
     "linear",
     "norm",
+    "onnx",
     "rescaled",
+    "tosa",
 ]
