@@ -357,7 +357,7 @@ def nonorm_deeploy(x, weight, bias, *, mul, shift, overflow):
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Snitch/src/iNoNorm.c, that wraps; NoNorm of MobileBERT (Sun et al. 2020).
     """
-    weight = weight if len(weight.shape) == 2 else weight[None]
+    weight = weight[None] if len(weight.shape) == 1 else weight[:, :]
     z = wrap_int32((x * weight + bias) * mul) >> shift
     return {"y": _narrowed(z, overflow)}
 

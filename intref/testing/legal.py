@@ -161,6 +161,8 @@ def _mul_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> N
     holds = OPS["mul_gemmlowp"].constraints["C5"][1]
     while "shift" not in fixed and attrs["shift"] < 31 and not holds(tensors, attrs):
         attrs["shift"] += 1
+
+
 def _softmax_log2_fqvit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     most = min((1 << 32) // tensors["x"].shape[-1], (1 << 32) - 1)
     if "ln2" not in fixed:
