@@ -28,7 +28,7 @@ from intref.intmath import (
 )
 from intref.ops.op import CLIP_FITS, HIGH, INT32, LOW, Attr, Op, Port, Tensors
 
-NINE_BELOW = -400  # nine halvings below any int8: what a masked key adds to a sum of 2**8 and more is 0
+MASKED_OUT = -129
 MOST = 1 << 13  # keys, or elements of a row
 WIDE_OFFSET = Attr(-(1 << 15), 1 << 15, default=lambda attrs: 0)
 SHIFT = Attr(0, 31)
@@ -183,20 +183,17 @@ def softmax_itamax(x, mask, *, levels, output):
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAMax_s8, without a mask (all 1); the uint8 form is
                 that of its networks. ITA (Islamoglu et al. 2023).
     """
-    seen = where(_attended(mask), x, NINE_BELOW)
-    s = _halvings(_top(seen) - seen)
-    inverse = (levels - 1 << 8) // maximum(sum_along(256 >> s, -1), 256)
-    return {"p": _stored(inverse >> s, levels, output)}
-
-
-def _top(seen):
-    """The largest x of a row; -128 where it has no key."""
-    return maximum(max_along(seen, -1), -128)
+    attend = _attended(mask)
+    seen = where(attend, x, -128)
+    s = _halvings(max_along(seen, -1) - seen)
+    total = sum_along(where(attend, 1 << 8 - s, 0), -1)
+    inverse = (levels - 1 << 8) // maximum(total, 256)
+    return {"p": _stored(where(attend, inverse >> s, 0), levels, output)}
 
 
 def _halvings(d):
     """d / 32 to nearest, for a distance d."""
-    return within(d, 0, 255 + 272) + 16 >> 5
+    return within(d, 0, 256) + 16 >> 5
 
 
 SOFTMAX_ITAMAX = Op(
@@ -219,7 +216,7 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
                 output: int8 or uint8.
     Output      p [B H Q K] of dtype output.
 
-    Exact       m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g
+    Exact       m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g, -129 where there is none
                 t[g] = floor((m[g] - m[g - 1] + 16) / 32), t[0] = 0
                 sum[g] = floor(sum[g - 1] / 2**t[g]) + sum_k 2**(8 - floor((m[g] - x[k] + 16) / 32)) over the
                 keys with mask 1 of group g, sum[-1] = 0: which is
@@ -229,7 +226,7 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    t and the other distances to nearest, ties toward +infinity; every other quotient down.
     Saturates   nothing.
-    Overflow    none: the maximum climbs by at most 255, so the t of which none is 0 sum to at most 15;
+    Overflow    none: each halving of t takes a climb of 16, and all are at most 256: t sums to at most 16;
                 2**8 <= sum[last] in a row with a key, so inverse < levels / 2.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 K is a multiple of group.
@@ -237,16 +234,17 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
                 form is that of its networks. ITA (Islamoglu et al. 2023).
     """
     *lead, keys = x.shape
-    seen = where(_attended(mask), x, NINE_BELOW)
+    seen = where(_attended(mask), x, MASKED_OUT)
     groups = seen.reshape((*lead, keys // group, group))
-    own = maximum(max_along(groups, -1), -128)
+    own = max_along(groups, -1)
     before = own[..., maximum(np.arange(groups.shape[-2]) - 1, 0), :]
     m = running_max(own, -2)
-    climbed = within(running_sum(_halvings(m - running_max(before, -2)), -2), 0, 15)
-    terms = (256 >> _halvings(m - groups)) << climbed
-    total = sum_along(sum_along(terms, -2), -1)[..., 0, :] >> max_along(climbed, -2)[..., 0, :]
+    climbed = within(running_sum(_halvings(m - running_max(before, -2)), -2), 0, 16)
+    terms = where(groups > MASKED_OUT, 1 << 8 - _halvings(m - groups), 0) << climbed
+    total = sum_along(sum_along(terms, -2), -1)[..., 0] >> max_along(climbed, -2)[..., 0]
     inverse = ((levels >> 1) - 1 << 8) // maximum(total, 256)
-    return {"p": _stored(inverse >> _halvings(_top(seen) - seen), levels, output)}
+    shifted = inverse >> _halvings(max_along(seen, -1) - seen)
+    return {"p": _stored(where(seen > MASKED_OUT, shifted, 0), levels, output)}
 
 
 SOFTMAX_ITAMAX_PARTIAL = Op(
@@ -359,7 +357,7 @@ def nonorm_deeploy(x, weight, bias, *, mul, shift, overflow):
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Snitch/src/iNoNorm.c, that wraps; NoNorm of MobileBERT (Sun et al. 2020).
     """
-    weight = weight if len(weight.shape) == 2 else weight[None]
+    weight = weight[None] if len(weight.shape) == 1 else weight[:, :]
     z = wrap_int32((x * weight + bias) * mul) >> shift
     return {"y": _narrowed(z, overflow)}
 

@@ -256,6 +256,8 @@ _INT8 = {
     "_wrap_int8: x + 128 & 255 -> x + 128 in return (x + 128 & 255) - 128": _BYTE,
     "_wrap_int8: x + 128 -> x - 128 in return (x + 128 & 255) - 128": _BYTE,
 }
+_WEIGHT = "weight = weight[None] if len(weight.shape) == 1 else weight[:, :]"
+_ALIKE = "[D] and [1 D] are laid alike"
 _PRODUCT = "x * saturate(x + input_offset + three, 0, six) * one_over_six"
 _POLY = "poly = sign * (one - square(minimum(absolute(v), -b) + b))"
 EQUIVALENT: dict[str, dict[str, str]] = {
@@ -264,7 +266,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "c -> -c in sigma = isqrt(within(sum_along(square(c), -1) // width + 1, 1, (1 << 14) - 1))": _SIGN,
     },
     "rmsnorm_deeploy": {"v -> -v in sigma = isqrt(sum_along(square(v), -1) // x.shape[-1] + 1)": _SIGN},
-    "nonorm_deeploy": _INT8,
+    "nonorm_deeploy": {
+        **_INT8,
+        f"weight[None] -> weight in {_WEIGHT}": _ALIKE,
+        f"weight[:, :] -> weight in {_WEIGHT}": _ALIKE,
+        f"left out: {_WEIGHT}": _ALIKE,
+    },
     "gelu_deeploy": {f"v -> -v in {_POLY}": _SIGN},
     "hardswish_deeploy": {f"wrap_int32({_PRODUCT}) -> {_PRODUCT} in return {{'y': wrap_int32({_PRODUCT})}}": _WORD},
     "divide_deeploy": {"wrap_int32(y) -> y in return {'y': wrap_int32(y)}": _WORD},

@@ -102,6 +102,16 @@ def softmax_itamax_partial() -> Iterator[Case]:
     yield _case("a group without a key", "mask degenerate", [[0, 9, 90, 80, 3, 2]], [[1, 1, 0, 0, 1, 1]], group=2)
     yield _case("the first group without a key", "mask degenerate", [[90, 80, 3, -30]], [[0, 0, 1, 1]], group=2)
     yield _case("a masked key beside the minimum", "mask", [[-128, 0, -112, -112]], [[1, 0, 1, 1]], group=2)
+    for group in (1, 37):
+        yield _case(
+            f"the last five of 37 count most, groups of {group}", "axes", [[-128] * 32 + [127] * 5], group=group
+        )
+    late = [[0, *range(-113, 128, 16), -49, -81]]
+    yield _case("16 climbs, the first from no key", "mask tie", late, [[0] + [1] * 18], group=1, levels=176)
+    x = np.minimum(16 * np.arange(1 << 13) - 129, 127)[None]
+    yield _case(
+        "16 climbs and as many keys as there may be", "mask wide", np.maximum(x, -128), np.minimum(x + 129, 1), group=1
+    )
     yield _case("a group of 512", "axes", np.arange(1024).reshape(1, -1) % 199 - 99, group=512)
     every = [[127 - d for d in (0, 32, 64, 96, 128, 160, 192, 224, 255)]]
     yield _case("2 * 2**8 is one more than the sum", "tie", every, group=9, levels=6)
@@ -111,7 +121,7 @@ def softmax_itamax_partial() -> Iterator[Case]:
         x = [[top, -128, *(top + 16 * i for i in range(1, climbs + 1) for _ in range(2))]]
         yield _case(f"{climbs} climbs lose a part that decides", "tie", x, group=2, levels=levels)
     yield _case("14 climbs lose a part that decides", "tie", [[*range(-128, 97, 16), -128, -80]], group=1, levels=176)
-    for keys in (24, *(1 << bits for bits in range(5, 14)), 534):
+    for keys in (17, 24, *(1 << bits for bits in range(5, 14)), 534):
         x = 16 * np.minimum(np.arange(keys), 15).reshape(1, -1) - 128
         yield _case(f"fifteen climbs, {keys} keys", "extreme wide", x, group=1)
 
@@ -122,26 +132,30 @@ _ANY_BUT_0 = "where takes its first value for anything but 0"
 _BELOW = "a fill below every x leaves the maximum alone; a masked key counts for nothing"
 _BYTE = "p is stored in 8 bits: modulo 2**8 the two agree"
 _SEEN = "in seen = where(attend, x, -128)"
-_SHARED = {
-    "mask -> -mask in attend = _attended(mask)": _ANY_BUT_0,
+_ANY_SOFTMAX = {
     _ATTENDED: _ANY_BUT_0,
     f"{_ATTENDED} #2": _ANY_BUT_0,
-    f"attend -> -attend {_SEEN}": _ANY_BUT_0,
-    f"x -> x + 1 {_SEEN}": "only differences of x count",
-    f"128 -> 129 {_SEEN}": _BELOW,
     f"_stored: _wrap_int8(p - (levels >> 1)) -> p - (levels >> 1) {_STORED}": _BYTE,
     f"_stored: p & 255 -> p {_STORED}": _BYTE,
     "_wrap_int8: (x + 128 & 255) - 128 -> (x + 128 & 255) + 128 in return (x + 128 & 255) - 128": _BYTE,
     "_wrap_int8: x + 128 & 255 -> x + 128 in return (x + 128 & 255) - 128": _BYTE,
     "_wrap_int8: x + 128 -> x - 128 in return (x + 128 & 255) - 128": _BYTE,
 }
+_SHARED = {
+    **_ANY_SOFTMAX,
+    "mask -> -mask in attend = _attended(mask)": _ANY_BUT_0,
+    f"attend -> -attend {_SEEN}": _ANY_BUT_0,
+    f"x -> x + 1 {_SEEN}": "only differences of x count",
+    f"128 -> 129 {_SEEN}": _BELOW,
+}
+_GROUPED = "in seen = where(_attended(mask), x, MASKED_OUT)"
+_SUM = "in total = sum_along(sum_along(terms, -2), -1)[..., 0] >> max_along(climbed, -2)[..., 0]"
+_CUT = "in groups = seen.reshape((*lead, keys // group, group))"
+_FOUND = "a reshape finds a single size that is given as -1, and refuses any other below 0"
+_ONE_LONG = "the axis summed along has size 1"
 _E = "in e = where(attend, within(a * square(r + b) + c, 0, (1 << 32) - 1) >> z, 0)"
 _TOTAL = "in total = sum_along(where(attend, 1 << 8 - s, 0), -1)"
-_GROUPS = (
-    "in total = sum_along(where(attend, 1 << 8 - _ita_shift(m - seen), 0) << climbed, -1) >> max_along(climbed, -1)"
-)
 _P = "in return {'p': _stored(where(attend, inverse >> s, 0), levels, output)}"
-_LAST = "in return {'p': _stored(where(attend, inverse >> _ita_shift(max_along(seen, -1) - seen), 0), levels, output)}"
 _KEYLESS = "a row without a key has a sum of 0, and p = 0 whatever the quotient"
 _ONE = "a row whose maximum is -128 has no other x: one apart or none, its distances are of no halving"
 EQUIVALENT: dict[str, dict[str, str]] = {
@@ -155,9 +169,14 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "256 -> 255 in inverse = (levels - 1 << 8) // maximum(total, 256)": _KEYLESS,
     },
     "softmax_itamax_partial": {
-        **_SHARED,
-        f"attend -> -attend {_GROUPS}": _ANY_BUT_0,
-        f"attend -> -attend {_LAST}": _ANY_BUT_0,
+        **_ANY_SOFTMAX,
+        f"mask -> -mask {_GROUPED}": _ANY_BUT_0,
+        f"x -> x + 1 {_GROUPED}": "only differences count, and a climb before the first key shifts nothing",
+        f"MASKED_OUT -> MASKED_OUT - 1 {_GROUPED}": _BELOW,
+        f"0 -> -1 {_SUM}": _ONE_LONG,
+        f"0 -> -1 {_SUM} #2": _ONE_LONG,
+        **{f"{size} -> -{size} {_CUT}": _FOUND for size in ("keys", "group")},
+        f"group -> -group {_CUT} #2": _FOUND,
         "256 -> 255 in inverse = ((levels >> 1) - 1 << 8) // maximum(total, 256)": _KEYLESS,
     },
 }
@@ -174,12 +193,12 @@ HARMLESS: dict[str, dict[str, str]] = {
         "sum: wrapped to 32 bits": "the wrap to uint32 leaves the low 32 bits, which both have",
     },
     "softmax_itamax_partial": {
-        "sum: saturated to 32 bits": "beyond 2**31 it is beyond 2**15 after its shift, and the quotient 0",
-        "running sum: wrapped to 8 bits": "the climbs are 15 at most",
-        "maximum 1 of 2: without the first element": "the climbs never fall: their maximum is the last",
+        "sum * of 2: saturated to 32 bits": "beyond 2**31 it is beyond 2**15 after its shift, and the quotient 0",
+        "running sum: wrapped to 8 bits": "the climbs are 16 at most",
+        "maximum 2 of 3: without the first element": "the climbs never fall: their maximum is the last",
     },
 }
-_CLIMBS = "each halving takes a climb of 16, and 255 is the largest"
+_CLIMBS = "each halving takes a climb of 16, and 256 is the largest"
 _EVEN = "a term of 1 takes a distance of 240, which leaves no climb: where a sum is shifted, it is even"
 _SUMS = r"sum_along\(where\(attend, 1 << 8 - .*\) \|"
 _LEAST = "a row with a key has its maximum's own 2**8 in the sum"
@@ -191,12 +210,12 @@ UNREACHABLE: dict[str, dict[str, str]] = {
     },
     "softmax_itamax_partial": {
         r"maximum\(total, 256\) \| left is one less": _LEAST,
-        rf"{_SUMS} positive, [1-8] bits": _LEAST,
-        rf"{_SUMS} (odd above .*|one (above|below) exact, .*)": _EVEN,
-        rf"{_SUMS} shift 1": "after one climb only terms of 2 and more are before it: nothing is lost",
+        r"sum_along\(sum_along.* \| positive, [1-8] bits": _LEAST,
+        r"sum_along\(.* \| (odd above .*|one (above|below) exact, .*)": _EVEN,
+        r"sum_along\(.* \| shift 1": "after one climb only terms of 2 and more are before it: nothing is lost",
         r"inverse >> .* \| shift 8": "inverse <= 127 is less than half of 2**8",
-        r"max_along\(climbed, -1\) \| one maximum, (inside|the first)": "the climbs never fall",
-        r"running_sum\(.* \| positive, ([5-9]|1[0-7]) bits": _CLIMBS,
+        r"max_along\(climbed, -2\) \| one maximum, (inside|the first)": "the climbs never fall",
+        r"running_sum\(.* \| positive, ([6-9]|1[0-8]) bits": _CLIMBS,
     },
 }
 CASES: dict[str, Generator] = {f.__name__: f for f in (softmax_deeploy, softmax_itamax, softmax_itamax_partial)}

@@ -4,6 +4,7 @@
 from intref.quantize.sites import (
     activation,
     attention,
+    deeploy,
     embedding,
     fqvit,
     gemmini,
@@ -26,6 +27,7 @@ __all__ = [
     "Value",
     "activation",
     "attention",
+    "deeploy",
     "embedding",
     "fqvit",
     "gemmini",
