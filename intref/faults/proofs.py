@@ -114,6 +114,8 @@ def _word(name: str, function: Callable[..., Any], uses: list[Use]) -> Callable[
     def noted(*args: Any) -> Any:
         plain = tuple(map(_plain, args))
         made = function(*plain)
+        if isinstance(made, tuple):  # of a word that takes a number apart
+            return tuple(_Recorded(Interval.of(part), uses) for part in made)
         if not isinstance(made, Interval):
             return made
         uses.append(Use(name, plain, made))

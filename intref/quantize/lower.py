@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from intref.builder import Builder
 from intref.model import Model
 from intref.profiles import Profile
-from intref.quantize.builder import Builder
 from intref.quantize.graph import FloatModel
 from intref.quantize.observe import Progress, Ranges
 from intref.quantize.recipe import Recipe

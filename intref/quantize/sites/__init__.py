@@ -1,7 +1,22 @@
 """One lowering for each op that a profile may put at a site: real scales in, nodes and integer constants out."""
 
 # Each module enters its lowerings into SITES.
-from intref.quantize.sites import activation, attention, embedding, gemmini, head, ita, ivit, linear, norm
+from intref.quantize.sites import (
+    activation,
+    attention,
+    deeploy,
+    embedding,
+    fqvit,
+    gemmini,
+    gemmlowp,
+    head,
+    ita,
+    ivit,
+    linear,
+    norm,
+    onnx,
+    tosa,
+)
 from intref.quantize.sites.linear import rescaled
 from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
 
@@ -12,12 +27,17 @@ __all__ = [
     "Value",
     "activation",
     "attention",
+    "deeploy",
     "embedding",
+    "fqvit",
     "gemmini",
+    "gemmlowp",
     "head",
     "ita",
     "ivit",
     "linear",
     "norm",
+    "onnx",
     "rescaled",
+    "tosa",
 ]
