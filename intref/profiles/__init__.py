@@ -27,7 +27,7 @@ PRODUCT: dict[str, Any] = {
 CONSTANTS = ("code", "paper", "exact")  # of a polynomial: as the authors' code, as their paper, without fp32 between
 # Site -> the keys it may have beside op and borrowed, and the values allowed: a choice, or a range of integers.
 SITES: dict[str, dict[str, Any]] = {
-    "embedding": {"scale": ("table", "sum")},
+    "embedding": {"scale": ("table", "sum", "wide")},
     "embedding_sum": {"rounding": NEAREST},
     "norm": {"rounding": RULES, "bits": range(8, 25)},
     "linear_input": REQUANTIZED,

@@ -1,7 +1,7 @@
 """One lowering for each op that a profile may put at a site: real scales in, nodes and integer constants out."""
 
 # Each module enters its lowerings into SITES.
-from intref.quantize.sites import activation, attention, embedding, head, linear, norm
+from intref.quantize.sites import activation, attention, embedding, head, linear, norm, wide
 from intref.quantize.sites.linear import rescaled
 from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
 
@@ -17,4 +17,5 @@ __all__ = [
     "linear",
     "norm",
     "rescaled",
+    "wide",
 ]
