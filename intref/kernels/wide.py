@@ -204,7 +204,8 @@ def _gelu(x, coefficients, fraction, y):
     for t in range(x.shape[0]):
         for d in range(x.shape[1]):
             v = x[t, d]
-            y[t, d] = max(v, 0) - shift_half_up(_piecewise(abs(v), coefficients, fraction), 48 - fraction)
+            v = max(v, 0) - shift_half_up(_piecewise(abs(v), coefficients, fraction), 48 - fraction)
+            y[t, d] = min(max(v, -WIDE), WIDE)
 
 
 def tanh_wide(x: np.ndarray, coefficients: np.ndarray, *, fraction: int) -> dict[str, np.ndarray]:

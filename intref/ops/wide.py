@@ -294,14 +294,15 @@ def gelu_wide(x, coefficients, *, fraction):
                 w = 2**(fraction - 5); i = floor(|x| / w); t = (|x| - i * w) * 2**48 / w - 2**47
                 m = coefficients[i, 6]; for power = 5, 4, 3, 2, 1, 0: m = half_up(m * t / 2**48) + coefficients[i, power]
                 (m = 0 for i >= C)
-                y = max(x, 0) - half_up(m / 2**(48 - fraction))
+                y = clamp(max(x, 0) - half_up(m / 2**(48 - fraction)), -(2**47 - 1), 2**47 - 1)
     Rounding    to nearest, ties toward +infinity; i down.
-    Saturates   nothing.
+    Saturates   y to 48 bits, symmetric.
     Overflow    none: m * t is of limbs of 24 bits, as in linear_wide; |m| <= 2**49.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 J = 7.
     Source      ours; GELU of Hendrycks and Gimpel 2016, exact form.
     """
-    return {"y": maximum(x, 0) - shift_half_up(_piecewise(absolute(x), coefficients, fraction), 48 - fraction)}
+    tail = shift_half_up(_piecewise(absolute(x), coefficients, fraction), 48 - fraction)
+    return {"y": saturate(maximum(x, 0) - tail, -WIDE, WIDE)}
 
 
 GELU_WIDE = Op(
