@@ -160,6 +160,10 @@ def softmax_exp2(x, mask, multiplier, shift, table, a):
     return p, p.sum(-1, keepdims=True)
 
 
+def mask_add(x, mask, a):
+    return np.where(keys_of(mask), x, np.maximum(x + a["value"], -(1 << 31)))
+
+
 def layernorm_ibert(x, bias, a):
     c = x - divided(x.sum(-1, keepdims=True), x.shape[-1], "half_even")
     v = ((c // 2 ** a["shift"]) ** 2).sum(-1, keepdims=True)
@@ -228,6 +232,7 @@ OPS = {
     "rescale_token_residual": (f"{RESCALED} residual residual_multiplier residual_shift", "y", rescale_token_residual),
     "softmax_ibert": ("x mask", "p", softmax_ibert),
     "softmax_exp2": ("x mask multiplier shift table", "p total", softmax_exp2),
+    "mask_add": ("x mask", "y", mask_add),
     "layernorm_ibert": ("x bias", "y", layernorm_ibert),
     "layernorm_fixed": ("x gain bias", "y", layernorm_fixed),
     "l2_normalize": ("x", "y", l2_normalize),

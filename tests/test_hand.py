@@ -203,3 +203,9 @@ def test_table():
 def test_every_op_has_an_answer():
     text = Path(__file__).read_text()
     assert [name for name in OPS if f'("{name}", ' not in text] == []
+
+
+def test_mask_add_adds_below_and_stops_at_the_end():
+    # 5 stays, 6 - 9 = -3; -2**31 + 8 - 9 would leave int32 and stops at its end.
+    x = ([[[[5, 6, -(1 << 31) + 8]]]], "int32")
+    assert y("mask_add", {"value": -9}, x=x, mask=([[1, 0, 0]], "int8")) == [[[[5, -3, -(1 << 31)]]]]

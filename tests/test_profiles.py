@@ -164,3 +164,17 @@ def test_does_a_requantizer_round_by_any_rule_of_rescale(fm, tmp_path, rounding,
     assert fast.trace_digest == reference.trace_digest
     own = fm.quantize("ibert", calib=CALIB).run(CALIB[0])
     assert cosine(fast.float("last_hidden_state"), own.float("last_hidden_state")) > 0.9
+
+
+def test_does_an_additive_mask_leave_padding_a_probability_only_where_it_is_small(fm, tmp_path):
+    """With a constant far below every score the bits are those of a mask that excludes; with -1 they are not."""
+    inputs = {"input_ids": [[1, 2, 3, 4, 5], [6, 7, 0, 0, 0]], "attention_mask": [[1] * 5, [1, 1, 0, 0, 0]]}
+    digests = {}
+    for name, extra in (("exclude", {}), ("far", {"mask": "add"}), ("near", {"mask": "add", "mask_value": -1})):
+        content = {**table("ibert"), "name": name}
+        content["softmax"] = {**content["softmax"], **extra}
+        model = fm.quantize("ibert", profile=str(written(tmp_path / f"{name}.toml", content)), calib=CALIB)
+        fast, reference = (model.run(inputs, backend).digest for backend in ("fast", "reference"))
+        assert fast == reference
+        digests[name] = fast
+    assert digests["exclude"] == digests["far"] != digests["near"]

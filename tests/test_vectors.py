@@ -14,7 +14,7 @@ from intref.intmath import mul_shift, spread
 from intref.ops import OPS
 from intref.ops.rescale import RULES
 from intref.vectors import FLAGS, cases, stream
-from intref.vectors.drawn import DRAWS, drawn
+from intref.vectors.drawn import AXES, DRAWS, LONG, drawn
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.exhaustive import MAKERS, exhaustive, short_rows
 from intref.vectors.levels import LEVELS, RANDOM, count, numbered
@@ -50,6 +50,12 @@ def test_random_calls_keep_the_contract(op_name):
         assert made.keys() == OPS[op_name].outputs.keys()
 
 
+def test_random_calls_keep_the_contract_at_every_long_size(op_name):
+    for turn in range(len(AXES[op_name].split()) * len(LONG)):
+        case = drawn(op_name, 15 + 16 * turn)
+        OPS[op_name].run(case.tensors, OPS[op_name].check(case.tensors, case.attrs))
+
+
 def test_a_case_does_not_depend_on_those_before_it(op_name):
     size = len(cases(op_name))
     part = [*stream(op_name, 2, seed=3, start=size, stop=size + 4)]
@@ -65,11 +71,12 @@ def test_a_random_call_is_the_same_at_levels_2_and_3():
 
 
 def test_the_random_stream_is_frozen():
-    named = [(f"{op}-{n}", drawn(op, n, seed=1)) for op in sorted(DRAWS) for n in range(3)]
+    named = [(f"{op}-{n}", drawn(op, n, seed=1)) for op in FIRST for n in range(3)]
     assert fingerprint(named) == FROZEN
 
 
-FROZEN = "1d8f80605a6e2572ce98606ae16452657dca27ead6cd2b6d9e48831acf290982"
+FIRST = ("linear", "rescale", "softmax_ibert", "layernorm_fixed")  # how numbers are drawn shows in any
+FROZEN = "a9e132d36147b536abd8ee3c382f48473a4e33853f722f2d506a90ee1fd9d432"
 
 
 def test_ids_are_unique(op_name):

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -21,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 from intref.atomic import write_atomically  # noqa: E402
 from intref.coverage.ledger import plan, reached  # noqa: E402
+from intref.errors import SpecError  # noqa: E402
 from intref.faults.mechanical import mutants  # noqa: E402
 from intref.faults.variants import tried  # noqa: E402
 from intref.ops import OPS  # noqa: E402
@@ -28,9 +30,13 @@ from intref.selftest.scoring import _Bench, named_faults, score  # noqa: E402
 from intref.vectors import cases  # noqa: E402
 from intref.vectors.case import Case  # noqa: E402
 from intref.vectors.drawn import drawn  # noqa: E402
-from intref.vectors.sought import FOLDER, entries  # noqa: E402
+from intref.vectors.sought import FOLDER, Entry, entries  # noqa: E402
 
 LARGEST = 4096  # elements of a call that is worth storing
+LONGEST = 1 << 17  # of one that is there for the size of an axis
+SIZES = (2, 3, 4, 8, 16, 32, 33, 65, 6, 12, 24)
+TRIES = 4  # calls of each size
+Key = tuple[Any, ...]  # number of a call, then (axis, size) of those that are not drawn
 
 
 class Goals:
@@ -72,35 +78,57 @@ class Goals:
         yield from (f"bin: {name}" for name in sorted(self.bins))
 
 
-def seek(op_name: str, calls: int, seconds: int) -> tuple[list[tuple[int, str]], list[str]]:
+def seek(op_name: str, calls: int, seconds: int) -> tuple[list[Entry], list[str]]:
     """(new entries, the goals that are left)."""
     goals = Goals(op_name)
-    known = {number for number, _ in entries(op_name)}
-    found: dict[int, set[str]] = {}
+    known = {(entry.number, *entry.sizes.items()) for entry in entries(op_name)}
+    found: dict[Key, set[str]] = {}
     end = time.monotonic() + seconds
-    for number in range(calls):
+    for key in _keys(op_name, goals, calls):
         if not len(goals) or time.monotonic() > end:
             break
-        if number in known:
-            continue
-        case = drawn(op_name, number)
-        if sum(t.size for t in case.tensors.values()) > LARGEST:
-            continue
-        if met := goals.met_by(case):
-            found[number] = met
+        case = None if key in known else _drawn(op_name, key)
+        if case is not None and (met := goals.met_by(case)):
+            found[key] = met
             goals.drop(met)
-            print(f"{op_name}: call {number}: {len(met)} more, {len(goals)} left", flush=True)
-    return [(number, _why(met)) for number, met in _needed(op_name, found).items()], [*goals.left()]
+            print(f"{op_name}: call {key[0]} {dict(key[1:]) or ''}: {len(met)} more, {len(goals)} left", flush=True)
+    needed = _needed(op_name, found)
+    return [Entry(key[0], _why(met), dict(key[1:])) for key, met in needed.items()], [*goals.left()]
 
 
-def _needed(op_name: str, found: dict[int, set[str]]) -> dict[int, set[str]]:
+def _keys(op_name: str, goals: Goals, calls: int) -> Iterator[Key]:
+    """The random calls in their order; then, for every size that is still wanted, calls with that one axis long."""
+    yield from ((number,) for number in range(calls))
+    axes = dict.fromkeys(a for p in OPS[op_name].inputs.values() for form in p.forms() for a in form if a.isalpha())
+    for axis in axes:
+        limit = OPS[op_name].limits.get(axis, 0)
+        for size in (*SIZES, limit):
+            if any(name.startswith(f"axis {axis}: ") for name in goals.bins):
+                rest = [(other, 1) for other in axes if other != axis]
+                yield from ((number, (axis, size), *rest) for number in range(TRIES) if size)
+
+
+def _drawn(op_name: str, key: Key) -> Case | None:
+    """The call, if it is worth storing and the op can take it."""
+    number, *sizes = key
+    try:
+        case = drawn(op_name, number, fixed=dict(sizes) or None)
+        OPS[op_name].check(case.tensors, case.attrs)
+    except (SpecError, ValueError, IndexError):  # sizes that do not go together
+        return None
+    most = LONGEST if sizes else LARGEST
+    return case if sum(t.size for t in case.tensors.values()) <= most else None
+
+
+def _needed(op_name: str, found: dict[Key, set[str]]) -> dict[Key, set[str]]:
     """Without the calls whose goals the others meet together: the call that meets most comes first."""
     every = Goals(op_name)
-    meets = {number: every.met_by(drawn(op_name, number)) for number in found}
+    drawn_again = {key: _drawn(op_name, key) for key in found}
+    meets = {key: every.met_by(case) for key, case in drawn_again.items() if case is not None}
     wanted: set[str] = set().union(*meets.values()) if meets else set()
-    kept: dict[int, set[str]] = {}
+    kept: dict[Key, set[str]] = {}
     while wanted:
-        best = max(meets, key=lambda number: (len(meets[number] & wanted), -number))
+        best = max(meets, key=lambda key: len(meets[key] & wanted))
         kept[best] = meets[best] & wanted
         wanted -= meets[best]
     return kept
@@ -114,8 +142,11 @@ def _why(met: set[str]) -> str:
     return f"{said} {name[:90]}{more}"
 
 
-def save(op_name: str, new: list[tuple[int, str]]) -> None:
-    lines = [f"  [{number}, {json.dumps(why)}],\n" for number, why in [*entries(op_name), *new]]
+def save(op_name: str, new: list[Entry]) -> None:
+    lines = [
+        f"  [{entry.number}, {json.dumps(entry.why)}, {{{', '.join(f'{a} = {n}' for a, n in entry.sizes.items())}}}],\n"
+        for entry in [*entries(op_name), *new]
+    ]
     FOLDER.mkdir(exist_ok=True)
     write_atomically(FOLDER / f"{op_name}.toml", ("calls = [\n" + "".join(lines) + "]\n").encode())
 

@@ -53,6 +53,7 @@ FAULTS: dict[str, dict[str, str]] = {
         "rule half_even": "255 * e is a tie for e = 2**29 alone, and 127.5 is 128 by both",
         "right shift 2 of 5: logical, of 32 bits": "& 255 leaves bits 8 to 15, which both have",
     },
+    "mask_add": {"addition: saturated to 32 bits": "y is at least -2**31 itself, and value is below 0"},
     "layernorm_ibert": {
         "left shift: * to 32 bits": "sigma <= sqrt(D) * max |x| <= 2**30, by C5",
         "quotient: by a reciprocal of 32 bits": "floor(floor(2**32 / sigma) / 2) is floor(2**31 / sigma)",

@@ -15,7 +15,7 @@ import numpy as np
 
 from intref import intmath
 from intref.errors import BoundError, SpecError
-from intref.faults import fp32, lanes, masks, operators, packed, primitives, sites, widths
+from intref.faults import fp32, kin, lanes, masks, operators, packed, primitives, sites, widths
 from intref.faults.bodies import (
     ROUNDINGS,
     Arrays,
@@ -246,7 +246,7 @@ def left_out(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -
 
 # What a designer may have chosen, and what only a mistake explains: where a choice explains a device, a slip that does
 # so as well is most likely a coincidence.
-CHOICES: tuple[Part, ...] = (rules, _clips, _left_out)
+CHOICES: tuple[Part, ...] = (rules, _clips, _left_out, kin.faults)
 SLOW_CHOICES: tuple[Part, ...] = (_in_fp32,)
 SLIPS: tuple[Part, ...] = (
     *(_floors, slips, widths.faults, sites.faults, masks.faults, packed.faults),

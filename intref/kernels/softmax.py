@@ -96,4 +96,9 @@ def _exp2(x, masks, own, multiplier, shift, table, p, total):
         total[t] = count
 
 
-KERNELS = (softmax_ibert, softmax_exp2)
+def mask_add(x: np.ndarray, mask: np.ndarray, *, value: int) -> dict[str, np.ndarray]:
+    attend = mask[:, None, None] if mask.ndim == 2 else mask[:, None]
+    return {"y": np.maximum(x + np.where(attend, 0, np.int64(value)), -(1 << 31)).astype(np.int32, order="C")}
+
+
+KERNELS = (softmax_ibert, softmax_exp2, mask_add)

@@ -115,4 +115,32 @@ SOFTMAX_EXP2 = Op(
     reduces=("K",),
 )
 
-OPS = (SOFTMAX_IBERT, SOFTMAX_EXP2)
+
+def mask_add(x, mask, *, value):
+    """y[k] = x[k] where mask is 1, max(x[k] + value, -2**31) where it is 0: scores for a softmax that knows no mask.
+
+    Inputs      x int32 [B H Q K], K <= 2**15; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
+    Attributes  value in [-2**30, -1], at the scale of x.
+    Output      y int32 [B H Q K].
+
+    Exact       y = max(x + (0 where mask is 1, value where it is 0), -2**31)
+    Rounding    none.
+    Saturates   y to -2**31.
+    Overflow    none: |x + value| <= 2**31 + 2**30.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
+    Source      the additive mask of BERT's published graph (Devlin et al. 2018), in integers: a masked key keeps a
+                probability where the other scores of its row are as low.
+    """
+    attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
+    return {"y": maximum(x + where(attend, 0, value), -(1 << 31))}
+
+
+MASK_ADD = Op(
+    mask_add,
+    inputs={"x": Port("int32", "B H Q K"), "mask": Port("int8", "B K | B Q K", 0, 1)},
+    attrs={"value": Attr(-(1 << 30), -1)},
+    outputs={"y": Port("int32", "B H Q K")},
+    limits={"K": MAX_KEYS},
+)
+
+OPS = (SOFTMAX_IBERT, SOFTMAX_EXP2, MASK_ADD)

@@ -1,5 +1,6 @@
 """Lowering: a float model, its calibrated ranges, a recipe and a profile become an integer model. The last float."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class _Graph:
         stream = self._stream(x, before)
         q, k, v = (low("attention_input", self._linear(src, f"{site}.{n}"), f"{site}.{n}") for n in "qkv")
         scored = low("scores", q, k, f"{site}.scores", self.config.head_width)
-        p = low("softmax", scored, self.mask, f"{site}.softmax")
+        p = low("softmax", *self._masked(scored, f"{site}.softmax"), f"{site}.softmax")
         context = low("context", p, v, f"{site}.context")
         acc = self._linear(low("linear_input", context, f"{site}.context"), f"{site}.attn.out")
         y = self._norm(low("residual", acc, stream, f"{site}.attn.sum"), f"{site}.attn.norm")
@@ -87,6 +88,16 @@ class _Graph:
         act = low("activation", self._linear(src, f"{site}.ffn.up", floor=2.0**-SPREAD), f"{site}.ffn.act")
         acc = self._linear(low("linear_input", act, f"{site}.ffn.act"), f"{site}.ffn.down")
         return self._norm(low("residual", acc, stream, f"{site}.ffn.sum"), f"{site}.ffn.norm")
+
+    def _masked(self, scored: Value, site: str) -> tuple[Value, str]:
+        """Scores and mask of a softmax; a dialect that adds a constant to masked keys then attends to all of them."""
+        at = self.low.site("softmax")
+        if at.get("mask", "exclude") == "exclude":
+            return scored, self.mask
+        axes, attrs = self.build.axes(scored.tensor), {"value": at.get("mask_value", -(1 << 30))}
+        made = self.build.node("mask_add", f"{site}.masked", {"x": scored.tensor, "mask": self.mask}, attrs, y=axes)
+        ones = self.build.node("clamp", f"{site}.all", {"x": self.mask}, {"low": 1, "high": 1}, y=("B", "T"))
+        return replace(scored, tensor=made["y"]), ones["y"]
 
     def finish(self, x: Value) -> None:
         """The outputs of the model's heads."""

@@ -203,7 +203,37 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         f"0 -> -1 in {_E}": "p = 0 of e = -1, too",
     },
 }
-CASES: dict[str, Generator] = {"softmax_ibert": softmax_ibert, "softmax_exp2": softmax_exp2}
+
+
+def _masked(why: str, flags: str, x: Any, mask: Any, value: int) -> Case:
+    x = np.array(x, np.int32)
+    x = x.reshape((1,) * (4 - x.ndim) + x.shape)
+    return Case(why, {"x": x, "mask": np.array(mask, np.int8)}, {"value": value}, (*flags.split(),))
+
+
+def mask_add() -> Iterator[Case]:
+    """Masks of both forms, the low clip from both sides."""
+    yield _masked("one masked key", "mask", [[5, 6, 7, 8]], [[1, 1, 0, 1]], -100)
+    least = -(1 << 31)
+    yield _masked(
+        "at the clip, one inside, one beyond", "clip mask", [[least + 9, least + 10, least + 8]], [[0] * 3], -9
+    )
+    yield _masked(
+        "int32 extremes and the largest value", "extreme wide mask", [[least, M31, 0, 1 << 30]], [[0] * 4], -(1 << 30)
+    )
+    yield _masked("int32 extremes attended", "extreme mask", [[least, M31, 0]], [[1] * 3], -1)
+    yield _masked("mask per query", "mask axes", [[1, 2, 3], [4, 5, 6]], [[[0, 0, 0], [1, 0, 1]]], -7)
+    yield _masked("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2), [[0, 1], [1, 0]], -3)
+
+
+_ATTEND = "attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]"
+_SIGNLESS = "0 and -0 are 0; what is not 0 attends"
+EQUIVALENT["mask_add"] = {
+    f"mask -> -mask in {_ATTEND}": _SIGNLESS,
+    f"mask -> -mask in {_ATTEND} #2": _SIGNLESS,
+    "attend -> -attend in return {'y': maximum(x + where(attend, 0, value), -(1 << 31))}": _SIGNLESS,
+}
+CASES: dict[str, Generator] = {"softmax_ibert": softmax_ibert, "softmax_exp2": softmax_exp2, "mask_add": mask_add}
 _X, _LONG = np.zeros((1, 1, 1, 4), np.int32), np.zeros((1, 1, 1, (1 << 15) + 1), np.int32)
 _MASKS: dict[str, list[Broken]] = {
     "C1": [{"mask": np.ones((1, 4), bool)}, {"x": _X.astype(np.int64)}],
@@ -236,4 +266,5 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C4": [{"bits": 8}],
         "C5": [{"table": np.zeros(256, np.int32)}],
     },
+    "mask_add": {**_MASKS, "C4": [{"value": 0}, {"value": -(1 << 30) - 1}]},
 }

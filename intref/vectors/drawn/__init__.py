@@ -46,7 +46,7 @@ AXES = {
     **dict.fromkeys(("add", "add_bias", "clamp", "gelu_ibert", "quantize_token"), "D"),
     "rescale_quotient": "D Q",
     **dict.fromkeys(("rescale_token", "rescale_token_residual"), "N"),
-    **dict.fromkeys(("softmax_ibert", "softmax_exp2"), "K Q"),
+    **dict.fromkeys(("softmax_ibert", "softmax_exp2", "mask_add"), "K Q"),
     **dict.fromkeys(("layernorm_ibert", "layernorm_fixed", "l2_normalize"), "D"),
     **dict.fromkeys(("gelu_table", "table"), "T"),
     **{k: v for family in DIALECTS for k, v in family.AXES.items()},

@@ -41,6 +41,13 @@ def softmax_exp2(c: Chance) -> Call:
     return tensors, {}
 
 
+def mask_add(c: Chance) -> Call:
+    """Scores anywhere, or about the low clip."""
+    value = c.wide(-(1 << 30), -1)
+    tensors = _scores(c, -(1 << 31), M31) if c.word() % 2 else _scores(c, -(1 << 31), -(1 << 31) - 2 * value)
+    return tensors, {"value": value}
+
+
 def _rows(c: Chance, bits: int, dtype: str = "int32") -> np.ndarray:
     """Rows of one magnitude each, some with an outlier, some around a mean."""
     lead, width = (c.lead() or (1,)), c.size("D")
@@ -104,6 +111,7 @@ DRAWS = {
     for f in (
         softmax_ibert,
         softmax_exp2,
+        mask_add,
         layernorm_ibert,
         layernorm_fixed,
         l2_normalize,
