@@ -3,12 +3,13 @@
 # Each module enters its lowerings into SITES.
 from intref.quantize.sites import activation, attention, embedding, head, linear, norm, wide
 from intref.quantize.sites.linear import rescaled
-from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
+from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Step, Value
 
 __all__ = [
     "SITES",
     "SPREAD",
     "Lowering",
+    "Step",
     "Value",
     "activation",
     "attention",
