@@ -204,15 +204,19 @@ class _Bench:
             self.wide_ranges = self.ranges if recipe.observer == "minmax" else observe(model, calib, False, told)
         self.wide = self._lowered(model, self.wide_ranges, self.plan, load_profile(self.plan.profile))
         self.other = self._lowered(model, self.ranges, recipe, profile)
-        self.theirs = self.other.by_key()
+        mine = {(s.kind, s.site) for s in self.wide.steps}
+        given = {s.result.tensor for s in self.other.steps if (s.kind, s.site) in mine and s.first < s.last}
+        # A site that takes what another gave, as it is, rounds nothing anew.
+        again = [s for s in self.other.steps if s.first == s.last and any(a.tensor == s.result.tensor for a in s.args)]
+        passed = {(s.kind, s.site) for s in again if s.result.tensor in given}
+        self.theirs = {k: s for k, s in self.other.by_key().items() if k in mine and k not in passed}
         self.exact = [walk(self.wide, batch) for batch in inputs]
 
     def _lowered(self, model: FloatModel, ranges: Ranges, recipe: Recipe, profile: Profile) -> _Made:
         return _Made(*lower_in_steps(model, ranges, recipe, profile, {}, lambda what, done, total: None))
 
     def budget(self) -> Budget:
-        mine = {(s.kind, s.site) for s in self.wide.steps}
-        kinds = [*dict.fromkeys(s.kind for s in self.other.steps if (s.kind, s.site) in mine)]
+        kinds = [*dict.fromkeys(kind for kind, _ in self.theirs)]
         jobs: list[tuple[str, str, Callable[[], list[dict[str, Array]]]]] = [
             ("weights", kind, partial(self._with_weights, kind)) for kind in ("embedding", "linear")
         ]
