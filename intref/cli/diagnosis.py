@@ -223,7 +223,7 @@ def identify(
     Exit codes: 0 every op that it supports does what is known, 1 one does not ("no known rule", "not repeatable"), 3 it
     answered none usably, and no profile is written.
     """
-    from intref.identify import chip_text, write_chip
+    from intref.identify import agreeing, chip_text, write_chip
     from intref.identify import identify as identified
     from intref.identify.device import CALLS, MAX_CALLS
     from intref.identify.questions import CONFIRM
@@ -250,9 +250,12 @@ def identify(
     if written is not None:
         write_chip(found, written, base)
     if as_json:
-        print_json({"profile": written, "toml": chip_text(found, base) if found.usable else None, **found.plain()})
+        toml = chip_text(found, base) if found.usable else None
+        print_json({"profile": written, "toml": toml, "agreeing": agreeing(found), **found.plain()})
     else:
         print_text("\n".join(found.lines))
+        for name, sites in agreeing(found).items():
+            print_text(f"as profile {name} says: {', '.join(sites)}")
         if written is not None:
             print_text(f"profile: {written}: intref quantize CKPT -o FILE --profile {written}")
         elif output is not None:

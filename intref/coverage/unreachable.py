@@ -69,8 +69,8 @@ ARGUED: Mapping[str, Mapping[str, str]] = {
         ),
     },
     "softmax_exp2": {
-        r"255 \* e .* >> 30 \| exact and odd, not negative": (
-            "255 is odd, so 255 * e is an odd multiple of 2**29 only for e = 2**29, where the quotient is 128"
+        r"shift_half_up\(255 \* e, 30\) \| tie above even, not negative": (
+            "255 is odd, so 255 * e is an odd multiple of 2**29 only for e = 2**29, where it is 127.5, above an odd 127"
         ),
     },
     "layernorm_ibert": {

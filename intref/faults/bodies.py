@@ -17,22 +17,7 @@ import numpy as np
 
 from intref import intmath
 from intref.intmath import (
-    absolute,
-    bitlen,
-    div_half_up,
-    divide,
-    isqrt,
-    max_along,
-    maximum,
-    minimum,
     saturate,
-    shift_half_up,
-    spread,
-    square,
-    sum_along,
-    take,
-    where,
-    within,
 )
 from intref.ops.op import Op, parts
 
@@ -74,55 +59,9 @@ ROUNDINGS: dict[str, Callable[..., Rounding]] = {
 }
 
 
-def _rescale_quotient(x: Any, total: Any, multiplier: Any, shift: Any, *, output: str, low: int, high: int) -> Any:
-    multiplier, shift = spread(multiplier, -3, x.ndim), spread(shift, -3, x.ndim)
-    return {"y": saturate(divide(x * multiplier, maximum(total, 1) << shift, "half_up"), low, high)}
-
-
-def _quantize_token(x: Any) -> Any:
-    peak = maximum(max_along(absolute(x), -1), 1)
-    e = maximum(bitlen(peak) - 15, 0)
-    a = within(-(-peak >> e), 1, 1 << 15)
-    mantissa, exponent = a >> (a >> 15), e + (a >> 15)
-    scale = within(mantissa << exponent, 1, 1 << 24)
-    return {"q": div_half_up(127 * x, scale), "mantissa": mantissa, "exponent": exponent}
-
-
-def _layernorm_fixed(x: Any, gain: Any, bias: Any, *, eps: int, shift: int, low: int, high: int) -> Any:
-    c = x - div_half_up(sum_along(x, -1), x.shape[-1])
-    v = within(maximum(sum_along(square(c), -1) + eps, 1), 1, (1 << 62) - 1)
-    k = 62 - bitlen(v) >> 1
-    sigma = within(isqrt(within(v << 2 * k, 1 << 60, (1 << 62) - 1)), 1 << 30, (1 << 31) - 1)
-    f = (1 << 61) // sigma
-    z = shift_half_up(within(within(c << k, -sigma, sigma) * f, -(1 << 61), 1 << 61), 31)
-    return {"y": saturate(shift_half_up(z * gain + bias, shift), low, high)}
-
-
-def _softmax_exp2(x: Any, mask: Any, multiplier: Any, shift: Any, table: Any) -> Any:
-    ndim = len(x.shape)
-    attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
-    seen = where(attend, x, -(1 << 30))
-    d = within(max_along(seen, -1) - seen, 0, 1 << 31)
-    u = d * spread(multiplier, 1, ndim) >> spread(shift, 1, ndim)
-    i, r = u >> 8 & 255, u & 255
-    mantissa = within(take(table, i) * (256 - r) + take(table, i + 1) * r >> 8, 0, 1 << 30)
-    e = where(attend, mantissa >> minimum(u >> 16, 31), 0)
-    p = shift_half_up(255 * e, 30)
-    return {"p": p, "total": sum_along(p, -1)}
-
-
-# Bodies that round without naming it, with the name: the same bits.
-NAMED: dict[str, Callable[..., Any]] = {
-    "rescale_quotient": _rescale_quotient,
-    "quantize_token": _quantize_token,
-    "layernorm_fixed": _layernorm_fixed,
-    "softmax_exp2": _softmax_exp2,
-}
-
-
 def vocabulary(op: Op) -> set[str]:
     """The names that a body uses, or a function of its own file that it is made of."""
-    body = NAMED.get(op.name, op.reference)
+    body = op.reference
     return set().union(*(f.__code__.co_names for f in (body, *parts(body).values())))
 
 
@@ -145,7 +84,7 @@ def run_body(
     changed: port -> int64 array that stands for the tensor, whatever its dtype allows. kind: the class of array that
     the body computes with.
     """
-    body = NAMED.get(op.name, op.reference)
+    body = op.reference
     # Functions of the body's own file must see the replacements too.
     names: dict[str, Any] = dict(body.__globals__)
     for name, value in body.__globals__.items():

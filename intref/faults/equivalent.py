@@ -40,8 +40,8 @@ FAULTS: dict[str, dict[str, str]] = {
         "multiplier * to 24 bits": "only 2**24 has more than 24 bits, and those that go are 0",
     },
     "quantize_token": {
-        "half_* at floor 3 of 4": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
-        "right shift 3 of 4: rounded up": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
+        "half_* at floor 3 of 3": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
+        "right shift 3 of 3: rounded up": "the shift is 1 for a = 2**15 alone, which is even: nothing is rounded",
     },
     "softmax_ibert": {
         "sum: saturated to 24 bits": "a sum of 2**23 or more has f <= 2**9, and e16 * f < 2**24: p = 0 either way",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from intref import intmath
-from intref.faults.bodies import NAMED, Arrays, run_body, run_changed, size
+from intref.faults.bodies import Arrays, run_body, run_changed, size
 from intref.faults.mechanical import computing_words
 from intref.faults.proofs import Harmless, Wrong, every, fits, operand
 from intref.faults.roots import roots
@@ -42,7 +42,7 @@ def faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> 
 
 def computing(op: Op) -> set[str]:
     """The words of a body that set bits; what serves lemmas alone does not."""
-    return _computing(NAMED.get(op.name, op.reference))
+    return _computing(op.reference)
 
 
 _computing = cache(computing_words)

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.mixins import NDArrayOperatorsMixin
 
-from intref.faults.bodies import NAMED, ROUNDINGS
+from intref.faults.bodies import ROUNDINGS
 from intref.intmath import ROUNDS_UP
 from intref.numbertypes import Interval
 from intref.ops.op import Op
@@ -130,7 +130,7 @@ def recorded(op: Op) -> Iterator[list[Use]]:
 
 def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     uses: list[Use] = []
-    body = NAMED.get(op.name, op.reference)
+    body = op.reference
     log = op.bounds(None, **choices)
     ends = {t.text: Interval.of(t.value) for t in log[: len(op.inputs) + len(op.attrs)]}
     given: dict[str, Any] = {port: _Recorded(ends[port], uses) for port in op.inputs}

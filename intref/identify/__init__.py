@@ -3,8 +3,8 @@
 found = identify("so:./chip.so")      -> Identified: .ops .lines; write_chip(found, "chip.toml")
 """
 
-from intref.identify.chip import chip_text, write_chip
+from intref.identify.chip import agreeing, chip_text, write_chip
 from intref.identify.device import Identified, identify
 from intref.identify.findings import OpIdentified
 
-__all__ = ["Identified", "OpIdentified", "chip_text", "identify", "write_chip"]
+__all__ = ["Identified", "OpIdentified", "agreeing", "chip_text", "identify", "write_chip"]

@@ -15,6 +15,7 @@ from intref.ops.rescale import RULES
 from intref.profiles import SITES, Profile, load_profile, names
 
 RULE = re.compile(r"rule (\w+)")
+OTHER = re.compile(r"op (\w+)")
 ROUNDING = "rounding"
 CLAMP = "clamp"
 FORMS = {"full": FULL, "symmetric": SYMMETRIC}  # a site's clamp -> the clip that knows no other
@@ -70,6 +71,8 @@ def _changes(found: Identified, profile: Profile) -> dict[Key, str]:
     ops = {one.op: one for one in found.ops if one.usable}
     changed = {(site, ROUNDING): rule for site, rule in _roundings(found, profile).items()}
     for site, table in profile.sites.items():
+        if other := _other_op(ops.get(str(table["op"])), site):
+            changed[site, "op"] = other
         if CLAMP in table and (one := ops.get(_rounding_op(str(table["op"])))):
             form = _clamp(one)
             if form and form != table[CLAMP]:
@@ -78,6 +81,41 @@ def _changes(found: Identified, profile: Profile) -> dict[Key, str]:
             for value in _supported(ops.get(str(table["op"])), key, table, allowed):
                 changed[site, key] = value
     return changed
+
+
+def _other_op(one: OpIdentified | None, site: str) -> str:
+    """The op of another dialect that a device computes in one's place, if some profile has it at this site."""
+    named = {_op(found.words[0]) for found in one.found} if one else set()
+    other = named.pop() if len(named) == 1 else ""
+    known = (load_profile(name).sites.get(site, {}).get("op") for name in names())
+    return other if other in known else ""
+
+
+def _op(words: str) -> str:
+    """The op that a finding names; empty if it names a rule or a slip."""
+    match = OTHER.match(words)
+    return match[1] if match else ""
+
+
+def agreeing(found: Identified) -> dict[str, list[str]]:
+    """Profile of intref's own -> the sites at which the device was seen to do what it says; those with no other sites.
+
+    A site counts if the device supports its op, or the rescale that its rounding is for; one that would have to be
+    changed takes the profile out. The profile with most sites comes first.
+    """
+    usable = {one.op for one in found.ops if one.usable and one.known}
+    fits: dict[str, list[str]] = {}
+    for profile in map(load_profile, names()):
+        seen = [site for site, table in profile.sites.items() if _shown_by(site, table) & usable]
+        if seen and not _changes(found, profile):
+            fits[profile.name] = seen
+    return dict(sorted(fits.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def _shown_by(site: str, table: Mapping[str, Any]) -> set[str]:
+    """The ops that show what a site does."""
+    op = str(table["op"])
+    return {op, _rounding_op(op)} if ROUNDING in table else {op}
 
 
 def _supported(one: OpIdentified | None, key: str, table: Mapping[str, Any], allowed: Any) -> Iterator[str]:

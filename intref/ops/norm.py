@@ -2,6 +2,7 @@
 
 from intref.intmath import (
     bitlen,
+    div_half_up,
     divide,
     isqrt,
     maximum,
@@ -83,8 +84,7 @@ def layernorm_fixed(x, gain, bias, *, eps, shift, low, high):
                 C5 D * (2 * max |x|)**2 + eps < 2**62; C6 low <= high.
     Source      ours; LayerNorm of Ba et al. 2016.
     """
-    width = x.shape[-1]
-    c = x - (2 * sum_along(x, -1) + width) // (2 * width)
+    c = x - div_half_up(sum_along(x, -1), x.shape[-1])
     v = within(maximum(sum_along(square(c), -1) + eps, 1), 1, (1 << 62) - 1)
     k = 62 - bitlen(v) >> 1
     sigma = within(isqrt(within(v << 2 * k, 1 << 60, (1 << 62) - 1)), 1 << 30, (1 << 31) - 1)

@@ -6,6 +6,7 @@ from typing import Any
 from intref.intmath import (
     MAX_SHIFT,
     ROUNDS_UP,
+    divide,
     maximum,
     mul_shift,
     saturate,
@@ -272,8 +273,7 @@ def rescale_quotient(x, total, multiplier, shift, *, output, low, high):
     Source      ours: softmax's normalisation, deferred past the product with V.
     """
     multiplier, shift = spread(multiplier, -3, len(x.shape)), spread(shift, -3, len(x.shape))
-    den = maximum(total, 1)
-    return {"y": saturate((x * multiplier + (den << shift - 1)) // (den << shift), low, high)}
+    return {"y": saturate(divide(x * multiplier, maximum(total, 1) << shift, "half_up"), low, high)}
 
 
 RESCALE_QUOTIENT = Op(

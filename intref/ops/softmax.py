@@ -1,6 +1,6 @@
 """Softmax dialects over the last axis."""
 
-from intref.intmath import max_along, maximum, minimum, mul_shift, spread, sum_along, take, where, within
+from intref.intmath import max_along, maximum, minimum, mul_shift, shift_half_up, spread, sum_along, take, where, within
 from intref.ops.op import Attr, Op, Port
 
 MAX_KEYS = 1 << 15
@@ -95,7 +95,7 @@ def softmax_exp2(x, mask, multiplier, shift, table):
     i, r = u >> 8 & 255, u & 255
     mantissa = within(take(table, i) * (256 - r) + take(table, i + 1) * r >> 8, 0, 1 << 30)
     e = where(attend, mantissa >> minimum(u >> 16, 31), 0)
-    p = 255 * e + (1 << 29) >> 30
+    p = shift_half_up(255 * e, 30)
     return {"p": p, "total": sum_along(p, -1)}
 
 

@@ -1,6 +1,6 @@
 """Token-wise dynamic int8: every token carries its own scale, an integer mantissa * 2**exponent."""
 
-from intref.intmath import absolute, bitlen, max_along, maximum, saturate, shift_half_up, within
+from intref.intmath import absolute, bitlen, div_half_up, max_along, maximum, saturate, shift_half_up, within
 from intref.ops.op import CLIP_FITS, HIGH, LOW, OUTPUT, Op, Port
 
 GUARD = 8  # fraction bits kept until the last rounding
@@ -28,7 +28,7 @@ def quantize_token(x):
     over = a >> 15
     mantissa, exponent = a >> over, e + over
     scale = within(mantissa << exponent, 1, 1 << 24)
-    q = within((127 * x + (scale >> 1)) // scale, -127, 127)
+    q = within(div_half_up(127 * x, scale), -127, 127)
     return {"q": q, "mantissa": within(mantissa, 1, (1 << 15) - 1), "exponent": exponent}
 
 
