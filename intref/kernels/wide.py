@@ -20,7 +20,7 @@ def _times(x, m, shift):
     """half_up(x * m / 2**shift), shift >= 48."""
     x_high, x_low, m_high, m_low = x >> 24, x & LOW, m >> 24, m & LOW
     middle = x_high * m_low + x_low * m_high + (x_low * m_low >> 24)
-    return shift_half_up(x_high * m_high + (middle >> 24), shift - 48)
+    return shift_half_up(2 * x_high * m_high + (middle >> 23), shift - 47)
 
 
 def _limbs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -56,7 +56,7 @@ def _dot(a_high, a_low, b_high, b_low, shift):
         high += ah * bh
         middle += ah * bl + al * bh
         low += al * bl
-    return shift_half_up(high + ((middle + (low >> 24)) >> 24), shift - 48)
+    return shift_half_up(2 * high + ((middle + (low >> 24)) >> 23), shift - 47)
 
 
 def matmul_wide(a: np.ndarray, b: np.ndarray, *, shift: int) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 So wide that it stands for real numbers, and gives the same bits on every machine: the yardstick of the dialects.
 Every tensor has |x| < 2**47 and a scale that is a power of two. A product of two such numbers does not fit int64;
 it is the sum of four products of limbs of 24 bits, high * 2**48 + middle * 2**24 + low, and only its half_up by a
-shift of at least 48 is wanted, which floor(high + (middle + floor(low / 2**24)) / 2**24) decides.
+shift of at least 48 is wanted, which its floor by 2**47 decides: 2 * high + floor((middle + floor(low / 2**24)) / 2**23).
 """
 
 from intref.intmath import (
@@ -29,7 +29,7 @@ from intref.ops.op import Attr, Op, Port
 BITS = 24  # of a limb
 LOW = (1 << BITS) - 1
 WIDE = (1 << 47) - 1
-MAX_TERMS = 1 << 14
+MAX_TERMS = 1 << 12
 DEGREE = 6  # of the polynomial of a cell; 32 cells to the unit
 
 
@@ -37,14 +37,14 @@ def _times(x, m, shift):
     """half_up(x * m / 2**shift), exact, for shift >= 48 and |x|, |m| <= 2**50."""
     x_high, x_low, m_high, m_low = x >> BITS, x & LOW, m >> BITS, m & LOW
     middle = x_high * m_low + x_low * m_high + (x_low * m_low >> BITS)
-    return shift_half_up(x_high * m_high + (middle >> BITS), shift - 2 * BITS)
+    return shift_half_up(2 * x_high * m_high + (middle >> BITS - 1), shift - 47)
 
 
 def _dot(a, b, shift):
-    """half_up(a @ b / 2**shift), exact, for shift >= 48, |a|, |b| < 2**47 and at most 2**14 terms."""
+    """half_up(a @ b / 2**shift), exact, for shift >= 48, |a|, |b| < 2**47 and at most 2**12 terms."""
     a_high, a_low, b_high, b_low = a >> BITS, a & LOW, b >> BITS, b & LOW
     middle = product(a_high, b_low) + product(a_low, b_high) + (product(a_low, b_low) >> BITS)
-    return shift_half_up(product(a_high, b_high) + (middle >> BITS), shift - 2 * BITS)
+    return shift_half_up(2 * product(a_high, b_high) + (middle >> BITS - 1), shift - 47)
 
 
 def _piecewise(x, coefficients, fraction):
@@ -81,15 +81,20 @@ def _inverse_root(v):
     return h + shift_half_up(g * miss, 30)
 
 
-def _unit(c, eps, most):
-    """2**46 * c / sqrt(sum c**2 + eps / 4**most * 2**48) along the last axis, |c| < 2**48."""
-    k = minimum(48 - bitlen(max_along(absolute(c), -1)), most)
-    n = within(c << k, 1 - (1 << 48), (1 << 48) - 1)
+def _room(c):
+    """The bits by which a row of |c| < 2**48 may be shifted left."""
+    return 48 - bitlen(max_along(absolute(c), -1))
+
+
+def _squares(n):
+    """floor(sum n**2 / 2**48) along the last axis, |n| < 2**48."""
     high, low = n >> BITS, n & LOW
     middle = 2 * sum_along(high * low, -1) + (sum_along(square(low), -1) >> BITS)
-    v = within(sum_along(square(high), -1) + (middle >> BITS), 0, 1 << 60)
-    rest = within(shift_half_up(eps, minimum(2 * within(most - k, 0, 48), 62)), 0, 1 << 52)
-    v = maximum(v + rest, 1 << 46)
+    return within(sum_along(square(high), -1) + (middle >> BITS), 0, 1 << 60)
+
+
+def _over_root(n, v):
+    """half_up(2**22 * n / sqrt(v)) for |n| < 2**48 and 2**46 <= v < 2**62, as far as the root is exact."""
     j = 62 - bitlen(v) >> 1
     r = _inverse_root(within(v << 2 * j, 1 << 60, (1 << 62) - 1))
     return _times(n, r, 56 - j)
@@ -98,9 +103,9 @@ def _unit(c, eps, most):
 def linear_wide(x, weight, bias, *, shift):
     """y[..., n] = half_up(sum_k x[..., k] * weight[n, k] / 2**shift) + bias[n].
 
-    Inputs      x int64 [... K], |x| < 2**47, K <= 2**14; weight int64 [N K], |weight| < 2**47; bias int64 [N], |bias|
+    Inputs      x int64 [... K], |x| < 2**47, K <= 2**12; weight int64 [N K], |weight| < 2**47; bias int64 [N], |bias|
                 < 2**47, at the scale of y.
-    Attributes  shift in [48, 110].
+    Attributes  shift in [48, 64].
     Output      y int64 [... N], |y| < 2**47.
 
     Exact       z[n] = floor((sum_k x[k] * weight[n, k] + 2**(shift - 1)) / 2**shift)
@@ -108,7 +113,7 @@ def linear_wide(x, weight, bias, *, shift):
     Rounding    once, to nearest, ties toward +infinity.
     Saturates   y to 48 bits, symmetric.
     Overflow    none: limbs of 24 bits, v = floor(v / 2**24) * 2**24 + (v mod 2**24); their products are summed one by
-                one, each sum below 2**62, and sum x * weight = high * 2**48 + middle * 2**24 + low.
+                one, each sum below 2**61, and sum x * weight = high * 2**48 + middle * 2**24 + low.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      ours.
     """
@@ -116,7 +121,7 @@ def linear_wide(x, weight, bias, *, shift):
 
 
 _NUMBER = {"low": -WIDE, "high": WIDE}
-_SHIFT = Attr(48, 110)
+_SHIFT = Attr(48, 64)
 LINEAR_WIDE = Op(
     linear_wide,
     inputs={
@@ -134,8 +139,8 @@ LINEAR_WIDE = Op(
 def matmul_wide(a, b, *, shift):
     """y[..., m, n] = half_up(sum_k a[..., m, k] * b[..., k, n] / 2**shift).
 
-    Inputs      a int64 [... M K], |a| < 2**47, K <= 2**14; b int64 [... K N], |b| < 2**47.
-    Attributes  shift in [48, 110].
+    Inputs      a int64 [... M K], |a| < 2**47, K <= 2**12; b int64 [... K N], |b| < 2**47.
+    Attributes  shift in [48, 64].
     Output      y int64 [... M N], |y| < 2**47.
 
     Exact       y[m, n] = clamp(floor((sum_k a[m, k] * b[k, n] + 2**(shift - 1)) / 2**shift), -(2**47 - 1), 2**47 - 1)
@@ -189,7 +194,7 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
 
     Inputs      x int64 [B H Q K], |x| < 2**47, K <= 2**12, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not;
                 coefficients int64 [C 7], |coefficients| <= 2**48, C <= 1024: 2**-v by cells of 1/32, v in [0, 1).
-    Attributes  multiplier in [0, 2**47 - 1], shift in [48, 110]: S * log2(e) * 2**fraction.
+    Attributes  multiplier in [0, 2**47 - 1], shift in [48, 64]: S * log2(e) * 2**fraction.
                 fraction in [24, 44]: the fraction bits of an exponent.
     Output      p int64 [B H Q K], in [0, 2**46].
 
@@ -246,7 +251,7 @@ def layernorm_wide(x, gain, bias, *, eps, most, shift):
     Inputs      x int64 [... D], |x| < 2**47, D <= 2**12; gain int64 [D], |gain| < 2**47: gamma * sqrt(D) / 2**46 /
                 scale of y * 2**shift; bias int64 [D], |bias| < 2**47: beta / scale of y.
     Attributes  eps in [0, 2**52], most in [0, 48]: D * epsilon / scale of x squared is eps * 2**48 / 4**most.
-                shift in [48, 110].
+                shift in [48, 64].
     Output      y int64 [... D], |y| < 2**47.
 
     Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
@@ -265,7 +270,11 @@ def layernorm_wide(x, gain, bias, *, eps, most, shift):
     Source      ours; LayerNorm of Ba et al. 2016. r errs by less than 2**-44 of its value.
     """
     c = x - div_half_up(sum_along(x, -1), x.shape[-1])
-    return {"y": saturate(_times(_unit(c, eps, most), gain, shift) + bias, -WIDE, WIDE)}
+    k = minimum(_room(c), most)
+    n = within(c << k, 1 - (1 << 48), (1 << 48) - 1)
+    epsilon = within(shift_half_up(eps, minimum(2 * within(most - k, 0, 48), 62)), 0, 1 << 52)
+    unit = _over_root(n, maximum(_squares(n) + epsilon, 1 << 46))
+    return {"y": saturate(_times(unit, gain, shift) + bias, -WIDE, WIDE)}
 
 
 LAYERNORM_WIDE = Op(
@@ -396,7 +405,8 @@ def l2_normalize_wide(x):
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      ours.
     """
-    return {"y": _unit(x, 0, 48)}
+    n = within(x << _room(x), 1 - (1 << 48), (1 << 48) - 1)
+    return {"y": _over_root(n, maximum(_squares(n), 1 << 46))}
 
 
 L2_NORMALIZE_WIDE = Op(

@@ -29,32 +29,49 @@ def _ties(shift: int) -> list[int]:
     return [sign * (odd * half + near) for sign in (1, -1) for odd in (1, 3) for near in (-1, 0, 1)]
 
 
+def _ends(terms: int) -> dict[str, np.ndarray]:
+    """x and weight whose limbs' sums are the largest of their length, of every sign."""
+    ends = np.array([WIDE, LIMB - 1 - (1 << 47)])[:, None]
+    return {"x": np.repeat(ends, terms, 1), "weight": np.repeat(ends, terms, 1)}
+
+
+def _lengths() -> np.ndarray:
+    """Powers of 2 of either sign, and one less: a number of every length."""
+    return np.array([sign * ((1 << n) - less) for n in range(1, 47) for sign in (1, -1) for less in (0, 1)])
+
+
 def linear_wide() -> Iterator[Case]:
     """Every pair of limbs, ties of the one rounding, the longest sum, both clips."""
     pairs = np.array([(a, b) for a in CORNERS for b in CORNERS])
     yield _case("every pair of corners", "wide extreme", {"shift": 48}, x=pairs[:, :1], weight=[[WIDE]], bias=[0])
     x, weight = pairs[:, :1], np.array(CORNERS)[:, None]
     yield _case("products of corners", "wide extreme", {"shift": 52}, x=x[::12], weight=weight, bias=[0] * 12)
+    every = _lengths()[:, None]
+    yield _case("a sum of every length", "wide", {"shift": 48}, x=every, weight=[[WIDE], [LIMB], [1], [-1]], bias=[0] * 4)
+    yield _case("a weight and a bias of every length", "wide", {"shift": 49}, x=[[WIDE], [LIMB - 1], [1]], weight=every, bias=_lengths())
     ties = np.array(_ties(48))
     yield _case(
         "ties: 2**24 times 2**24 and a rest", "tie",
         {"shift": 49}, x=np.stack([ties >> 24, ties & LIMB - 1], 1), weight=[[LIMB, 1], [LIMB << 1, 2]], bias=[0, 1],
     )  # fmt: skip
     yield _case("ties between terms", "tie", {"shift": 48}, x=[[1 << 47 >> 1, 1], [-(1 << 46), 1]], weight=[[2, 0], [2, 1], [2, -1]], bias=[0, 5, -5])  # fmt: skip
-    full = np.full((1, 1 << 14), WIDE)
-    yield _case("the longest sum of the largest", "extreme wide", {"shift": 61}, x=full, weight=full, bias=[0])
+    full = np.full((1, 1 << 12), WIDE)
+    yield _case("the longest sum of the largest", "extreme wide", {"shift": 59}, x=full, weight=full, bias=[0])
     low = np.full((1, 99), LIMB - 1)
     yield _case("a long sum, signs against", "extreme wide", {"shift": 54}, x=low - WIDE, weight=WIDE - low, bias=[0])
     yield _case("a sum of low limbs", "extreme wide", {"shift": 48}, x=low, weight=low, bias=[7])
     yield _case("a sum of low limbs below 0", "wide", {"shift": 48}, x=low - WIDE, weight=low, bias=[-7])
+    for n in range(13):
+        yield _case(f"sums of 2**{n} terms", "extreme wide", {"shift": 48 + n}, **_ends(1 << n), bias=[0, 0])
     clip = [[WIDE], [WIDE - 1], [-WIDE], [1 - WIDE]]
     yield _case("both clips, by the bias", "clip", {"shift": 48}, x=clip, weight=[[1 << 46], [0]], bias=[WIDE, -WIDE])
     edge = [[1 << 46], [-(1 << 46)]]
     yield _case(
         "one either side of each clip", "clip extreme",
-        {"shift": 48}, x=edge, weight=[[4], [-4], [4]], bias=[WIDE - 1, WIDE, 1 - WIDE],
+        {"shift": 48}, x=edge, weight=[[4], [-4], [4], [8], [-8]], bias=[WIDE - 1, WIDE, 1 - WIDE, 1 - WIDE, 1 - WIDE],
     )  # fmt: skip
-    yield _case("largest shift", "extreme", {"shift": 110}, x=low - WIDE, weight=low, bias=[3])
+    yield _case("far beyond both clips", "clip", {"shift": 48}, x=np.full((1, 9), WIDE), weight=np.full((2, 9), WIDE) * [[1], [-1]], bias=[0, 0])
+    yield _case("largest shift", "extreme", {"shift": 64}, x=low - WIDE, weight=low, bias=[3])
     yield _case("no leading axis, one term", "axes degenerate", {"shift": 48}, x=[-5 << 40], weight=[[7 << 30]], bias=[1])
     for k, shift in ((3, 50), (33, 52)):
         yield _case(
@@ -68,17 +85,27 @@ def matmul_wide() -> Iterator[Case]:
     column, row = np.array(CORNERS)[:, None], np.array(CORNERS)[None]
     yield _case("products of corners", "wide extreme", {"shift": 48}, a=column, b=row)
     yield _case("products of corners, clipped less", "wide extreme clip", {"shift": 47 + 3}, a=column, b=row)
+    every = _lengths()[:, None]
+    yield _case("a sum of every length", "wide", {"shift": 48}, a=every, b=[[WIDE, LIMB, 1, -1]])
+    yield _case("a sum of every length of b", "wide", {"shift": 49}, a=[[WIDE], [LIMB - 1], [1]], b=every.T)
     ties = np.array(_ties(48))
     a = np.stack([ties >> 24, ties & LIMB - 1], 1)
     yield _case("ties", "tie", {"shift": 48}, a=a, b=[[LIMB, LIMB >> 1], [1, 0]])
     yield _case("ties of a larger shift", "tie", {"shift": 49}, a=a, b=[[LIMB, LIMB << 1], [1, 2]])
-    full = np.full((1, 1 << 14), WIDE)
-    yield _case("the longest sum", "extreme wide", {"shift": 61}, a=full, b=full.T)
+    full = np.full((1, 1 << 12), WIDE)
+    yield _case("the longest sum", "extreme wide", {"shift": 59}, a=full, b=full.T)
     low = np.full((1, 99), LIMB - 1)
     yield _case("a sum of low limbs", "extreme wide", {"shift": 48}, a=low, b=low.T)
     yield _case("a sum of mixed limbs", "wide", {"shift": 53}, a=low - WIDE, b=low.T - LIMB)
-    yield _case("one either side of each clip", "clip", {"shift": 48}, a=[[1 << 46, 1 << 24], [-(1 << 46), -(1 << 24)]], b=[[WIDE >> 45 << 48 - 46 + 43, WIDE], [LIMB - 1, 1 - LIMB]])  # fmt: skip
-    yield _case("largest shift", "extreme", {"shift": 110}, a=low - WIDE, b=low.T)
+    for n in range(13):
+        x, weight = _ends(1 << n).values()
+        yield _case(f"sums of 2**{n} terms", "extreme wide", {"shift": 48 + n}, a=x, b=weight.T)
+    eight = np.full((8, 3), 1 << 46)
+    near = np.concatenate([np.concatenate([eight, eight], 1), LIMB * np.array([[0, -1, -2, 1, 2, 3]])])
+    yield _case("one either side of the high clip", "clip", {"shift": 48}, a=[[1 << 46] * 8 + [LIMB]], b=near)
+    yield _case("one either side of the low clip", "clip", {"shift": 48}, a=[[-1 << 46] * 8 + [-LIMB]], b=near)
+    yield _case("far beyond both clips", "clip", {"shift": 48}, a=[[WIDE] * 9], b=np.full((9, 2), WIDE) * [1, -1])
+    yield _case("largest shift", "extreme", {"shift": 64}, a=low - WIDE, b=low.T)
     yield _case("one term", "degenerate", {"shift": 48}, a=[[-5 << 40]], b=[[7 << 30]])
     for k, shift in ((2, 49), (17, 51)):
         lead = (2, 3) if k == 2 else (2,)
@@ -133,7 +160,7 @@ def softmax_wide() -> Iterator[Case]:
     yield rows("more than 62 halvings", "clip extreme", [0, *(-(n << 26) for n in (47, 48, 49, 61, 62, 63, 64, 99))], fraction=24)  # fmt: skip
     yield rows("44 fraction bits", "extreme", [0, -1, -2, -3, -(1 << 45), 1 - (1 << 45), -WIDE], fraction=44)
     yield rows("ties of the distance", "tie", [0, -1, -2, -3, -4, -5, -6, -7, -9, -10])
-    yield rows("every distance rounds to 0", "degenerate", [WIDE, -WIDE, 0], shift=110)
+    yield rows("every distance rounds to 0", "degenerate", [WIDE, -WIDE, 0], shift=64)
     yield rows("the largest distance", "extreme wide", [WIDE, -WIDE, WIDE - 1], multiplier=WIDE)
     yield rows("multiplier 0: all equal", "degenerate", [[WIDE, -WIDE, 5]], multiplier=0)
     yield rows("one key", "degenerate", [[[[-9]], [[WIDE]]]])
@@ -193,7 +220,7 @@ def layernorm_wide() -> Iterator[Case]:
     yield rows("epsilon below one", "degenerate", [[0, 0], [WIDE, -WIDE], [1 << 30, -(1 << 30)]], eps=1, most=48)
     yield rows("both clips", "clip", [[9, -9], [WIDE, 0]], [WIDE, -WIDE], [WIDE, -WIDE])
     yield rows("gain and bias of every element", "axes", [[1, 2, 4], [8, -16, 32]], [1 << 44, -(1 << 45), 9], [100, -200, 300])  # fmt: skip
-    yield rows("largest shift", "extreme", [[5, -9, 2]], WIDE, 1, shift=110)
+    yield rows("largest shift", "extreme", [[5, -9, 2]], WIDE, 1, shift=64)
     yield rows("ties of the gain", "tie", [[1 << 40, -(1 << 40)]], [4, -4], shift=49)
     yield rows("ties of the gain, its low limb", "tie", [[1 << 40, -(1 << 40)], [1, -1]], [LIMB + 1, LIMB - 1], shift=50)
 
@@ -284,17 +311,17 @@ _FUNCTION: dict[str, list[Broken]] = {
     "C4": [{"fraction": 5}, {"fraction": 48}, {"fraction": None}],
     "C5": [{"coefficients": _J6}],
 }
-_SHIFTS: list[Broken] = [{"shift": 47}, {"shift": 111}, {"shift": 48.0}]
+_SHIFTS: list[Broken] = [{"shift": 47}, {"shift": 65}, {"shift": 48.0}]
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "linear_wide": {
         "C1": [{"x": np.zeros((1, 1), np.int32)}],
-        "C2": [{"x": _long(1, 2)}, {"bias": _long(2)}, {"x": _long(1, (1 << 14) + 1), "weight": _long(1, (1 << 14) + 1)}],
+        "C2": [{"x": _long(1, 2)}, {"bias": _long(2)}, {"x": _long(1, (1 << 12) + 1), "weight": _long(1, (1 << 12) + 1)}],
         "C3": [{"x": _FAR[None]}, {"weight": -_FAR[None]}, {"bias": _FAR}],
         "C4": _SHIFTS,
     },
     "matmul_wide": {
         "C1": [{"a": np.zeros((1, 1), np.int32)}],
-        "C2": [{"a": _long(1, 2)}, {"a": _long(1, (1 << 14) + 1), "b": _long((1 << 14) + 1, 1)}, {"b": _long(1, 1, 1)}],
+        "C2": [{"a": _long(1, 2)}, {"a": _long(1, (1 << 12) + 1), "b": _long((1 << 12) + 1, 1)}, {"b": _long(1, 1, 1)}],
         "C3": [{"a": _FAR[None]}, {"b": -_FAR[None]}],
         "C4": _SHIFTS,
     },

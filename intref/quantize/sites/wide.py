@@ -38,7 +38,7 @@ def _integers(x: Array, scale: float) -> Array:
 
 def _shift(product: float, out: float) -> tuple[int, float]:
     """shift from the scale of a product to `out`, and the scale that it gives: coarser where 48 bits are the least."""
-    shift = min(max(_log2(out / product), 48), 110)
+    shift = min(max(_log2(out / product), 48), 64)
     return shift, product * 2.0**shift
 
 
@@ -60,8 +60,9 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     """One rounding, at the scale of the observed result."""
     prefix, _, layer = site.partition(".")
     observed = OBSERVED.get(site) or f"{prefix}.{OBSERVED.get(layer, layer)}"
-    weight_scale = power_of_two(float(np.abs(weight).max()), 48)
     wanted = _scale(low, observed, float(np.abs(bias).max()))
+    # Weights whose products reach 2**-64 of the result's unit are fine enough.
+    weight_scale = max(power_of_two(float(np.abs(weight).max()), 48), wanted / float(x.scale) * 2.0**-64)
     shift, out = _shift(float(x.scale) * weight_scale, wanted)
     inputs = {"x": x.tensor, "weight": _integers(weight, weight_scale), "bias": _integers(bias, out)}
     axes = (*low.build.axes(x.tensor)[:-1], len(bias))
@@ -73,7 +74,7 @@ def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Val
     """q * k for every head; 1 / sqrt(d) goes into the scale."""
     left, turned = heads_apart(low, q, k, site, head_width)
     root = math.sqrt(head_width)
-    wanted = power_of_two(low.ranges.peak(site) * root * low.recipe.headroom, 48)
+    wanted = max(power_of_two(low.ranges.peak(site) * root * low.recipe.headroom, 48), FINEST)
     shift, out = _shift(float(q.scale) * float(k.scale), wanted)
     axes = ("B", low.heads, "T", "T")
     name = low.build.node("matmul_wide", site, {"a": left, "b": turned}, {"shift": shift}, y=axes)["y"]
@@ -88,7 +89,7 @@ def softmax(low: Lowering, x: Value, mask: str, site: str) -> Value:
     if fraction < 24:
         raise BoundError(f"scores of scale {float(x.scale):.4g} are too coarse")
     exponent = math.frexp(factor)[1] + fraction
-    shift = min(47 - exponent, 110)
+    shift = min(47 - exponent, 64)
     attrs = {"multiplier": min(round(math.ldexp(factor, fraction + shift)), WIDE), "shift": shift, "fraction": fraction}
     inputs = {"x": x.tensor, "mask": mask, "coefficients": _cells(low, "exp2", cells.exp2())}
     return _made(low, low.build.node("softmax_wide", site, inputs, attrs, p=low.build.axes(x.tensor))["p"], UNIT)
@@ -134,7 +135,7 @@ def norm(low: Lowering, x: Value, site: str, weight: Array, bias: Array, eps: fl
     gamma = weight.astype(np.float64) * math.sqrt(width) * UNIT
     top = max(float(np.abs(gamma).max()), 2.0**-110)
     out = max(_scale(low, site, float(np.abs(bias).max())), 2.0 ** (math.frexp(top)[1] + 1))
-    shift = min(47 - math.frexp(top / out)[1], 110)
+    shift = min(47 - math.frexp(top / out)[1], 64)
     gain = np.minimum(np.rint(gamma / out * 2.0**shift), WIDE).astype(np.int64)
     attrs = {"eps": round(epsilon * 4.0**most / 2.0**48), "most": most, "shift": shift}
     inputs = {"x": x.tensor, "gain": np.maximum(gain, -WIDE), "bias": _integers(bias, out)}

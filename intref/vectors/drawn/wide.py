@@ -20,10 +20,15 @@ def _numbers(c: Chance, shape: Any) -> np.ndarray:
     return np.clip((limbs << 24) + low, -WIDE, WIDE)
 
 
+def _spread(c: Chance, x: np.ndarray) -> np.ndarray:
+    """Half of the time, every row at a magnitude of its own."""
+    return x >> c.uniform(0, 47, (*x.shape[:-1], 1)) if c.word() % 2 else x
+
+
 def _shift(c: Chance, *peaks: int) -> dict[str, int]:
     """A shift that brings results near 48 bits, or any."""
     near = sum(peak.bit_length() for peak in peaks) - 47
-    return {"shift": c.number(48, 110) if c.word() % 4 == 0 else min(max(near + c.number(-2, 3), 48), 110)}
+    return {"shift": c.number(48, 64) if c.word() % 4 == 0 else min(max(near + c.number(-2, 3), 48), 64)}
 
 
 def _peak(x: np.ndarray) -> int:
@@ -31,15 +36,15 @@ def _peak(x: np.ndarray) -> int:
 
 
 def linear_wide(c: Chance) -> Call:
-    k, n = c.size("K"), c.size("N", 17)
-    x, weight = _numbers(c, (*c.lead(), k)), _numbers(c, (n, k))
+    k, n = c.size("K"), c.size("N", c.pick((5, 17, 97)))
+    x, weight = _spread(c, _numbers(c, (*c.lead(), k))), _spread(c, _numbers(c, (n, k)))
     bias = _numbers(c, n) if c.word() % 2 else c.widely(-9, 9, n)
     return {"x": x, "weight": weight, "bias": bias}, _shift(c, _peak(x), _peak(weight), k)
 
 
 def matmul_wide(c: Chance) -> Call:
-    lead, m, k, n = c.lead(), c.size("M", 5), c.size("K"), c.size("N", 5)
-    a, b = _numbers(c, (*lead, m, k)), _numbers(c, (*lead, k, n))
+    lead, m, k, n = c.lead(), c.size("M", c.pick((5, 5, 97))), c.size("K", 97), c.size("N", c.pick((5, 5, 97)))
+    a, b = _spread(c, _numbers(c, (*lead, m, k))), _numbers(c, (*lead, k, n))
     return {"a": a, "b": b}, _shift(c, _peak(a), _peak(b), k)
 
 
@@ -61,7 +66,7 @@ def softmax_wide(c: Chance) -> Call:
     mask, fraction = c.mask((b, q, k) if c.word() % 2 else (b, k)), c.number(24, 44)
     falling = (1 << 48) - np.arange(32, dtype=np.int64)[:, None] * (1 << 42) >> 8 * np.arange(7)
     x = _numbers(c, (b, h, q, k)) >> c.number(0, 6)
-    attrs = {"multiplier": c.wide(0, WIDE), "shift": c.pick((48, 48, 49, 52, 60, 110)), "fraction": fraction}
+    attrs = {"multiplier": c.wide(0, WIDE), "shift": c.pick((48, c.number(48, 64))), "fraction": fraction}
     coefficients = falling if c.word() % 2 else _coefficients(c, 32)
     return {"x": x, "mask": mask, "coefficients": coefficients}, attrs
 
@@ -77,7 +82,7 @@ def _rows(c: Chance) -> np.ndarray:
 def layernorm_wide(c: Chance) -> Call:
     x = _rows(c)
     gain, bias = _numbers(c, x.shape[-1]), _numbers(c, x.shape[-1]) >> c.number(0, 47)
-    attrs = {"eps": c.wide(0, 1 << 52), "most": c.number(0, 48), "shift": c.pick((48, 48, 49, 50, 60, 110))}
+    attrs = {"eps": c.wide(0, 1 << 52), "most": c.number(0, 48), "shift": c.pick((48, c.number(48, 64)))}
     return {"x": x, "gain": gain, "bias": bias}, attrs
 
 
@@ -102,7 +107,7 @@ def tanh_wide(c: Chance) -> Call:
 
 def mean_pool_wide(c: Chance) -> Call:
     shape = (*c.lead(), c.size("T"))
-    return {"x": _numbers(c, (*shape, c.size("D", 5))), "mask": c.mask(shape)}, {}
+    return {"x": _numbers(c, (*shape, c.size("D", c.pick((5, 5, 97))))), "mask": c.mask(shape)}, {}
 
 
 def l2_normalize_wide(c: Chance) -> Call:
@@ -127,6 +132,8 @@ AXES: dict[str, str] = {
     "linear_wide": "K",
     "matmul_wide": "K",
     "add_wide": "D",
+    "gelu_wide": "D",
+    "tanh_wide": "D",
     "softmax_wide": "K",
     "layernorm_wide": "D",
     "mean_pool_wide": "T",
