@@ -140,10 +140,16 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     names = dict(body.__globals__)
     for name, value in names.items():
         if isinstance(value, types.FunctionType) and name != "within":
-            names[name] = _word(name, value, uses)
-    assert isinstance(body, types.FunctionType)
-    types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)(**given)
+            own = value.__module__ == body.__module__  # a part of the body, as it stands
+            names[name] = _among(names, value) if own else _word(name, value, uses)
+    _among(names, body)(**given)
     return uses
+
+
+def _among(names: dict[str, Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """A function that takes its names from others."""
+    assert isinstance(function, types.FunctionType)
+    return types.FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
 
 
 Tables = Mapping[Any, tuple[str, tuple[Wrong, ...]]]  # word or ufunc -> (its name in words, what may be wrong)

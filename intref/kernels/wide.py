@@ -23,6 +23,13 @@ def _times(x, m, shift):
     return shift_half_up(2 * x_high * m_high + (middle >> 23), shift - 47)
 
 
+@jit
+def _floor48(x, m):
+    """floor(x * m / 2**48)."""
+    x_high, x_low, m_high, m_low = x >> 24, x & LOW, m >> 24, m & LOW
+    return x_high * m_high + ((x_high * m_low + x_low * m_high + (x_low * m_low >> 24)) >> 24)
+
+
 def _limbs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The upper limb and the lower one, each in int32, so that their products are of 32 bits by 32."""
     return (x >> 24).astype(np.int32), (x & LOW).astype(np.int32)
@@ -96,7 +103,7 @@ def _piecewise(x, coefficients, fraction):
 def _reciprocal(v):
     """2**95 / v, 2**47 <= v < 2**48."""
     g = (np.int64(1) << 62) // (v >> 17)
-    return (g << 16) + shift_half_up(g * ((np.int64(1) << 47) - _times(v, g << 16, 48)), 31)
+    return (g << 16) + (g * ((np.int64(1) << 47) - _floor48(v, g << 16)) >> 31)
 
 
 @jit
@@ -104,7 +111,7 @@ def _inverse_root(v):
     """2**78 / sqrt(v), 2**60 <= v < 2**62."""
     g = (np.int64(1) << 61) // isqrt(v)
     h = g << 17
-    return h + shift_half_up(g * ((np.int64(1) << 46) - _times(v >> 14, _times(h, h, 48), 48)), 30)
+    return h + (g * ((np.int64(1) << 46) - _floor48(v >> 14, _floor48(h, h))) >> 30)
 
 
 def softmax_wide(
@@ -134,7 +141,7 @@ def _softmax(x, masks, own, coefficients, multiplier, shift, fraction, p):
         for k in range(keys):
             e = np.int64(0)
             if mask[k]:
-                u = _times(top - x[row, k], np.int64(multiplier), shift)
+                u = _floor48(top - x[row, k], np.int64(multiplier)) >> (shift - 48)
                 n = u >> fraction
                 mantissa = _piecewise(u - (n << fraction), coefficients, fraction)
                 e = shift_half_up(min(max(mantissa, 0), np.int64(1) << 48), min(n, 62))

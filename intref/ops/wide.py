@@ -1,9 +1,8 @@
 """Wide fixed point: 48-bit integers, products of 96 bits rounded once, functions with a proved error.
 
 So wide that it stands for real numbers, and gives the same bits on every machine: the yardstick of the dialects.
-Every tensor has |x| < 2**47 and a scale that is a power of two. A product of two such numbers does not fit int64;
-it is the sum of four products of limbs of 24 bits, high * 2**48 + middle * 2**24 + low, and only its half_up by a
-shift of at least 48 is wanted, which its floor by 2**47 decides: 2 * high + floor((middle + floor(low / 2**24)) / 2**23).
+Every tensor has |x| < 2**47 and a scale that is a power of two. The product of two such numbers does not fit int64:
+mul_shift is exact on it. A sum of such products is taken limb by limb of 24 bits.
 """
 
 from intref.intmath import (
@@ -14,6 +13,7 @@ from intref.intmath import (
     max_along,
     maximum,
     minimum,
+    mul_shift,
     saturate,
     shift_half_up,
     square,
@@ -33,15 +33,11 @@ MAX_TERMS = 1 << 12
 DEGREE = 6  # of the polynomial of a cell; 32 cells to the unit
 
 
-def _times(x, m, shift):
-    """half_up(x * m / 2**shift), exact, for shift >= 48 and |x|, |m| <= 2**50."""
-    x_high, x_low, m_high, m_low = x >> BITS, x & LOW, m >> BITS, m & LOW
-    middle = x_high * m_low + x_low * m_high + (x_low * m_low >> BITS)
-    return shift_half_up(2 * x_high * m_high + (middle >> BITS - 1), shift - 47)
-
-
 def _dot(a, b, shift):
-    """half_up(a @ b / 2**shift), exact, for shift >= 48, |a|, |b| < 2**47 and at most 2**12 terms."""
+    """half_up(a @ b / 2**shift), exact, for shift >= 48, |a|, |b| < 2**47 and at most 2**12 terms.
+
+    The sum is high * 2**48 + middle * 2**24 + low, and its floor by 2**47 decides how it rounds by 2**48 and more.
+    """
     a_high, a_low, b_high, b_low = a >> BITS, a & LOW, b >> BITS, b & LOW
     middle = product(a_high, b_low) + product(a_low, b_high) + (product(a_low, b_low) >> BITS)
     return shift_half_up(2 * product(a_high, b_high) + (middle >> BITS - 1), shift - 47)
@@ -53,32 +49,31 @@ def _piecewise(x, coefficients, fraction):
     Cell i holds i <= 32 * x < i + 1; its polynomial is in t, -1/2 <= t < 1/2, with 48 fraction bits.
     """
     width = fraction - 5
-    cells = coefficients.shape[0]
-    inside = (x >> width) < cells
-    cell = within(where(inside, x >> width, 0), 0, cells - 1)
-    start = within(cell << width, 0, (1 << 47) - 1)
-    rest = within(where(inside, x, 0) - start, 0, (1 << 43) - 1)
+    end = coefficients.shape[0] << width
+    inside = minimum(x, end - 1)
+    cell = within(inside >> width, 0, coefficients.shape[0] - 1)
+    rest = within(inside - within(cell << width, 0, 1 << 47), 0, (1 << 43) - 1)
     t = within(rest << 48 - width, 0, (1 << 48) - 1) - (1 << 47)
     row = take(coefficients, cell)
     y = row[..., DEGREE]
     for power in (5, 4, 3, 2, 1, 0):
-        y = _times(y, t, 48) + row[..., power]
-    return where(inside, y, 0)
+        y = mul_shift(y, t, 48, "half_up") + row[..., power]
+    return where(x < end, y, 0)
 
 
 def _reciprocal(v):
     """2**95 / v for 2**47 <= v < 2**48, relative error below 2**-46: a quotient of 32 bits and one Newton step."""
     g = (1 << 62) // (v >> 17)
-    miss = within((1 << 47) - _times(v, g << 16, 48), -(1 << 18), 1 << 18)
-    return (g << 16) + shift_half_up(g * miss, 31)
+    miss = within((1 << 47) - mul_shift(v, g << 16, 48, "floor"), -(1 << 18), 1 << 18)
+    return (g << 16) + (g * miss >> 31)
 
 
 def _inverse_root(v):
     """2**78 / sqrt(v) for 2**60 <= v < 2**62, relative error below 2**-45: a root of 31 bits and one Newton step."""
     g = (1 << 61) // within(isqrt(v), 1 << 30, (1 << 31) - 1)
     h = g << 17
-    miss = within((1 << 46) - _times(v >> 14, _times(h, h, 48), 48), -(1 << 18), 1 << 18)
-    return h + shift_half_up(g * miss, 30)
+    miss = within((1 << 46) - mul_shift(v >> 14, mul_shift(h, h, 48, "floor"), 48, "floor"), -(1 << 18), 1 << 18)
+    return h + (g * miss >> 30)
 
 
 def _room(c):
@@ -97,7 +92,7 @@ def _over_root(n, v):
     """half_up(2**22 * n / sqrt(v)) for |n| < 2**48 and 2**46 <= v < 2**62, as far as the root is exact."""
     j = 62 - bitlen(v) >> 1
     r = _inverse_root(within(v << 2 * j, 1 << 60, (1 << 62) - 1))
-    return _times(n, r, 56 - j)
+    return mul_shift(n, r, 56 - j, "half_up")
 
 
 def linear_wide(x, weight, bias, *, shift):
@@ -200,24 +195,24 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
 
     Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
                 d = max_k x - x, the max over keys with mask 1
-                u = half_up(d * multiplier / 2**shift); n = floor(u / 2**fraction); f = u - n * 2**fraction
+                u = floor(d * multiplier / 2**shift); n = floor(u / 2**fraction); f = u - n * 2**fraction
                 w = 2**(fraction - 5); i = floor(f / w); t = (f - i * w) * 2**48 / w - 2**47
                 m = coefficients[i, 6]; for power = 5, 4, 3, 2, 1, 0: m = half_up(m * t / 2**48) + coefficients[i, power]
                 (m = 0 for i >= C); e = half_up(min(max(m, 0), 2**48) / 2**min(n, 62)), 0 where mask is 0
                 T = max(sum_k e, 2**47); s = bits of T - 48; v = floor(T / 2**s)
-                g = floor(2**62 / floor(v / 2**17)); miss = 2**47 - half_up(v * g * 2**16 / 2**48)
-                r = g * 2**16 + half_up(g * miss / 2**31), which is 2**95 / v
+                g = floor(2**62 / floor(v / 2**17)); miss = 2**47 - floor(v * g * 2**16 / 2**48)
+                r = g * 2**16 + floor(g * miss / 2**31), which is 2**95 / v
                 p = min(half_up(e * r / 2**(49 + s)), 2**46); a row without a key is all 0
-    Rounding    to nearest, ties toward +infinity; n, i, v and g down.
+    Rounding    m, e and p to nearest, ties toward +infinity; all else down.
     Saturates   e to [0, 2**48], n to 62, p to 2**46.
-    Overflow    none: products of more than 63 bits are of limbs of 24 bits, as in linear_wide; sum e <= 2**60.
+    Overflow    none: every product of more than 63 bits is exact, and rounded to fewer; sum e <= 2**60.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 J = 7.
     Source      ours. With Taylor's coefficients e errs by less than 2**-45 of its value and 2**-48, beside what u's
                 rounding to 2**-fraction does.
     """
     attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
     seen = where(attend, x, -WIDE)
-    u = _times(within(max_along(seen, -1) - seen, 0, 2 * WIDE), multiplier, shift)
+    u = mul_shift(within(max_along(seen, -1) - seen, 0, 2 * WIDE), multiplier, shift, "floor")
     n = u >> fraction
     whole = within(n << fraction, 0, (1 << 47) - 1)
     mantissa = saturate(_piecewise(within(u - whole, 0, (1 << 44) - 1), coefficients, fraction), 0, 1 << 48)
@@ -225,7 +220,7 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
     total = maximum(sum_along(e, -1), 1 << 47)
     s = within(bitlen(total) - 48, 0, 13)
     r = _reciprocal(within(total >> s, 1 << 47, (1 << 48) - 1))
-    return {"p": minimum(_times(e, r, 49 + s), 1 << 46)}
+    return {"p": minimum(mul_shift(e, r, 49 + s, "half_up"), 1 << 46)}
 
 
 _COEFFICIENTS = Port("int64", "C J", -(1 << 48), 1 << 48)
@@ -259,13 +254,13 @@ def layernorm_wide(x, gain, bias, *, eps, most, shift):
                 n[d] = c[d] * 2**k; v = floor(sum_d n[d]**2 / 2**48) + half_up(eps / 2**min(2 * (most - k), 62))
                 V = max(v, 2**46); j = floor((62 - bits of V) / 2); R = V * 4**j
                 g = floor(2**61 / floor(sqrt(R))); h = g * 2**17
-                miss = 2**46 - half_up(floor(R / 2**14) * half_up(h * h / 2**48) / 2**48)
-                r = h + half_up(g * miss / 2**30), which is 2**78 / sqrt(R)
+                miss = 2**46 - floor(floor(R / 2**14) * floor(h * h / 2**48) / 2**48)
+                r = h + floor(g * miss / 2**30), which is 2**78 / sqrt(R)
                 unit[d] = half_up(n[d] * r / 2**(56 - j))
                 y[d] = clamp(half_up(unit[d] * gain[d] / 2**shift) + bias[d], -(2**47 - 1), 2**47 - 1)
-    Rounding    to nearest, ties toward +infinity; v, g and the root down.
+    Rounding    mean, epsilon, unit and y to nearest, ties toward +infinity; all else down.
     Saturates   y to 48 bits, symmetric.
-    Overflow    none: products of more than 63 bits are of limbs of 24 bits, as in linear_wide; v <= 2**61.
+    Overflow    none: every product of more than 63 bits is exact, and rounded to fewer; v <= 2**61.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      ours; LayerNorm of Ba et al. 2016. r errs by less than 2**-44 of its value.
     """
@@ -274,7 +269,7 @@ def layernorm_wide(x, gain, bias, *, eps, most, shift):
     n = within(c << k, 1 - (1 << 48), (1 << 48) - 1)
     epsilon = within(shift_half_up(eps, minimum(2 * within(most - k, 0, 48), 62)), 0, 1 << 52)
     unit = _over_root(n, maximum(_squares(n) + epsilon, 1 << 46))
-    return {"y": saturate(_times(unit, gain, shift) + bias, -WIDE, WIDE)}
+    return {"y": saturate(mul_shift(unit, gain, shift, "half_up") + bias, -WIDE, WIDE)}
 
 
 LAYERNORM_WIDE = Op(
@@ -306,7 +301,7 @@ def gelu_wide(x, coefficients, *, fraction):
                 y = clamp(max(x, 0) - half_up(m / 2**(48 - fraction)), -(2**47 - 1), 2**47 - 1)
     Rounding    to nearest, ties toward +infinity; i down.
     Saturates   y to 48 bits, symmetric.
-    Overflow    none: m * t is of limbs of 24 bits, as in linear_wide; |m| <= 2**49.
+    Overflow    none: m * t, of more than 63 bits, is exact; |m| <= 2**49.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 J = 7.
     Source      ours; GELU of Hendrycks and Gimpel 2016, exact form.
     """
@@ -339,7 +334,7 @@ def tanh_wide(x, coefficients, *, fraction):
                 y = 2**46 - half_up(m / 4), and its negative where x < 0
     Rounding    to nearest, ties toward +infinity; i down; of a negative x, that of -x.
     Saturates   nothing.
-    Overflow    none: m * t is of limbs of 24 bits, as in linear_wide; |m| <= 2**49.
+    Overflow    none: m * t, of more than 63 bits, is exact; |m| <= 2**49.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 J = 7.
     Source      ours.
     """
@@ -396,12 +391,12 @@ def l2_normalize_wide(x):
     Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
                 n[d] = x[d] * 2**(48 - bits of max_d |x[d]|); V = max(floor(sum_d n[d]**2 / 2**48), 2**46)
                 j = floor((62 - bits of V) / 2); R = V * 4**j; g = floor(2**61 / floor(sqrt(R))); h = g * 2**17
-                miss = 2**46 - half_up(floor(R / 2**14) * half_up(h * h / 2**48) / 2**48)
-                r = h + half_up(g * miss / 2**30), which is 2**78 / sqrt(R)
+                miss = 2**46 - floor(floor(R / 2**14) * floor(h * h / 2**48) / 2**48)
+                r = h + floor(g * miss / 2**30), which is 2**78 / sqrt(R)
                 y[d] = half_up(n[d] * r / 2**(56 - j)); a row of zeros stays one
-    Rounding    to nearest, ties toward +infinity; V, g and the root down.
+    Rounding    y to nearest, ties toward +infinity; all else down.
     Saturates   nothing.
-    Overflow    none: products of more than 63 bits are of limbs of 24 bits, as in linear_wide.
+    Overflow    none: every product of more than 63 bits is exact, and rounded to fewer.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      ours.
     """

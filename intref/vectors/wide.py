@@ -165,6 +165,12 @@ def softmax_wide() -> Iterator[Case]:
     yield rows("multiplier 0: all equal", "degenerate", [[WIDE, -WIDE, 5]], multiplier=0)
     yield rows("one key", "degenerate", [[[[-9]], [[WIDE]]]])
     yield rows("the longest row, all equal: the largest sum", "extreme", np.zeros((1, 1, 1, 1 << 12)))
+    small = _random(13, (32, 7), 20) + (np.arange(7) == 0) * (1 << 24)
+    near = np.add.outer([0, *(-n * step for n in range(1, 32))], [0, -4, -8])
+    yield rows("cells at their edge: every product a half", "tie", near[:, None, None, :1].T, table=small)
+    yield rows("cells near their edge", "tie", near.reshape(1, -1), table=small, fraction=44, multiplier=1 << 46)
+    halves = _random(14, (32, 7), 44) + (np.arange(7) == 0) * (1 << 46)
+    yield rows("larger cells at their edge", "tie", near[:, 0].reshape(16, 1, 1, 2), np.ones((16, 2)), table=halves)
     ones = np.eye(1, 7, dtype=np.int64)
     for name, row in {
         "above 1": 1 << 48, "1 below 1": (1 << 48) - 1, "a half": 1 << 47, "1 below a half": (1 << 47) - 1, "below 0": -1
@@ -252,6 +258,12 @@ def _function(extra: int) -> Iterator[Case]:
     lines = np.array([[0, 1, 0, 0, 0, 0, 0], [0, 3, 1 << 40, 0, 0, 0, 0], [5, -7, LIMB, -LIMB, 9, 1 << 30, -(1 << 47)]])
     t = [[v << 13 for v in (0, 1, 2, 3, 31)], [(v << 13) + (1 << 18) for v in (1, 7, 15, 17, 31)]]
     yield _case("ties of t, two leading axes", "tie axes", {"fraction": 23}, x=[t], coefficients=lines)
+    edges = np.arange(64)
+    anything, small = _random(11, (64, 7), 48), _random(12, (64, 7), 20)
+    yield _case("cells at their edge: every product a half", "tie", {"fraction": 47}, x=edges[:32] << 42, coefficients=anything)
+    yield _case("cells at their quarters", "tie", {"fraction": 40}, x=(edges << 35) + (1 << 33), coefficients=anything)
+    yield _case("cells near their edge", "tie", {"fraction": 47}, x=np.add.outer(edges[:32] << 42, [-1, 0, 1]).ravel()[1:], coefficients=small)
+    yield _case("cells near their edge, to 44 bits", "tie", {"fraction": 44}, x=np.add.outer(edges << 39, [0, 1, 2, 3]).ravel(), coefficients=small)
     table = _random(9, (40, 7)) >> 5 * np.arange(7)
     yield _case("random, beyond 40 cells", "random", {"fraction": 30}, x=_random(8, (3, 11), 31), coefficients=table)
     yield _case("cells of the most", "extreme", {"fraction": 12}, x=[1 << 16, (1 << 17) - 1, 1 << 17], coefficients=_signed(1024))

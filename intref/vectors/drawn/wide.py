@@ -67,7 +67,13 @@ def softmax_wide(c: Chance) -> Call:
     falling = (1 << 48) - np.arange(32, dtype=np.int64)[:, None] * (1 << 42) >> 8 * np.arange(7)
     x = _numbers(c, (b, h, q, k)) >> c.number(0, 6)
     attrs = {"multiplier": c.wide(0, WIDE), "shift": c.pick((48, c.number(48, 64))), "fraction": fraction}
+    if c.word() % 2:  # distances at the edges of cells
+        attrs |= {"multiplier": 1 << 46, "shift": 48}
+        edges = (c.uniform(0, 40, x.shape) << fraction - 3) + c.uniform(-1, 1, x.shape) * 4
+        x = np.clip(-edges, -WIDE, WIDE)
     coefficients = falling if c.word() % 2 else _coefficients(c, 32)
+    if c.word() % 2:  # so small that a sum is at its least
+        coefficients = coefficients >> c.number(8, 30)
     return {"x": x, "mask": mask, "coefficients": coefficients}, attrs
 
 
