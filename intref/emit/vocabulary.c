@@ -98,8 +98,8 @@ static int64_t mul_shift_wide(int64_t x, int64_t m, int64_t shift, int64_t rule)
     }
     if (shift == 0) return as_signed(low);
     /* The highest of the dropped bits, and whether any below it is 1. */
-    uint64_t half = shift > 64 ? high >> (shift - 65) & 1 : low >> (shift - 1) & 1;
-    int below = shift > 64 ? low || (high & ((uint64_t)1 << (shift - 65)) - 1) : (low & ((uint64_t)1 << (shift - 1)) - 1) != 0;
+    uint64_t first = shift > 64 ? high : low, one = (uint64_t)1 << (shift > 64 ? shift - 65 : shift - 1);
+    int half = (first & one) != 0, below = (first & (one - 1)) != 0 || (shift > 64 && low);
     uint64_t q = shift > 63 ? (uint64_t)shift_right(as_signed(high), shift - 64) : high << (64 - shift) | low >> shift;
     return rounded(as_signed(q), half || below, half && !below, half && below, rule);
 }

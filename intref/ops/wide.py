@@ -9,6 +9,7 @@ from intref.intmath import (
     absolute,
     bitlen,
     div_half_up,
+    divide,
     isqrt,
     max_along,
     maximum,
@@ -264,7 +265,7 @@ def layernorm_wide(x, gain, bias, *, eps, most, shift):
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      ours; LayerNorm of Ba et al. 2016. r errs by less than 2**-44 of its value.
     """
-    c = x - div_half_up(sum_along(x, -1), x.shape[-1])
+    c = x - divide(sum_along(x, -1), x.shape[-1], "half_up")
     k = minimum(_room(c), most)
     n = within(c << k, 1 - (1 << 48), (1 << 48) - 1)
     epsilon = within(shift_half_up(eps, minimum(2 * within(most - k, 0, 48), 62)), 0, 1 << 52)
