@@ -151,7 +151,7 @@ def _softmax(x, masks, own, coefficients, multiplier, shift, fraction, p):
         s = bitlen(total) - 48
         r = _reciprocal(total >> s)
         for k in range(keys):
-            p[row, k] = min(_times(p[row, k], r, 49 + s), np.int64(1) << 46)
+            p[row, k] = _times(p[row, k], r, 49 + s)
 
 
 @jit

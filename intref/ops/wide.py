@@ -50,16 +50,15 @@ def _piecewise(x, coefficients, fraction):
     Cell i holds i <= 32 * x < i + 1; its polynomial is in t, -1/2 <= t < 1/2, with 48 fraction bits.
     """
     width = fraction - 5
-    end = coefficients.shape[0] << width
-    inside = minimum(x, end - 1)
-    cell = within(inside >> width, 0, coefficients.shape[0] - 1)
-    rest = within(inside - within(cell << width, 0, 1 << 47), 0, (1 << 43) - 1)
+    cells = coefficients.shape[0]
+    cell = within(minimum(x >> width, cells - 1), 0, cells - 1)
+    rest = minimum(within(x - within(cell << width, 0, 1 << 47), 0, 1 << 47), (1 << width) - 1)
     t = within(rest << 48 - width, 0, (1 << 48) - 1) - (1 << 47)
     row = take(coefficients, cell)
     y = row[..., DEGREE]
     for power in (5, 4, 3, 2, 1, 0):
         y = mul_shift(y, t, 48, "half_up") + row[..., power]
-    return where(x < end, y, 0)
+    return where(x >> width < cells, y, 0)
 
 
 def _reciprocal(v):
@@ -189,10 +188,10 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
     """p[k] = exp(S * x[k]) / sum_k exp(S * x[k]) over keys k with mask 1, scale 2**-46.
 
     Inputs      x int64 [B H Q K], |x| < 2**47, K <= 2**12, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not;
-                coefficients int64 [C 7], |coefficients| <= 2**48, C <= 1024: 2**-v by cells of 1/32, v in [0, 1).
+                coefficients int64 [C 7], |coefficients| <= 2**48, C <= 32: 2**-v by cells of 1/32, v in [0, 1).
     Attributes  multiplier in [0, 2**47 - 1], shift in [48, 64]: S * log2(e) * 2**fraction.
                 fraction in [24, 44]: the fraction bits of an exponent.
-    Output      p int64 [B H Q K], in [0, 2**46].
+    Output      p int64 [B H Q K], in [0, 2**46 + 1].
 
     Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
                 d = max_k x - x, the max over keys with mask 1
@@ -203,9 +202,9 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
                 T = max(sum_k e, 2**47); s = bits of T - 48; v = floor(T / 2**s)
                 g = floor(2**62 / floor(v / 2**17)); miss = 2**47 - floor(v * g * 2**16 / 2**48)
                 r = g * 2**16 + floor(g * miss / 2**31), which is 2**95 / v
-                p = min(half_up(e * r / 2**(49 + s)), 2**46); a row without a key is all 0
+                p = half_up(e * r / 2**(49 + s)); a row without a key is all 0
     Rounding    m, e and p to nearest, ties toward +infinity; all else down.
-    Saturates   e to [0, 2**48], n to 62, p to 2**46.
+    Saturates   e to [0, 2**48], n to 62.
     Overflow    none: every product of more than 63 bits is exact, and rounded to fewer; sum e <= 2**60.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 J = 7.
     Source      ours. With Taylor's coefficients e errs by less than 2**-45 of its value and 2**-48, beside what u's
@@ -221,7 +220,7 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
     total = maximum(sum_along(e, -1), 1 << 47)
     s = within(bitlen(total) - 48, 0, 13)
     r = _reciprocal(within(total >> s, 1 << 47, (1 << 48) - 1))
-    return {"p": minimum(mul_shift(e, r, 49 + s, "half_up"), 1 << 46)}
+    return {"p": within(mul_shift(e, r, 49 + s, "half_up"), 0, WIDE)}
 
 
 _COEFFICIENTS = Port("int64", "C J", -(1 << 48), 1 << 48)
@@ -235,7 +234,7 @@ SOFTMAX_WIDE = Op(
     },
     attrs={"multiplier": Attr(0, WIDE), "shift": _SHIFT, "fraction": Attr(24, 44)},
     outputs={"p": Port("int64", "B H Q K")},
-    limits={"K": 1 << 12, "C": 1 << 10, "J": DEGREE + 1},
+    limits={"K": 1 << 12, "C": 32, "J": DEGREE + 1},
     constraints={"C5": _SEVEN},
     reduces=("K",),
 )

@@ -128,6 +128,7 @@ def add_wide() -> Iterator[Case]:
     yield added("the other far finer", "tie", [0, 0, 0, 0, 1, -1, -1], [1, 3, -1, -3, 5, -5, 0], 3, 0, 1)
     yield added("ties of 2**28", "tie", _ties(28), [0] * 12, 0, 0, 28)
     yield added("ties of 4, two leading axes", "tie axes", np.reshape(_ties(2), (2, 1, 6)), np.full((2, 1, 6), 4), 0, 0, 2)
+    yield added("2**30", "extreme", [1 << 30, 0], [0, 1 << 30])
     yield added("one element, no leading axis", "degenerate axes", [5], [-7], 2, 1, 1)
     yield added("random", "random", _random(1, (3, 9)), _random(2, (3, 9)), 3, 5, 7)
 
@@ -266,7 +267,7 @@ def _function(extra: int) -> Iterator[Case]:
     yield _case("cells near their edge, to 44 bits", "tie", {"fraction": 44}, x=np.add.outer(edges << 39, [0, 1, 2, 3]).ravel(), coefficients=small)
     table = _random(9, (40, 7)) >> 5 * np.arange(7)
     yield _case("random, beyond 40 cells", "random", {"fraction": 30}, x=_random(8, (3, 11), 31), coefficients=table)
-    yield _case("cells of the most", "extreme", {"fraction": 12}, x=[1 << 16, (1 << 17) - 1, 1 << 17], coefficients=_signed(1024))
+    yield _case("every cell of the most", "extreme", {"fraction": 12}, x=np.arange(1026) << 7, coefficients=_signed(1024))
 
 
 def gelu_wide() -> Iterator[Case]:
@@ -290,6 +291,10 @@ def mean_pool_wide() -> Iterator[Case]:
     yield _case("one token, two leading axes", "axes", {}, x=[[[[WIDE, -WIDE, 7]]]], mask=[[[1]]])
     wide = np.tile([[WIDE, -WIDE]], (1 << 12, 1))
     yield _case("the longest sum", "extreme wide", {}, x=wide, mask=np.ones(1 << 12))
+    for n in range(12):
+        ends = np.tile([[WIDE, -WIDE]], (1 << n, 1))
+        yield _case(f"2**{n} tokens of the most", "extreme wide", {}, x=ends, mask=np.ones(1 << n))
+    yield _case("x of 2**30", "extreme", {}, x=[[1 << 30]], mask=[1])
     yield _case("a mask in the middle", "mask", {}, x=np.arange(12).reshape(6, 2) << 40, mask=[0, 1, 0, 1, 1, 0])
     yield _case("random", "random", {}, x=_random(3, (2, 7, 3)), mask=[[1] * 7, [0, 1, 1, 0, 1, 0, 1]])
 
@@ -349,7 +354,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
             {"x": _long(1, 1, 19)},
             {"mask": np.ones((1, 18), np.int8)},
             {"x": _long(1, 1, 1, 4097), "mask": np.ones((1, 4097), np.int8)},
-            {"coefficients": _long(1025, 7)},
+            {"coefficients": _long(33, 7)},
         ],
         "C3": [{"x": np.full((1, 1, 1, 19), WIDE + 1)}, {"mask": np.full((1, 19), 2, np.int8)}, {"coefficients": np.full((1, 7), (1 << 48) + 1)}],
         "C4": [*_SHIFTS, {"multiplier": -1}, {"multiplier": 1 << 47}, {"fraction": 23}, {"fraction": 45}],
@@ -376,6 +381,28 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C4": [{"fraction": 1}],
     },
 }
-EQUIVALENT: dict[str, dict[str, str]] = {}
+_ANY_BUT_0 = "where takes its first value for anything but 0"
+_SHIFTED = "only differences of x count"
+_BELOW = "any fill at or below every x leaves the maximum alone; a masked key counts for nothing"
+_ATTEND = "attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]"
+_SEEN = "seen = where(attend, x, -WIDE)"
+_E = "e = where(attend, within(shift_half_up(mantissa, minimum(n, 62)), 0, 1 << 48), 0)"
+_DOT = "return {'y': saturate(_dot(x, swap(weight, -1, -2), shift) + bias, -WIDE, WIDE)}"
+EQUIVALENT: dict[str, dict[str, str]] = {
+    "linear_wide": {f"-1 -> 1 in {_DOT}": "weight has two axes: the last is axis 1"},
+    "softmax_wide": {
+        f"mask -> -mask in {_ATTEND}": _ANY_BUT_0,
+        f"mask -> -mask in {_ATTEND} #2": _ANY_BUT_0,
+        f"attend -> -attend in {_SEEN}": _ANY_BUT_0,
+        f"attend -> -attend in {_E}": _ANY_BUT_0,
+        f"x -> x + 1 in {_SEEN}": _SHIFTED,
+        f"WIDE -> WIDE + 1 in {_SEEN}": _BELOW,
+        f"62 -> 61 in {_E}": "mantissa <= 2**48: 0 either way",
+    },
+    "mean_pool_wide": {
+        "0 -> -1 in return {'y': within(mean, -WIDE, WIDE)[..., 0, :]}": "the axis that was summed has one element",
+        "seen -> -seen in mean = div_half_up(sum_along(where(seen, x, 0), -2), maximum(sum_along(seen, -2), 1))": _ANY_BUT_0,
+    },
+}
 HARMLESS: dict[str, dict[str, str]] = {}
 UNREACHABLE: dict[str, dict[str, str]] = {}
