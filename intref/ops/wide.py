@@ -51,14 +51,14 @@ def _piecewise(x, coefficients, fraction):
     """
     width = fraction - 5
     cells = coefficients.shape[0]
-    cell = within(minimum(x >> width, cells - 1), 0, cells - 1)
-    rest = minimum(within(x - within(cell << width, 0, 1 << 47), 0, 1 << 47), (1 << width) - 1)
+    cell = x >> width
+    rest = within(x - within(cell << width, 0, 1 << 47), 0, (1 << 42) - 1)
     t = within(rest << 48 - width, 0, (1 << 48) - 1) - (1 << 47)
-    row = take(coefficients, cell)
+    row = take(coefficients, within(minimum(cell, cells - 1), 0, cells - 1))
     y = row[..., DEGREE]
     for power in (5, 4, 3, 2, 1, 0):
         y = mul_shift(y, t, 48, "half_up") + row[..., power]
-    return where(x >> width < cells, y, 0)
+    return where(cell < cells, y, 0)
 
 
 def _reciprocal(v):
@@ -197,7 +197,7 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
                 d = max_k x - x, the max over keys with mask 1
                 u = floor(d * multiplier / 2**shift); n = floor(u / 2**fraction); f = u - n * 2**fraction
                 w = 2**(fraction - 5); i = floor(f / w); t = (f - i * w) * 2**48 / w - 2**47
-                m = coefficients[i, 6]; for power = 5, 4, 3, 2, 1, 0: m = half_up(m * t / 2**48) + coefficients[i, power]
+                m = coefficients[i, 6]; for power = 5, 4, .. 0: m = half_up(m * t / 2**48) + coefficients[i, power]
                 (m = 0 for i >= C); e = half_up(min(max(m, 0), 2**48) / 2**min(n, 62)), 0 where mask is 0
                 T = max(sum_k e, 2**47); s = bits of T - 48; v = floor(T / 2**s)
                 g = floor(2**62 / floor(v / 2**17)); miss = 2**47 - floor(v * g * 2**16 / 2**48)
@@ -296,7 +296,7 @@ def gelu_wide(x, coefficients, *, fraction):
 
     Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
                 w = 2**(fraction - 5); i = floor(|x| / w); t = (|x| - i * w) * 2**48 / w - 2**47
-                m = coefficients[i, 6]; for power = 5, 4, 3, 2, 1, 0: m = half_up(m * t / 2**48) + coefficients[i, power]
+                m = coefficients[i, 6]; for power = 5, 4, .. 0: m = half_up(m * t / 2**48) + coefficients[i, power]
                 (m = 0 for i >= C)
                 y = clamp(max(x, 0) - half_up(m / 2**(48 - fraction)), -(2**47 - 1), 2**47 - 1)
     Rounding    to nearest, ties toward +infinity; i down.
@@ -329,7 +329,7 @@ def tanh_wide(x, coefficients, *, fraction):
 
     Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
                 w = 2**(fraction - 5); i = floor(|x| / w); t = (|x| - i * w) * 2**48 / w - 2**47
-                m = coefficients[i, 6]; for power = 5, 4, 3, 2, 1, 0: m = half_up(m * t / 2**48) + coefficients[i, power]
+                m = coefficients[i, 6]; for power = 5, 4, .. 0: m = half_up(m * t / 2**48) + coefficients[i, power]
                 (m = 0 for i >= C)
                 y = 2**46 - half_up(m / 4), and its negative where x < 0
     Rounding    to nearest, ties toward +infinity; i down; of a negative x, that of -x.

@@ -64,7 +64,9 @@ class Budget:
     def together(self, output: str) -> float:
         """The root of the sum of the squares of what each source does alone; of an op's two rows, the op's."""
         computed = {row.kind for row in self.rows if row.source == "op"}
-        alone = [r for r in self.rows if r.source == "op" or (r.source, r.kind) not in {("rounding", k) for k in computed}]
+        alone = [
+            r for r in self.rows if r.source == "op" or (r.source, r.kind) not in {("rounding", k) for k in computed}
+        ]
         return float(np.sqrt(sum(row.distance[output] ** 2 for row in alone)))
 
     def remainder(self, output: str) -> float:
@@ -74,7 +76,9 @@ class Budget:
 
     def table(self) -> list[tuple[str, ...]]:
         """source, kind, op, and for each output the distance and its share of the sum of squares."""
-        return [(r.source, r.kind, r.op, *(f"{r.distance[o]:.3g}" for o in self.outputs)) for r in (*self.rows, self.whole)]
+        return [
+            (r.source, r.kind, r.op, *(f"{r.distance[o]:.3g}" for o in self.outputs)) for r in (*self.rows, self.whole)
+        ]
 
 
 def budget(
@@ -195,7 +199,13 @@ class _Bench:
     """A float model and its two integer ones: the yardstick, and the dialect under test."""
 
     def __init__(
-        self, model: FloatModel, profile: Profile, recipe: Recipe, inputs: list[Batch], calib: list[Batch], told: Progress
+        self,
+        model: FloatModel,
+        profile: Profile,
+        recipe: Recipe,
+        inputs: list[Batch],
+        calib: list[Batch],
+        told: Progress,
     ):
         self.float, self.profile, self.recipe, self.inputs, self.told = model, profile, recipe, inputs, told
         self.plan = load_recipe(YARDSTICK)
@@ -261,7 +271,7 @@ class _Bench:
         node = next(n for n in self.other.model.nodes[step.first : step.last] if {"weight", "table"} & n.inputs.keys())
         if step.kind == "embedding":
             return {step.site: constants[node.inputs["table"]] * scale}
-        per_row = scale / np.asarray(step.args[0].scale, np.float64)
+        per_row = scale / np.asarray(step.args[0].scale, np.float64) / 2.0 ** node.attrs.get("shift", 0)
         bias = constants[node.inputs["bias"]] * scale if step.result.bias is None else step.result.bias
         rounded = constants[node.inputs["weight"]] * np.reshape(per_row, (-1, 1))
         return {f"{step.site}.weight": rounded, f"{step.site}.bias": bias}
