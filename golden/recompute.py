@@ -90,6 +90,27 @@ def rescale_quotient(x, total, multiplier, shift, a):
     return clamp(y, a["low"], a["high"])
 
 
+def accumulated(x, y, start, a):
+    """start + x @ y in a register of so many bits: refused or not, wrapped, or saturated block by block."""
+    end = 1 << min(a["accumulator"], 62) - 1
+    if a["overflow"] == "saturate":
+        block = a["every"] or x.shape[-1]
+        for k in range(0, x.shape[-1], block):
+            start = clamp(start + x[..., k : k + block] @ y[..., k : k + block, :], -end, end - 1)
+        return start
+    whole = start + x @ y
+    return (whole + end) % (2 * end) - end if a["overflow"] == "wrap" else whole
+
+
+def linear(x, weight, bias, a):
+    return accumulated(x - a["x_zero_point"], (weight - a["weight_zero_point"]).T, bias, a)
+
+
+def table_tosa(x, entries, a):
+    cell = x // 128 + 256
+    return entries[cell] * 128 + (entries[cell + 1] - entries[cell]) * (x % 128)
+
+
 def linear_int4(x, weight, scale, bias, a):
     nibbles = np.stack([weight % 16, weight // 16], -1).reshape(len(weight), -1)[:, : x.shape[-1]]
     w = nibbles - 16 * (nibbles > 7)
@@ -219,8 +240,8 @@ OPS = {
     "merge_heads": ("x", "y", merge_heads),
     "transpose": ("x", "y", lambda x, a: np.swapaxes(x, -1, -2)),
     "select_token": ("x", "y", lambda x, a: x[..., a["index"], :]),
-    "linear": ("x weight bias", "y", lambda x, weight, bias, a: x @ weight.T + bias),
-    "matmul": ("a b", "y", lambda left, right, a: left @ right),
+    "linear": ("x weight bias", "y", linear),
+    "matmul": ("a b", "y", lambda x, y, a: accumulated(x - a["a_zero_point"], y - a["b_zero_point"], 0, a)),
     "linear_int4": ("x weight scale bias", "y", linear_int4),
     "rescale": ("x multiplier shift", "y", rescale),
     "rescale_quotient": ("x total multiplier shift", "y", rescale_quotient),
@@ -238,6 +259,7 @@ OPS = {
     "l2_normalize": ("x", "y", l2_normalize),
     "gelu_ibert": ("x b c one", "y", gelu_ibert),
     "gelu_table": ("x table", "y", gelu_table),
+    "table_tosa": ("x entries", "y", table_tosa),
     "table": ("x entries", "y", lambda x, entries, a: entries[x + 128]),
 }
 
@@ -246,8 +268,9 @@ def complete(attrs):
     """Attributes with their defaults, and integers that came as text."""
     attrs = {k: int(v) if isinstance(v, str) and v.lstrip("-").isdigit() else v for k, v in attrs.items()}
     ends = np.iinfo(attrs.get("output", "int64"))
-    defaults = {"low": int(ends.min), "high": int(ends.max), "axis": -1, "input_zero_point": 0, "output_zero_point": 0}
-    return {**defaults, **attrs}
+    defaults = {"low": int(ends.min), "high": int(ends.max), "axis": -1}
+    defaults |= {f"{of}_zero_point": 0 for of in ("input", "output", "x", "weight", "a", "b")}
+    return {**defaults, "accumulator": 32, "overflow": "refuse", "every": 0, **attrs}
 
 
 def call(op, inputs, attrs):

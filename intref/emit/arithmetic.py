@@ -40,7 +40,7 @@ COMPARISONS = {"<", "<=", ">", ">=", "==", "!="}
 WRAPPING = {"+": "wrap_add", "-": "wrap_subtract", "*": "wrap_multiply"}
 # Functions of intmath that vocabulary.c has under the same name and with the same arguments.
 SHARED = {"maximum", "minimum", "square", "absolute", "scale_fp32", "shift_half_up", "div_half_up", "isqrt", "bitlen"}
-SHARED |= {"wrap_int32", "saturate"}
+SHARED |= {"wrap_int32", "wrap", "saturate"}
 RULED = {"mul_shift", "divide"}  # their last argument names a rounding rule
 RULES = tuple(intmath.ROUNDS_UP)
 
@@ -49,11 +49,19 @@ def infix(symbol: str, a: Node, b: Node) -> Node:
     """a symbol b, exact on all that is proved."""
     if a.kind == b.kind == "const":
         return const(OPERATORS[symbol](a.data, b.data))
+    if symbol in ("+", "-") and _is_zero(b):
+        return a
+    if symbol == "+" and _is_zero(a):
+        return b
     known = _shared(symbol, a, b) or _range(symbol, OPERATORS[symbol], a, b)
     fits = INT64[0] <= known.min() and known.max() <= INT64[1]
     node = _written(symbol, a, b, fits, known if fits else interval(*INT64))
     node.share = _share(symbol, a, b)
     return node
+
+
+def _is_zero(node: Node) -> bool:
+    return node.kind == "const" and node.data == 0
 
 
 def _share(symbol: str, a: Node, b: Node) -> tuple[Axis, int, int] | None:

@@ -35,6 +35,17 @@ static int within(int64_t x, int64_t low, int64_t high) { return low <= x && x <
 /* The int32 with the low 32 bits of x. */
 static int64_t wrap_int32(int64_t x) { return ((x & 0xffffffff) ^ 0x80000000) - 0x80000000; }
 
+/* The number with the low bits of x, two's complement. */
+static int64_t wrap(int64_t x, int64_t bits) {
+    int64_t sign = (int64_t)1 << (bits - 1);
+    return ((x & (2 * sign - 1)) ^ sign) - sign;
+}
+
+/* A sum of k terms, clamped where a block of `every` ends, and after the last of all. */
+static int64_t settled(int64_t sum, int64_t k, int64_t all, int64_t every, int64_t low, int64_t high) {
+    return k == all || (every && k % every == 0) ? saturate(sum, low, high) : sum;
+}
+
 /* The number of bits of x >= 0. */
 static int64_t bitlen(int64_t x) {
     int64_t length = 0;

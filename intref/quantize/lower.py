@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from intref.builder import Builder
 from intref.model import Model
 from intref.profiles import Profile
-from intref.quantize.builder import Builder
 from intref.quantize.graph import FloatModel
 from intref.quantize.observe import Progress, Ranges
 from intref.quantize.recipe import Recipe
@@ -83,19 +83,25 @@ class _Graph:
             return low("linear_input", x, site)
         return rescaled(low, x, f"{site}.stream", low.wide_scale(site, bits), bits, low.site("linear_input"))
 
+    def _narrowed(self, kind: str, x: Value, site: str) -> Value:
+        """An accumulator as the profile wants it there: requantized, or as it is."""
+        return self.low(kind, x, site) if self.low.site(kind) else x
+
     def layer(self, site: str, x: Value) -> Value:
         low, before = self.low, "emb.norm" if site == "L0" else f"L{int(site[1:]) - 1}.ffn.norm"
         src = low("linear_input", x, before)
         stream = self._stream(x, before)
         q, k, v = (low("attention_input", self._linear(src, f"{site}.{n}"), f"{site}.{n}") for n in "qkv")
         scored = low("scores", q, k, f"{site}.scores", self.config.head_width)
+        scored = self._narrowed("softmax_input", scored, f"{site}.scores")
         p = low("softmax", *self._masked(scored, f"{site}.softmax"), f"{site}.softmax")
         context = low("context", p, v, f"{site}.context")
         acc = self._linear(low("linear_input", context, f"{site}.context"), f"{site}.attn.out")
         y = self._norm(low("residual", acc, stream, f"{site}.attn.sum"), f"{site}.attn.norm")
         src = low("linear_input", y, f"{site}.attn.norm")
         stream = self._stream(y, f"{site}.attn.norm")
-        act = low("activation", self._linear(src, f"{site}.ffn.up", floor=2.0**-SPREAD), f"{site}.ffn.act")
+        up = self._linear(src, f"{site}.ffn.up", floor=2.0**-SPREAD)
+        act = low("activation", self._narrowed("activation_input", up, f"{site}.ffn.up"), f"{site}.ffn.act")
         acc = self._linear(low("linear_input", act, f"{site}.ffn.act"), f"{site}.ffn.down")
         return self._norm(low("residual", acc, stream, f"{site}.ffn.sum"), f"{site}.ffn.norm")
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
+from intref.builder import Builder
 from intref.errors import BoundError, Unsupported
 from intref.profiles import Profile
 from intref.quantize import scales
-from intref.quantize.builder import Builder
 from intref.quantize.observe import Ranges
 from intref.quantize.recipe import Recipe
 from intref.quantize.scales import Array, symmetric_range
@@ -29,15 +29,15 @@ class Value:
     """An integer tensor. scale: real value of 1, a number or per last-axis channel [D] (of either sign).
 
     offset: real values [D] still to be added where scale cannot carry them. bias: likewise, of a product. token: the
-    tensors (mantissa, exponent) that the scale is multiplied by, row by row. heads: scale per head [H]. total: the
-    tensor of row sums that probabilities are still to be divided by.
+    tensors that the scale is multiplied by, row by row: (mantissa, exponent), or a float32's bit pattern alone. heads:
+    scale per head [H]. total: the tensor of row sums that probabilities are still to be divided by.
     """
 
     tensor: str
     scale: Any
     offset: Array | None = None
     bias: Array | None = None
-    token: tuple[str, str] | None = None
+    token: tuple[str, ...] | None = None
     heads: Array | None = None
     total: str | None = None
 
@@ -108,6 +108,10 @@ class Lowering:
         """fp32 scale of an activation of few bits."""
         return self._scale(self.recipe.clip(self.ranges, site), self.recipe.activation_bits)
 
+    def scale_of(self, site: str, bits: int) -> np.float32:
+        """fp32 scale of an activation of `bits` bits, clipped as those of few bits are."""
+        return self._scale(self.recipe.clip(self.ranges, site), bits)
+
     def wide_scale(self, site: str, bits: int) -> np.float32:
         """fp32 scale of an activation of many bits."""
         return self._scale(self.ranges.peak(site) * self.recipe.headroom, bits)
@@ -138,6 +142,11 @@ def lowers(kind: str, op: str) -> Callable[[Callable[..., Value]], Callable[...,
         return function
 
     return enter
+
+
+def register(at: Mapping[str, Any]) -> dict[str, Any]:
+    """What a site says of its accumulator."""
+    return {name: at[name] for name in ("accumulator", "overflow", "every") if name in at}
 
 
 def container(bits: int) -> str:
