@@ -5,6 +5,8 @@ Every tensor has |x| < 2**47 and a scale that is a power of two. The product of 
 mul_shift is exact on it. A sum of such products is taken limb by limb of 24 bits.
 """
 
+from typing import Any
+
 from intref.intmath import (
     absolute,
     bitlen,
@@ -115,7 +117,7 @@ def linear_wide(x, weight, bias, *, shift):
     return {"y": saturate(_dot(x, swap(weight, -1, -2), shift) + bias, -WIDE, WIDE)}
 
 
-_NUMBER = {"low": -WIDE, "high": WIDE}
+_NUMBER: dict[str, Any] = {"low": -WIDE, "high": WIDE}
 _SHIFT = Attr(48, 64)
 LINEAR_WIDE = Op(
     linear_wide,

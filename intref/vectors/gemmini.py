@@ -202,8 +202,7 @@ def layernorm_gemmini() -> Iterator[Case]:
         row = [s * n * v // 2 for v in (1, 2, 3) for s in (1, -1)] + [0]
         yield _norm(f"a variance of {n}**2, a deviation of {n} / 2", "square tie wide", [row])
     for middle in (1 << 15, -(1 << 15), 1 << 16, -(1 << 16), 1 << 23, -(1 << 23), 1 << 24, -(1 << 24)):
-        row = [[middle - 9, middle + 9, middle, middle + 2]]
-        yield _norm(f"either side of {middle}", "wide", row)
+        yield _norm(f"either side of {middle}", "wide", [[middle - 9, middle + 9, middle, middle + 2]])
     yield _norm("the largest sum", "extreme wide", [[M31 // 2, M31 // 2 - 9]])
     yield _norm("the smallest sum", "extreme wide", [[-(M31 // 2), 9 - M31 // 2]])
     yield _norm("the largest sum of squares", "extreme wide", [[32767, 0], [0, 32767]])
