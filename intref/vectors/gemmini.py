@@ -65,9 +65,9 @@ def softmax_gemmini() -> Iterator[Case]:
     yield _softmax("just above a tie: 254 equal keys", "tie", np.zeros((1, 254), np.int32), b=0, c=3977404)
     yield _softmax("a sum of 127", "tie", [[3]], b=0, c=127)
     yield _softmax("65536 / 21845 leaves 1, a difference of 21845", "tie", [[0, -21845]], ln2=21845, b=10923, c=5)
-    lengths = [[v >> k] for k in range(31) for v in (M31, 1 << 30)]
+    values = [[v >> k] for k in range(31) for v in (M31, 1 << 30)]
     for sign, name in ((1, "positive"), (-1, "negative")):
-        x = np.array(lengths) * sign
+        x = np.array(values) * sign
         yield _softmax(f"a {name} x of every bit length", "wide", x, ln2=1 << 16, b=32768, c=1)
     for low, high in ((1, 2), (3, 2), (5, 2), (127, 127), (63, 64), (254, 254)):
         row = [[0] * low + [-13] * high]
@@ -202,8 +202,8 @@ def layernorm_gemmini() -> Iterator[Case]:
         row = [s * n * v // 2 for v in (1, 2, 3) for s in (1, -1)] + [0]
         yield _norm(f"a variance of {n}**2, a deviation of {n} / 2", "square tie wide", [row])
     for middle in (1 << 15, -(1 << 15), 1 << 16, -(1 << 16), 1 << 23, -(1 << 23), 1 << 24, -(1 << 24)):
-        row = [[middle - 9, middle + 9, middle, middle + 2]]
-        yield _norm(f"either side of {middle}", "wide", row)
+        row = [middle - 9, middle + 9, middle, middle + 2]
+        yield _norm(f"either side of {middle}", "wide", [row])
     yield _norm("the largest sum", "extreme wide", [[M31 // 2, M31 // 2 - 9]])
     yield _norm("the smallest sum", "extreme wide", [[-(M31 // 2), 9 - M31 // 2]])
     yield _norm("the largest sum of squares", "extreme wide", [[32767, 0], [0, 32767]])
