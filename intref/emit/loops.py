@@ -19,7 +19,13 @@ WORDS = {
     **dict.fromkeys(("<<", ">>", "shift_left", "shift_right", "shift_half_up"), "shifted"),
     **dict.fromkeys(("floor_divide", "divide", "div_half_up"), "quotient"),
     **{"wrap_add": "sum", "wrap_subtract": "difference", "wrap_multiply": "product", "floor_remainder": "remainder"},
-    **{"mul_shift": "scaled", "scale_fp32": "scaled", "maximum": "larger", "minimum": "smaller"},
+    **{
+        "mul_shift": "scaled",
+        "mul_shift_wide": "scaled",
+        "scale_fp32": "scaled",
+        "maximum": "larger",
+        "minimum": "smaller",
+    },
 }
 
 
