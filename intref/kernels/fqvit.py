@@ -8,14 +8,14 @@ import numpy as np
 from intref.kernels.arrays import plain, rows
 from intref.kernels.intmath import bitlen
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 NONE = 16
 
 
 def softmax_log2_fqvit(x: np.ndarray, mask: np.ndarray, *, ln2: int, b: int, c: int) -> dict[str, np.ndarray]:
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x.astype(np.int32, copy=False))
     k = np.empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _log2(x_rows[i:j], masks, own[i:j], ln2, b, c, NONE, k[i:j]), len(k), 16 * k.size)

@@ -8,12 +8,12 @@ import numpy as np
 from intref.kernels.arrays import rows
 from intref.kernels.intmath import bitlen, half_even_shift, isqrt, scale_fp32
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 
 def softmax_gemmini(x: np.ndarray, mask: np.ndarray, *, ln2: int, b: int, c: int) -> dict[str, np.ndarray]:
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x, np.int32)
     p = np.empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], ln2, b, c, p[i:j]), len(p), 16 * p.size)

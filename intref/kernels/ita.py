@@ -7,12 +7,12 @@ import numpy as np
 
 from intref.kernels.arrays import rows
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 
 def softmax_ita(x: np.ndarray, mask: np.ndarray, *, group: int) -> dict[str, np.ndarray]:
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     p = np.empty(x_rows.shape, np.uint8)
     over_rows(lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], group, p[i:j]), len(p), 4 * p.size)
