@@ -323,6 +323,40 @@ def _around(draw: Draw, attrs: Attrs, size: int, window: int, ends: tuple[str, s
     attrs |= {ends[0]: first, ends[1]: draw(st.integers(least, max(most, least)))}
 
 
+def _narrowed(op: str, tensors: Tensors, attrs: Attrs) -> None:
+    """x halved until the op's constraints hold."""
+    holds = [test for _, test in OPS[op].constraints.values()]
+    for _ in range(32):
+        if all(test(tensors, attrs) for test in holds):
+            break
+        tensors["x"] >>= 1
+
+
+def _layernorm_gemmini(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    _narrowed("layernorm_gemmini", tensors, attrs)
+
+
+def _softmax_gemmini(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    most = LARGEST // tensors["x"].shape[-1]  # of one exponential
+    if "ln2" not in fixed:
+        attrs["ln2"] = draw(st.integers(1, min(1 << 16, isqrt(most) // 2)))
+    if "b" not in fixed:
+        attrs["b"] = draw(st.integers(0, isqrt(most - 1)))
+    if "c" not in fixed:
+        attrs["c"] = draw(st.integers(1, max(min(most - max(attrs["b"], attrs["ln2"]) ** 2, 1 << 30), 1)))
+    _narrowed("softmax_gemmini", tensors, attrs)
+
+
+def _gelu_gemmini(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    left = LARGEST
+    for name in ("b", "c", "one"):
+        if name not in fixed:
+            low, high = (-isqrt(left), 0) if name == "b" else (-left, left)
+            attrs[name] = draw(st.integers(low, high))
+        left -= attrs[name] ** 2 if name == "b" else abs(attrs[name])
+    _narrowed("gelu_gemmini", tensors, attrs)
+
+
 def _halved(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     """No sum, and no product, of what is left leaves int32."""
     for name in tensors:
@@ -351,10 +385,12 @@ FIT: dict[str, Fit] = {
     "conv2d": _conv2d,
     "elementwise": _halved,
     "embedding": _embedding,
+    "gelu_gemmini": _gelu_gemmini,
     "gelu_ibert": _gelu_ibert,
     "gelu_ivit": _exponential_ivit,
     "layernorm_deeploy": _byte_offset,
     "layernorm_fixed": _layernorm_fixed,
+    "layernorm_gemmini": _layernorm_gemmini,
     "layernorm_ibert": _layernorm_ibert,
     "layernorm_ivit": _layernorm_ivit,
     "linear": _register,
@@ -372,6 +408,7 @@ FIT: dict[str, Fit] = {
     "rmsnorm_deeploy": _byte_offset,
     "select_token": _select_token,
     "softmax_deeploy": _softmax_deeploy,
+    "softmax_gemmini": _softmax_gemmini,
     "slice_rows": _slice_rows,
     "softmax_ibert": _softmax_ibert,
     "softmax_itamax_partial": _softmax_itamax_partial,

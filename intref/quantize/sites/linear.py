@@ -115,7 +115,7 @@ def added(
 @lowers("linear_input", "rescale")
 def static_input(low: Lowering, x: Value, site: str) -> Value:
     """A static int8 scale, from calibration."""
-    if low.build.tensors[x.tensor].dtype == "int8":
+    if low.build.tensors[x.tensor].dtype == "int8" and x.offset is None:
         return x
     name, bits = f"{site}.q", low.recipe.activation_bits
     if name not in low.made:
