@@ -12,7 +12,7 @@ from intref import call
 from intref.intmath import mul_shift
 from intref.ops.wide import WIDE
 from intref.quantize import cells
-from intref.quantize.budget import budget, unpadded
+from intref.dialects.budget import budget, unpadded
 from intref.quantize.calibration import batches_for
 
 UNIT = 1 << 46
