@@ -9,10 +9,10 @@ import pytest
 
 import intref
 from intref import call
+from intref.dialects.budget import budget, unpadded
 from intref.intmath import mul_shift
 from intref.ops.wide import WIDE
 from intref.quantize import cells
-from intref.dialects.budget import budget, unpadded
 from intref.quantize.calibration import batches_for
 
 UNIT = 1 << 46
