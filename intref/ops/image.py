@@ -10,13 +10,13 @@ from intref.ops.op import INTS, Attr, Op, Port, Tensors
 
 ANY = " ".join((*INTS, "uint8"))
 NARROW = "int8 uint8 int16 int32"
-MAX_CHANNELS, MAX_KERNEL, MAX_ROWS = 1 << 12, 1 << 5, 1 << 20
+MAX_CHANNELS, MAX_KERNEL, MAX_ROWS = 1 << 12, 1 << 4, 1 << 20
 
 
 def conv2d(x, weight, bias, *, zero_point, stride_y, stride_x, dilation_y, dilation_x, top, bottom, left, right):
     """y[b, o, p, r] = sum of (x - zero_point) * weight over a window, + bias[o]: a convolution, grouped or not.
 
-    Inputs      x int8, uint8 or int16 [B C Y X]; weight int8 [O I U V], C <= 2**12 and U, V <= 2**5: G = C / I groups
+    Inputs      x int8, uint8 or int16 [B C Y X]; weight int8 [O I U V], C <= 2**12 and U, V <= 2**4: G = C / I groups
                 of I channels and O / G filters each; bias int32 [O], at the scale of y.
     Attributes  zero_point in [-128, 255], default 0; stride_y, stride_x, dilation_y, dilation_x in [1, 2**12], default
                 1; top, bottom, left, right in [0, 2**12], default 0: rows and columns around x that hold zero_point.

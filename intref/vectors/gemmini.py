@@ -59,6 +59,16 @@ def softmax_gemmini() -> Iterator[Case]:
     yield _softmax("a sum of 2**24 - 1 and a p near a tie", "tie wide", row, ln2=2000, b=2342, c=1615629)
     row = [[0, -(1 << 24), -(1 << 24) - 1, -(1 << 25) + 9]]
     yield _softmax("differences of 25 bits", "wide", row, ln2=1024, b=2000, c=99)
+    for c in (456675556, 490032008, 341966573):
+        yield _softmax(f"127 / 2 of float32s, beside a tie or at it, c = {c}", "tie wide", [[0, 0]], b=0, c=c)
+    yield _softmax("a tie above 0: 254 equal keys", "tie", np.zeros((1, 254), np.int32), b=0, c=1 << 10)
+    yield _softmax("just above a tie: 254 equal keys", "tie", np.zeros((1, 254), np.int32), b=0, c=3977404)
+    yield _softmax("a sum of 127", "tie", [[3]], b=0, c=127)
+    yield _softmax("65536 / 21845 leaves 1, a difference of 21845", "tie", [[0, -21845]], ln2=21845, b=10923, c=5)
+    lengths = [[v >> k] for k in range(31) for v in (M31, 1 << 30)]
+    for sign, name in ((1, "positive"), (-1, "negative")):
+        x = np.array(lengths) * sign
+        yield _softmax(f"a {name} x of every bit length", "wide", x, ln2=1 << 16, b=32768, c=1)
     for low, high in ((1, 2), (3, 2), (5, 2), (127, 127), (63, 64), (254, 254)):
         row = [[0] * low + [-13] * high]
         yield _softmax(f"{low} keys and {high} of half their weight", "tie", row, b=0, c=1 << 10, ln2=13)
@@ -95,6 +105,8 @@ def gelu_gemmini() -> Iterator[Case]:
     """Both sides of the cut at -b, the ends of the operands and of what the contract allows."""
     yield _gelu("around 0", "degenerate", [-3, -2, -1, 0, 1, 2, 3])
     yield _gelu("either side of the cut", "tie", [49, 50, 51, -49, -50, -51])
+    lengths = [s * (v >> k) for k in range(31) for v in (M31, 1 << 30) for s in (-1, 1)]
+    yield _gelu("an x of every bit length", "wide", lengths, b=0, c=1, one=0)
     yield _gelu("one differs from c", "tie", [49, 50, 51, -49, -50, -51, 0], one=-2771)
     yield _gelu("b = 0: the cut is at 0", "degenerate", [-9, -1, 0, 1, 9], b=0)
     yield _gelu("the largest b", "extreme wide", [-1, 0, 1], b=-46340, c=-80, one=9)
@@ -125,6 +137,27 @@ BESIDE = (
 )
 
 
+# n, a, b, c: 2 * (a**2 + b**2 + c**2) = 6 * (n**2 - 1), for an n of every bit length
+ROOTS = (
+    *(
+        (2, 1, 2, 2),
+        (3, 2, 2, 4),
+        (5, 6, 0, 6),
+        (8, 8, 5, 10),
+        (13, 18, 6, 12),
+        (21, 32, 10, 14),
+        (33, 56, 8, 8),
+        (70, 112, 28, 37),
+    ),
+    *((150, 202, 113, 118), (300, 496, 109, 110), (600, 742, 512, 517), (1200, 1963, 478, 488)),
+    *((2500, 4315, 236, 274), (5000, 6477, 4062, 4068), (9000, 9437, 9322, 8188)),
+)
+
+
+def _small(value: int) -> np.ndarray:
+    return np.array([value], np.int16 if abs(value) < 1 << 16 else np.int32)
+
+
 def _norm(why: str, flags: str, x: Any) -> Case:
     return Case(why, {"x": np.array(x, np.int32)}, {}, (*flags.split(),))
 
@@ -135,6 +168,23 @@ def layernorm_gemmini() -> Iterator[Case]:
     yield _norm("one element", "degenerate", [[7], [-7], [0]])
     yield _norm("a variance below 1 counts as 1", "degenerate", [[0, 0, 0, 1], [0, 0, 0, -1]])
     yield _norm("means toward zero", "tie", [[1, 2], [-1, -2], [0, 1], [0, -1], [5, 6], [-5, -6]])
+    for k in range(31):
+        for value in (1 << k, -(1 << k)):
+            yield _norm(f"one element, {value}", "wide", [value])
+    for value in (M31, -M31, 32767, -32768):
+        yield Case(f"one element at an end, {value}", {"x": _small(value)}, {}, ("dtype", "extreme"))
+    for n in range(1, 14):
+        yield _norm(
+            f"a sum of squares of {2 * n} and {2 * n + 1} bits",
+            "extreme",
+            [[1 << n - 1, -(1 << n - 1)], [3 << n - 1, -(3 << n - 1)]],
+        )
+    for n, a, b, c in ROOTS:
+        row = [s * v for v in (a, b, c) for s in (1, -1)]
+        yield _norm(f"a variance of {n}**2 - 1", "square", [row])
+        row = [n + 1, -n - 1, n - 1, 1 - n]
+        yield _norm(f"a variance of {n}**2 and {n}**2 + 1", "square", [row, [n, -n, n, -n]])
+    yield _norm("the largest root", "square extreme", [[16383, -16383]])
     yield _norm("one outlier", "extreme", [[0] * 15 + [1000], [0] * 15 + [-1000]])
     yield _norm("alternating extremes", "extreme", [[16383, -16384], [-16384, 16383]])
     for sigma in (2, 4, 6, 8):  # deviations of half sigmas among whole ones
@@ -262,4 +312,26 @@ HARMLESS: dict[str, dict[str, str]] = {
     },
     "gelu_gemmini": {"product *: * to 32 bits": "C5", "addition *: * to 32 bits": "C5"},
 }
-UNREACHABLE: dict[str, dict[str, str]] = {}
+_EVEN = "den is even: m has 24 bits at most"
+_ROUNDED = "a magnitude is rounded"
+_WIDE = "(32|33|34|35|36|37|38|39|40|41|32 to 53) bits|(positive|negative), 54 bits or more"
+UNREACHABLE: dict[str, dict[str, str]] = {
+    "softmax_gemmini": {
+        r"65536 // ln2 \| one below exact.*": "65537 is a prime",
+        rf"d \* \(65536.* \| .*({_WIDE})": "C5",
+        rf"sum_along\(e.* \| .*({_WIDE})": "C6",
+        r"poly >> minimum.* \| shift 31": _FAR,
+        r"reciprocal_fp32: den > .* \| left is one (more|less)": _EVEN,
+        r"reciprocal_fp32: divide.* tie above (even|odd).*": _NO_TIE,
+        r"reciprocal_fp32: divide.* one (above|below) a tie.*": (
+            "den / 2 would divide 127 * 2**41 -+ 1, or 127 * 2**42 -+ 1 where it is above 127 * 2**17: none does"
+        ),
+        r"(scale_fp32|_significand24): .*, negative": _ROUNDED,
+    },
+    "gelu_gemmini": {rf".* \| .*({_WIDE})": "C5"},
+    "layernorm_gemmini": {
+        rf"sum_along\(x.* \| .*({_WIDE})": "C5",
+        rf"sum_along\(square.* \| .*({_WIDE}|3[01] bits)": "at most D * range**2 / 4 + D, and C6",
+        r"isqrt\(v\) \| .* root of 1[56] bits": "v is at most range**2 / 4 + 1, and C6",
+    },
+}

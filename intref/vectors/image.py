@@ -20,6 +20,36 @@ _NO_ELEMENT = "past the end there is no element that a result could show"
 _INT32 = "y is int32: a sum beyond it is refused"
 _LOW = "y is int32: the two have the same low 32 bits, and one that does not fit is refused where it is not wrapped"
 _WRAP = "return {'y': wrap_int32(y) if overflow == 'wrap' else y}"
+_FOUND = "NumPy takes any negative size for the one that it is to find"
+_SIZES = "groups, share, length = (channels // depth, filters * depth // channels, depth * height * width)"
+_RESHAPES = {
+    _SIZES: "channels depth filters depth#2 channels#2 depth#3 height width",
+    "apart = taps.reshape((batch, groups, depth, height, rows, columns, width))": "batch groups depth height rows "
+    "columns width",
+    "windows = swap(swap(apart, 2, 4), 3, 5).reshape((batch, groups, rows * columns, length))": "batch groups rows "
+    "columns length",
+    "kernels = weight.reshape((groups, share, length))": "groups share length",
+    "return {'y': sums.reshape((batch, filters, rows, columns)) + spread(bias, 1, 4)}": "batch filters rows columns",
+}
+_SHAPES = {
+    f"{name} -> -{name} in {line}" + (f" #{again}" if again else ""): _FOUND
+    for line, names in _RESHAPES.items()
+    for name, _, again in (word.partition("#") for word in names.split())
+}
+_OUTSIDE = "what is read in place of an element outside is not taken: it counts 0"
+_READ = "return where((at >= 0) & (at <= last), x[..., saturate(at, 0, last)], 0)"
+_CONV = {
+    "-2 -> 2 in down = _windows(swap(x - zero_point, -1, -2), "
+    "_places(tall, height, stride_y, dilation_y, top, bottom))": "four axes: -2 is 2",
+    "-2 -> 2 in sums = swap(product(windows, swap(kernels, -1, -2)), -1, -2) #2": "four axes: -2 is 2",
+    f"_windows: x -> -x in {_READ}": "there are two of them: the signs cancel",
+    f"_windows: 0 -> -1 in {_READ} #2": _OUTSIDE,
+}
+_MODULO = "modulo 2**32 the two agree, and a y that does not fit is refused"
+_CLIPS = (
+    *("0 beyond either side", "high for every value outside", "high one too high", "low one too low"),
+    *("no high side", "no low side", "the wrong side"),
+)
 EQUIVALENT: dict[str, dict[str, str]] = {
     "elementwise": {
         f"wrap_int32(y) if overflow == 'wrap' else y -> wrap_int32(y) in {_WRAP}": _LOW,
@@ -27,7 +57,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         f"overflow == 'wrap' -> overflow != 'wrap' in {_WRAP}": _LOW,
         f"wrap_int32(y) -> y in {_WRAP}": _LOW,
     },
-    "conv2d": {**_PLACES},
+    "conv2d": {**_PLACES, **_SHAPES, **_CONV},
     "max_pool": {
         **_PLACES,
         f"_places: dilation * (length - 1) -> length - 1 in {_COUNT}": _DENSE,
@@ -38,6 +68,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
     },
 }
 HARMLESS: dict[str, dict[str, str]] = {
+    "conv2d": {
+        **{f"clip ? of 2: {wrong}": _OUTSIDE for wrong in _CLIPS},
+        "accumulator wrapped to 32 bits": _MODULO,
+        "bias read as uint32": _MODULO,
+        "no saturation (the result wraps)": _MODULO,
+    },
     "max_pool": {"clip * of 2: high one too high": _NO_ELEMENT, "clip * of 2: no high side": _NO_ELEMENT},
     "elementwise": {
         **dict.fromkeys(("addition: wrapped to 32 bits", "difference: wrapped to 32 bits"), _LOW),
@@ -45,11 +81,15 @@ HARMLESS: dict[str, dict[str, str]] = {
     },
     "sum_rows": {
         "sum: saturated to 32 bits": _INT32,
-        "sum: wrapped to 32 bits": "modulo 2**32 the two agree, and a y that does not fit is refused",
-        "x read as uint32": "modulo 2**32 the two agree, and a y that does not fit is refused",
+        "sum: wrapped to 32 bits": _MODULO,
+        "x read as uint32": _MODULO,
     },
 }
 UNREACHABLE: dict[str, dict[str, str]] = {
+    "conv2d": {
+        r"axis [UV]: (odd, above 32|a multiple of 32|16 modulo 32)": "U, V <= 2**4",
+        r"product\(windows.* \| (negative|positive), (3[3-9]|4\d|5\d|6\d) bits": "y and the bias are int32",
+    },
     "sum_rows": {
         r"sum_along\(x, -2\) \| (negative|positive), (3[3-9]|4\d|5\d) bits": _INT32,
         r"sum_along\(x, -2\) \| positive, 32 bits": _INT32,
@@ -96,7 +136,8 @@ def conv2d() -> Iterator[Case]:
     yield _conv("the lowest zero point", "extreme", [[[[127, -128]]]], [[[[127, -128]]]], [0], zero_point=-128)
     yield _conv("the highest zero point", "extreme", [[[[0, 255]]]], [[[[127, -128]]]], [0], "uint8", zero_point=255)
     for axis, sides in (("y", ("top", "bottom")), ("x", ("left", "right"))):
-        far = {f"{word}_{axis}": 256 for word in ("stride", "dilation")} | dict(zip(sides, (300, 257)))
+        far = {f"{word}_{axis}": 256 for word in ("stride", "dilation")}
+        far |= dict(zip(sides, (300, 257)))
         two = _image(1, 1, 2, 1) if axis == "y" else _image(1, 1, 1, 2)
         yield _conv(f"long steps, wide edges along {axis}", "axes", _image(1, 1, 2, 3), two, [0], **far)
     yield _conv(
@@ -112,6 +153,11 @@ def conv2d() -> Iterator[Case]:
     yield _conv(
         "odd accumulators above 2**24", "wide", np.full((1, 1041, 1, 1), 127), np.full((2, 1041, 1, 1), 127), [0, 1]
     )
+    tap = np.zeros((11, 512, 1, 1), int)
+    for row, (value, count) in enumerate([*((-128, 8 << k) for k in range(6)), *((127, 32 << k) for k in range(5))]):
+        tap[row, :count] = value
+    x = np.full((1, 512, 1, 1), -(1 << 15))
+    yield _conv("sums of 26 to 31 bits", "wide", x, tap, [0] * 10 + [1 << 30], "int16")
     stream = SplitMix64(30)
     for dtype, (groups, depth, share), attrs in (
         ("int8", (1, 3, 4), {"stride_y": 2, "top": 1, "left": 1}),
@@ -218,7 +264,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
             {"x": np.zeros((3, 4, 5), np.int8)},
             {"bias": np.zeros(1, np.int32)},
             {"weight": np.zeros((2, 3, 2), np.int8)},
-            {"x": np.zeros((1, 3, 4, 50), np.int8), "weight": np.zeros((2, 3, 2, 33), np.int8)},
+            {"x": np.zeros((1, 3, 4, 50), np.int8), "weight": np.zeros((2, 3, 2, 17), np.int8)},
         ],
         "C4": [
             {"stride_y": 0},

@@ -28,7 +28,7 @@ def conv2d(c: Chance) -> Call:
         groups, share = max(c.fixed.get("C", depth) // depth, 1), c.fixed.get("O") or share
         share = max(share // groups, 1) if "O" in c.fixed else share
     span = [c.fixed.get(axis) or c.number(1, 9) for axis in "YX"]
-    taps = [c.fixed.get(axis) or (c.number(1, 3) if c.word() % 8 else c.number(1, 9)) for axis in "UV"]
+    taps = [min(c.fixed.get(axis, 0), 16) or (c.number(1, 3) if c.word() % 8 else c.number(1, 9)) for axis in "UV"]
     dilation = [c.pick((1, 1, 2, 3)) for _ in "UV"]
     dtype = c.pick(("int8", "uint8", "int16"))
     x = c.filled(dtype, (c.fixed.get("B") or c.pick((1, 2)), groups * depth, *span))
