@@ -5,8 +5,6 @@ Every tensor has |x| < 2**47 and a scale that is a power of two. The product of 
 mul_shift is exact on it. A sum of such products is taken limb by limb of 24 bits.
 """
 
-from typing import Any
-
 from intref.intmath import (
     absolute,
     bitlen,
@@ -34,6 +32,10 @@ LOW = (1 << BITS) - 1
 WIDE = (1 << 47) - 1
 MAX_TERMS = 1 << 12
 DEGREE = 6  # of the polynomial of a cell; 32 cells to the unit
+
+
+def _numbers(axes: str) -> Port:
+    return Port("int64", axes, -WIDE, WIDE)
 
 
 def _dot(a, b, shift):
@@ -117,14 +119,13 @@ def linear_wide(x, weight, bias, *, shift):
     return {"y": saturate(_dot(x, swap(weight, -1, -2), shift) + bias, -WIDE, WIDE)}
 
 
-_NUMBER: dict[str, Any] = {"low": -WIDE, "high": WIDE}
 _SHIFT = Attr(48, 64)
 LINEAR_WIDE = Op(
     linear_wide,
     inputs={
-        "x": Port("int64", "... K", **_NUMBER),
-        "weight": Port("int64", "N K", **_NUMBER),
-        "bias": Port("int64", "N", **_NUMBER),
+        "x": _numbers("... K"),
+        "weight": _numbers("N K"),
+        "bias": _numbers("N"),
     },
     attrs={"shift": _SHIFT},
     outputs={"y": Port("int64", "... N")},
@@ -152,7 +153,7 @@ def matmul_wide(a, b, *, shift):
 
 MATMUL_WIDE = Op(
     matmul_wide,
-    inputs={"a": Port("int64", "... M K", **_NUMBER), "b": Port("int64", "... K N", **_NUMBER)},
+    inputs={"a": _numbers("... M K"), "b": _numbers("... K N")},
     attrs={"shift": _SHIFT},
     outputs={"y": Port("int64", "... M N")},
     limits={"K": MAX_TERMS},
@@ -180,7 +181,7 @@ def add_wide(a, b, *, a_shift, b_shift, shift):
 
 ADD_WIDE = Op(
     add_wide,
-    inputs={"a": Port("int64", "... D", **_NUMBER), "b": Port("int64", "... D", **_NUMBER)},
+    inputs={"a": _numbers("... D"), "b": _numbers("... D")},
     attrs={"a_shift": Attr(0, 14), "b_shift": Attr(0, 14), "shift": Attr(0, 28)},
     outputs={"y": Port("int64", "... D")},
 )
@@ -230,7 +231,7 @@ _SEVEN = ("input 'coefficients' must have J = 7", lambda t, a: t["coefficients"]
 SOFTMAX_WIDE = Op(
     softmax_wide,
     inputs={
-        "x": Port("int64", "B H Q K", **_NUMBER),
+        "x": _numbers("B H Q K"),
         "mask": Port("int8", "B K | B Q K", 0, 1),
         "coefficients": _COEFFICIENTS,
     },
@@ -277,9 +278,9 @@ def layernorm_wide(x, gain, bias, *, eps, most, shift):
 LAYERNORM_WIDE = Op(
     layernorm_wide,
     inputs={
-        "x": Port("int64", "... D", **_NUMBER),
-        "gain": Port("int64", "D", **_NUMBER),
-        "bias": Port("int64", "D", **_NUMBER),
+        "x": _numbers("... D"),
+        "gain": _numbers("D"),
+        "bias": _numbers("D"),
     },
     attrs={"eps": Attr(0, 1 << 52), "most": Attr(0, 48), "shift": _SHIFT},
     outputs={"y": Port("int64", "... D")},
@@ -313,7 +314,7 @@ def gelu_wide(x, coefficients, *, fraction):
 
 GELU_WIDE = Op(
     gelu_wide,
-    inputs={"x": Port("int64", "... D", **_NUMBER), "coefficients": _COEFFICIENTS},
+    inputs={"x": _numbers("... D"), "coefficients": _COEFFICIENTS},
     attrs={"fraction": Attr(6, 47)},
     outputs={"y": Port("int64", "... D")},
     limits={"C": 1 << 10, "J": DEGREE + 1},
@@ -346,7 +347,7 @@ def tanh_wide(x, coefficients, *, fraction):
 
 TANH_WIDE = Op(
     tanh_wide,
-    inputs={"x": Port("int64", "... D", **_NUMBER), "coefficients": _COEFFICIENTS},
+    inputs={"x": _numbers("... D"), "coefficients": _COEFFICIENTS},
     attrs={"fraction": Attr(6, 47)},
     outputs={"y": Port("int64", "... D")},
     limits={"C": 1 << 10, "J": DEGREE + 1},
@@ -375,7 +376,7 @@ def mean_pool_wide(x, mask):
 
 MEAN_POOL_WIDE = Op(
     mean_pool_wide,
-    inputs={"x": Port("int64", "... T D", **_NUMBER), "mask": Port("int8", "... T", 0, 1)},
+    inputs={"x": _numbers("... T D"), "mask": Port("int8", "... T", 0, 1)},
     attrs={},
     outputs={"y": Port("int64", "... D")},
     limits={"T": 1 << 12},
@@ -408,7 +409,7 @@ def l2_normalize_wide(x):
 
 L2_NORMALIZE_WIDE = Op(
     l2_normalize_wide,
-    inputs={"x": Port("int64", "... D", **_NUMBER)},
+    inputs={"x": _numbers("... D")},
     attrs={},
     outputs={"y": Port("int64", "... D")},
     limits={"D": 1 << 12},

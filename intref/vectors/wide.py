@@ -564,12 +564,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "maximum(sum_along(seen, -2), 1))": _ANY_BUT_0,
     },
 }
+_ABOVE_0 = ("half_away", "half_up by a division toward zero")
 _MISSES = "the miss is within 2**18"
 HARMLESS: dict[str, dict[str, str]] = {
     "softmax_wide": {
         "rule toward_zero at rounding [19] of 10": _POSITIVE,
-        "rule half_away at rounding * of 10": _POSITIVE,
-        "rule half_up by a division toward zero at rounding * of 10": _POSITIVE,
+        **{f"rule {rule} at rounding {n} of 10": _POSITIVE for rule in _ABOVE_0 for n in (8, 10)},
         "difference 6 of 6: * to 32 bits": _MISSES,
     },
     "l2_normalize_wide": {
