@@ -105,9 +105,14 @@ def _is_int64(*xs) -> bool:
 
 
 def mul_shift(x, m, shift, rule: str):
-    """x * m / 2**shift rounded by `rule`, exact: |x| < 2**63, m int32, shift 0..94, result < 2**63."""
+    """x * m / 2**shift rounded by `rule`, exact: |x| and |m| < 2**63, shift 0..94, result < 2**63.
+
+    The limbs below hold the product by an int32; a wider m is multiplied in Python's integers.
+    """
     if not _is_int64(x, m, shift):
         return MUL_SHIFT[rule](x, m, shift)
+    if np.any((m < -(1 << 31)) | (m > 1 << 31)):
+        return MUL_SHIFT[rule](x, m, shift).astype(np.int64)
     low = m * (x & MASK32)  # |m| <= 2**31, so both limbs' products fit int64
     high = m * (x >> 32) + (low >> 32)  # x * m = high * 2**32 + low
     low = low & MASK32

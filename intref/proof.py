@@ -46,11 +46,15 @@ class Prover:
         self.intervals[name] = Interval(np.full(shape, low), np.full(shape, high), declared.dtype)
         self.axes[name] = declared.axes
 
-    def node(self, node: Node, axes: dict[str, Axes]) -> dict[str, TensorInfo]:
-        """Declarations of the node's outputs, their axes by port given; BoundError names node, tensor and numbers."""
+    def node(self, node: Node, axes: dict[str, Axes] | None = None) -> dict[str, TensorInfo]:
+        """Declarations of the node's outputs; BoundError names node, tensor and numbers.
+
+        axes: those of each output, by port; None where no size of the graph is symbolic.
+        """
         op = OPS[node.op]
         at = f"node {node.site or node.op} (op {node.op})"
         largest = self._outputs(op, node, at, expand=True)
+        axes = axes or {port: value.shape for port, value in largest.items()}
         bound = self._bound_axes(op, node, at)
         for port, value in largest.items():
             self._check_axes(op, port, node, axes[port], bound, value, at)
@@ -59,6 +63,10 @@ class Prover:
             for port, value in self._outputs(op, node, at, expand=False).items():
                 results[port] = _union(results[port], value)
         return {port: self._declare(node.outputs[port], value, axes[port]) for port, value in results.items()}
+
+    def rename(self, name: str, new: str) -> None:
+        """Know a tensor by another name."""
+        self.intervals[new], self.axes[new] = self.intervals.pop(name), self.axes.pop(name)
 
     def _bound_axes(self, op: Op, node: Node, at: str) -> dict[str, int | str]:
         """The op's names of axes -> what they are here; BoundError if one is two things, such as T and 1."""

@@ -56,7 +56,7 @@ def answers(name) -> tuple[Answer, ...]:
     return tuple(found)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)  # some are of millions of elements
 def bounds(name, choices, sizes=()):
     return OPS[name].bounds(dict(sizes), **dict(choices))
 

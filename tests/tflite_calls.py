@@ -23,6 +23,7 @@ class Call(NamedTuple):
     attrs: dict[str, Any]
     model: bytes
     given: tuple[np.ndarray, ...]
+    attrs_beside: dict[str, Any] | None = None  # of the op that computes in fixed point what this one looks up
 
 
 class Draw:
@@ -119,18 +120,22 @@ def angle(draw: Draw, kind: str) -> Call:
     return Call(f"{kind.lower()}_gemmlowp", {"x": EVERY}, attrs, model, (EVERY,))
 
 
-LOGISTIC = (lambda x: np.float32(1) / (np.float32(1) + np.exp(-x)), 2.0**-8, -128)
-TANH = (np.tanh, 2.0**-7, 0)
+@np.errstate(over="ignore")
+def _logistic(x: np.ndarray) -> np.ndarray:
+    return np.float32(1) / (np.float32(1) + np.exp(-x))
 
 
 def angle_table(draw: Draw, kind: str) -> Call:
     """LOGISTIC or TANH of every int8, by a table made in floats."""
-    function, out, y_zero = {"LOGISTIC": LOGISTIC, "TANH": TANH}[kind]
+    function, out, y_zero = {"LOGISTIC": (_logistic, 2.0**-8, -128), "TANH": (np.tanh, 2.0**-7, 0)}[kind]
     scale, zero = draw.scale(-9, 3), draw.between(-128, 127)
     model = one_op(
         kind, [Quantized(EVERY.shape, "int8", [scale], [zero])], Quantized(EVERY.shape, "int8", [out], [y_zero])
     )
-    return Call("table", {"x": EVERY, "entries": table8(function, scale, zero, out, y_zero)}, {}, model, (EVERY,))
+    m, s = multiplier(scale * 2.0**27)
+    beside = {"input_zero_point": zero, "multiplier": m, "shift": 31 - s}
+    tensors = {"x": EVERY, "entries": table8(function, scale, zero, out, y_zero)}
+    return Call("table", tensors, {}, model, (EVERY,), beside)
 
 
 def exponential16(draw: Draw) -> Call:

@@ -120,14 +120,14 @@ def where(mask: Node, a: Node, b: Node) -> Node:
 
 def rounded(name: str, args: tuple[Node, ...], rules: tuple[str, ...], written: str) -> Node:
     """mul_shift or divide by one of some rules; written: the rule in C."""
-    if name == "mul_shift" and not args[1].inside(-(1 << 31), (1 << 31) - 1):
-        raise Unsupported("mul_shift by a multiplier wider than int32")
     if name == "divide" and (mean := _shared("//", args[0], args[1], up=1)):
         return Node("call", args, (name, written), mean)
     known = _range(name, lambda *x: getattr(intmath, name)(*x, rules[0]), *args)
     for rule in rules[1:]:
         known = _hull(known, _range(name, lambda *x, r=rule: getattr(intmath, name)(*x, r), *args))
     fits = INT64[0] <= known.min() and known.max() <= INT64[1]
+    if name == "mul_shift" and not args[1].inside(-(1 << 31), 1 << 31):
+        name = "mul_shift_wide"
     return Node("call", args, (name, written), known if fits else interval(*INT64))
 
 

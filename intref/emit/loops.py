@@ -19,7 +19,13 @@ WORDS = {
     **dict.fromkeys(("<<", ">>", "shift_left", "shift_right", "shift_half_up"), "shifted"),
     **dict.fromkeys(("floor_divide", "divide", "div_half_up"), "quotient"),
     **{"wrap_add": "sum", "wrap_subtract": "difference", "wrap_multiply": "product", "floor_remainder": "remainder"},
-    **{"mul_shift": "scaled", "scale_fp32": "scaled", "maximum": "larger", "minimum": "smaller"},
+    **{
+        "mul_shift": "scaled",
+        "mul_shift_wide": "scaled",
+        "scale_fp32": "scaled",
+        "maximum": "larger",
+        "minimum": "smaller",
+    },
 }
 
 
@@ -279,8 +285,14 @@ def _comment(node: Node) -> str:
 
 
 def size_text(writer: Writer, node: Node) -> str:
-    """A size, or a bound of an index, outside of all loops."""
-    return writer.value(node, Scope()).text
+    """A size, or a bound of an index, outside of all loops: no variable of the body holds any part of it."""
+
+    def nameless(n: Node) -> Node:
+        if id(n) in writer.lengths or (n.name is None and all(nameless(a) is a for a in n.args)):
+            return n
+        return Node(n.kind, tuple(map(nameless, n.args)), n.data, n.range, axes=n.axes)
+
+    return writer.value(nameless(node), Scope()).text
 
 
 def derived(axes: list[Axis]) -> list[Axis]:

@@ -28,6 +28,10 @@ class Axis:
     limit: int = MAX_SIZE
     size: "Node | None" = None
 
+    def as_long_as(self, other: "Axis | None") -> bool:
+        """Whether it is the other axis, or one made with the very same length."""
+        return self is other or (other is not None and self.size is not None and self.size is other.size)
+
 
 @dataclass(eq=False)
 class Node:

@@ -139,15 +139,17 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     for name, attr in op.attrs.items():
         plain = choices.get(name, attr.low) if attr.choices or attr.structural else None
         given[name] = _Recorded(ends[name], uses, constant=True) if plain is None else plain
+    own = {body.__name__: body, **parts(body)}  # run as the body is; any other function is a word
     names = dict(body.__globals__)
     for name, value in names.items():
-        if isinstance(value, types.FunctionType) and name != "within":
+        if isinstance(value, types.FunctionType) and name != "within" and name not in own:
             names[name] = _word(name, value, uses)
-    for name, part in parts(body).items():  # what is inside the body's own functions is noted
-        assert isinstance(part, types.FunctionType)
-        names[name] = types.FunctionType(part.__code__, names, name, part.__defaults__, part.__closure__)
-    assert isinstance(body, types.FunctionType)
-    types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)(**given)
+    for name, function in own.items():
+        assert isinstance(function, types.FunctionType)
+        copy = types.FunctionType(function.__code__, names, name, function.__defaults__, function.__closure__)
+        copy.__kwdefaults__ = function.__kwdefaults__
+        names[name] = copy
+    names[body.__name__](**given)
     return uses
 
 

@@ -79,7 +79,7 @@ def _gelu(x, b, c, one, y):
 
 def layernorm_gemmini(x: np.ndarray) -> dict[str, np.ndarray]:
     x_rows = rows(x, np.int32)
-    y = np.empty(x_rows.shape, np.int32)
+    y = np.empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _layernorm(x_rows[i:j], y[i:j]), len(y), 8 * y.size)
     return {"y": y.reshape(x.shape)}
 

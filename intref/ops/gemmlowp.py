@@ -310,7 +310,7 @@ def rsqrt_gemmlowp(x, *, input_zero_point, output_zero_point, multiplier, shift,
 
     Exact       a . b is half_up(a * b / 2**31); c = x - input_zero_point; y = 127 where c = 0, else
                 n = the bits of c, 2**(n - 1) <= c < 2**n; k = floor((31 - n) / 2) - 1
-                h = half_away(floor(c * 2**(2 * k) / 2) / 2); z = 2**28, then 5 times
+                h = half_away(floor(c * 2**(2 * k) / 2) / 2); z = 8 * (3 * 2**24 - half_up(h / 8)), then 4 times
                 z = 8 * ((3 * 2**27) . z - h . (2**6 * ((z . z) . z)))
                 w = (z . 1518500250) * 2**max(k - 11, 0), but 2**31 - 1 for c = 1; u = 2**(20 - max(11 - k, 0)) . w
                 y = clamp(round(u * multiplier / 2**shift) + output_zero_point), gemmlowp_double as in rescale
@@ -325,8 +325,8 @@ def rsqrt_gemmlowp(x, *, input_zero_point, output_zero_point, multiplier, shift,
     pairs = (31 - bitlen(maximum(c, 1)) >> 1) - 1
     normal = within(maximum(c, 1) << 2 * pairs, 1 << 27, 1 << 29)
     half = _divided(normal >> 1, 1)
-    z = 1 << 28
-    for _ in range(5):
+    z = (3 << 24) - shift_half_up(half, 3) << 3  # the first step, from 1
+    for _ in range(4):
         # For each such number the steps stay in here: tried one by one.
         z = within(_product(3 << 27, z) - _product(half, _product(_product(z, z), z) << 6) << 3, 1 << 28, 1 << 29)
     root = where(c > 1, _product(z, 1518500250) << maximum(pairs - 11, 0), MOST)

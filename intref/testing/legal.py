@@ -274,9 +274,67 @@ def _divide_deeploy(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) ->
             attrs[name] = min(attrs[name], ((1 << 32) - 1) // attrs[other])
 
 
+def _reshape(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    if not tensors["x"].ndim:
+        tensors["x"] = tensors["x"].reshape(1)
+    left, rank = tensors["x"].size, int(attrs["rank"])
+    for i in range(6):
+        divisors = [n for n in range(1, 40) if left % n == 0] if i + 1 < rank else [left]
+        attrs[f"d{i}"] = draw(st.sampled_from(divisors)) if i < rank else 1
+        left //= attrs[f"d{i}"]
+
+
+def _slice_rows(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    rows = tensors["x"].shape[-2]
+    start, step = draw(st.integers(0, rows - 1)), draw(st.sampled_from([0, 1, 1, 2, 3]))
+    most = (rows - 1 - start) // step if step else 5
+    attrs |= {"start": start, "step": step, "count": 1 + draw(st.integers(0, most))}
+
+
+def _concat_rows(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    dtype = str(tensors["a"].dtype)
+    tensors["b"] = filled(draw, tensors["b"].shape, *OPS["concat_rows"].inputs["b"].range(dtype), dtype)
+
+
+def _conv2d(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    few, dtype = st.integers(1, 3), str(tensors["x"].dtype)
+    groups, depth, share, batch = (draw(few) for _ in range(4))
+    span, taps = ([draw(st.integers(1, n)) for _ in "yx"] for n in (9, 3))
+    low, high = OPS["conv2d"].inputs["x"].range(dtype)
+    tensors["x"] = filled(draw, (batch, groups * depth, *span), low, high, dtype)
+    tensors["weight"] = filled(draw, (groups * share, depth, *taps), -128, 127, "int8")
+    tensors["bias"] = filled(draw, (groups * share,), -(1 << 29), 1 << 29, "int32")
+    for axis, size, count, ends in zip("yx", span, taps, (("top", "bottom"), ("left", "right"))):
+        attrs[f"dilation_{axis}"], attrs[f"stride_{axis}"] = draw(few), draw(few)
+        _around(draw, attrs, size, attrs[f"dilation_{axis}"] * (count - 1) + 1, ends, 3)
+
+
+def _max_pool(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    for axis, name, size, ends in zip(
+        "yx", ("height", "width"), tensors["x"].shape[-2:], (("top", "bottom"), ("left", "right"))
+    ):
+        attrs[name], attrs[f"stride_{axis}"] = draw(st.integers(1, min(5, 2 * size - 1))), draw(st.integers(1, 4))
+        _around(draw, attrs, size, attrs[name], ends, attrs[name] - 1)
+
+
+def _around(draw: Draw, attrs: Attrs, size: int, window: int, ends: tuple[str, str], most: int) -> None:
+    """What is before and behind an axis of that size, at least so much that a window fits."""
+    first = draw(st.integers(max(window - size - most, 0), max(most, window - size - most)))
+    least = max(window - size - first, 0)
+    attrs |= {ends[0]: first, ends[1]: draw(st.integers(least, max(most, least)))}
+
+
+def _halved(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """No sum, and no product, of what is left leaves int32."""
+    for name in tensors:
+        tensors[name] >>= 16 if tensors[name].dtype == np.int32 else 0
+
+
 # The inputs that these functions make, so that nothing is drawn for them before.
 MADE = {
     **patterns.MADE,
+    "concat_rows": {"b"},
+    "conv2d": {"x", "weight", "bias"},
     "gelu_ibert": {"b", "c", "one"},
     "linear_int4": {"weight", "scale"},
     "requant_shift": {"mul", "add"},
@@ -290,6 +348,9 @@ FIT: dict[str, Fit] = {
     "add_gemmlowp": _add_gemmlowp,
     "clamp": _clamp,
     "divide_deeploy": _divide_deeploy,
+    "concat_rows": _concat_rows,
+    "conv2d": _conv2d,
+    "elementwise": _halved,
     "embedding": _embedding,
     "gelu_ibert": _gelu_ibert,
     "gelu_ivit": _exponential_ivit,
@@ -301,8 +362,10 @@ FIT: dict[str, Fit] = {
     "linear_int4": _linear_int4,
     "matmul": _register,
     "mul_gemmlowp": _mul_gemmlowp,
-    "positions": _positions,
     "requant_shift": _requant_shift,
+    "max_pool": _max_pool,
+    "positions": _positions,
+    "reshape": _reshape,
     "rescale": _rescale,
     "rescale_token": _rescale_token,
     "rescale_token_residual": _rescale_token,
@@ -310,6 +373,7 @@ FIT: dict[str, Fit] = {
     "rmsnorm_deeploy": _byte_offset,
     "select_token": _select_token,
     "softmax_deeploy": _softmax_deeploy,
+    "slice_rows": _slice_rows,
     "softmax_ibert": _softmax_ibert,
     "softmax_itamax_partial": _softmax_itamax_partial,
     "softmax_ivit": _exponential_ivit,
@@ -317,4 +381,5 @@ FIT: dict[str, Fit] = {
     "split_heads": _split_heads,
     "table_tosa": _table_tosa,
     "table_int16": _table_int16,
+    "sum_rows": _halved,
 }

@@ -41,7 +41,7 @@ DEPTH = st.sampled_from([9, 9, 9, 135, 1100]).flatmap(lambda end: st.integers(1,
 FEW = st.integers(1, 3)
 PRODUCTS = ("linear", "matmul", "linear_int4")
 CHANNELS = {"add": "AREOS", "gelu_ibert": "C"}  # axes of length 1 or D
-EXACT = {"L"}  # axes that have the size of their limit
+EXACT = {"L", "J"}  # axes that have the size of their limit
 
 
 @st.composite

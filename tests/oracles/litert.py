@@ -2,12 +2,14 @@
 gemmlowp's, everywhere else. And XNNPACK, which takes the place of some kernels by default: float32 there."""
 
 from collections.abc import Iterator
+from functools import partial
 from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 
 import tflite_calls as calls
+from intref import call
 from oracles import Tally
 from oracles.tflite_micro import check, float_softmax
 
@@ -26,10 +28,12 @@ def tallies() -> Iterator[Tally]:
         interpreter.invoke()
         return np.array(interpreter.get_tensor(interpreter.get_output_details()[0]["index"]))
 
-    def row(op: str, note: str, given: Any, rule: str = "", others: Any = (), neighbour: Any = None) -> Tally:
+    def row(
+        op: str, note: str, given: Any, rule: str = "", others: Any = (), neighbour: Any = None, name: str = "float"
+    ) -> Tally:
         made = Tally(PROFILE, op, "LiteRT reference", version("ai_edge_litert"), note)
         for c in given:
-            check(made, c, run(OpResolverType.BUILTIN_REF, c.model, *c.given), rule, others, neighbour)
+            check(made, c, run(OpResolverType.BUILTIN_REF, c.model, *c.given), rule, others, neighbour, name)
         return made
 
     single = (DOUBLE, "half_up", EVEN)
@@ -45,12 +49,18 @@ def tallies() -> Iterator[Tally]:
         "softmax_int16", "SOFTMAX int16: gemmlowp_double", calls.many(calls.softmax16, 20, np.float64), DOUBLE, double
     )
     for kind in ("LOGISTIC", "TANH"):
-        yield row("table", f"{kind} int8", calls.many(calls.angle_table, 300, kind))
-    yield row("table_int16", "EXP int16", calls.many(calls.exponential16, 6), neighbour=_floored)
+        given, fixed = calls.many(calls.angle_table, 300, kind), partial(_fixed_point, f"{kind.lower()}_gemmlowp")
+        yield row("table", f"{kind} int8: entries made in fp32", given, neighbour=fixed, name="fixed point")
+    yield row("table_int16", "EXP int16", calls.many(calls.exponential16, 6), neighbour=_floored, name="rounded down")
     yield row("rsqrt_gemmlowp", "RSQRT int8: gemmlowp_double", calls.many(calls.inverse_root, 60), DOUBLE, double)
     for kind in ("ADD", "MUL"):
         given = calls.many(calls.pair, 6, kind)
         yield row(f"{kind.lower()}_gemmlowp", f"{kind} int8: gemmlowp_double", given, DOUBLE, double)
+
+
+def _fixed_point(op: str, c: Any) -> np.ndarray:
+    """The function as gemmlowp computes it."""
+    return call(op, {"x": c.tensors["x"]}, c.attrs_beside or {})["y"]
 
 
 def _floored(c: Any) -> np.ndarray:

@@ -48,8 +48,8 @@ def tallies() -> Iterator[Tally]:
             yield row(f"{kind.lower()}_gemmlowp", f"{kind} {dtype}", *given, rules=SINGLE)
 
 
-def check(made: Tally, c: Any, theirs: np.ndarray, rule: str, others: tuple[str, ...], neighbour: Any) -> None:
-    """Add one call to a row: ours by `rule`, the neighbours by the other rules, or by a function in floats."""
+def check(made: Tally, c: Any, theirs: np.ndarray, rule: str, others: Any, neighbour: Any, name: str = "float") -> None:
+    """Add one call to a row: ours by `rule`, the neighbours by the other rules, or by a function of the call."""
 
     def ours(rounding: str) -> np.ndarray:
         attrs = {**c.attrs, "rounding": rounding} if rounding else c.attrs
@@ -58,7 +58,7 @@ def check(made: Tally, c: Any, theirs: np.ndarray, rule: str, others: tuple[str,
 
     apart = {name: ours(name) for name in others}
     if neighbour is not None:
-        apart["float"] = neighbour(c).reshape(theirs.shape)
+        apart[name] = neighbour(c).reshape(theirs.shape)
     made.compare(ours(rule), theirs, apart)
 
 

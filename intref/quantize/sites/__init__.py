@@ -16,14 +16,16 @@ from intref.quantize.sites import (
     norm,
     onnx,
     tosa,
+    wide,
 )
 from intref.quantize.sites.linear import rescaled
-from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
+from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Step, Value
 
 __all__ = [
     "SITES",
     "SPREAD",
     "Lowering",
+    "Step",
     "Value",
     "activation",
     "attention",
@@ -40,4 +42,5 @@ __all__ = [
     "onnx",
     "rescaled",
     "tosa",
+    "wide",
 ]

@@ -33,15 +33,20 @@ def token_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     return Value(made.tensor, made.scale, heads=heads)
 
 
-@lowers("scores", "matmul")
-def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Value:
-    """q * k for every head; 1 / sqrt(d) goes into the scale."""
+def heads_apart(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> tuple[str, str]:
+    """q [B H T d] and k transposed [B H d T]."""
     build, axes = low.build, ("B", low.heads, "T", head_width)
     left = build.node("split_heads", f"{site}.q", {"x": q.tensor}, {"heads": low.heads}, y=axes)["y"]
     right = build.node("split_heads", f"{site}.k", {"x": k.tensor}, {"heads": low.heads}, y=axes)["y"]
-    turned = build.node("transpose", f"{site}.kt", {"x": right}, y=("B", low.heads, head_width, "T"))["y"]
-    attrs = register(low.site("scores"))
-    name = build.node("matmul", site, {"a": left, "b": turned}, attrs, y=("B", low.heads, "T", "T"))["y"]
+    return left, build.node("transpose", f"{site}.kt", {"x": right}, y=("B", low.heads, head_width, "T"))["y"]
+
+
+@lowers("scores", "matmul")
+def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Value:
+    """q * k for every head; 1 / sqrt(d) goes into the scale."""
+    left, turned = heads_apart(low, q, k, site, head_width)
+    attrs, axes = register(low.site("scores")), ("B", low.heads, "T", "T")
+    name = low.build.node("matmul", site, {"a": left, "b": turned}, attrs, y=axes)["y"]
     assert q.heads is not None and k.heads is not None
     scale = np.float32(np.float32(q.heads.max()) * np.float32(k.heads.max())) / np.float32(math.sqrt(head_width))
     return Value(name, scale, heads=q.heads * k.heads / math.sqrt(head_width))

@@ -160,6 +160,8 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
 
     floor: the least scale the accumulator may have.
     """
+    few = max(low.recipe.weight_bits, low.recipe.activation_bits) <= 8
+    low.require(few, site, "linear takes weights and activations of at most 8 bits, not those of this recipe")
     static = x.token is None
     least = np.maximum(np.abs(bias) / 2.0**30, floor) / np.float64(x.scale) if static else 0.0
     scale = np.maximum(scales.weight_scale(weight, low.recipe.weight_bits), least).astype(np.float32)

@@ -130,6 +130,36 @@ def select_token(c: Chance) -> Call:
     return {"x": x}, {"index": c.number(0, rows - 1)}
 
 
+def reshape(c: Chance) -> Call:
+    """Some sizes, and others of the same product."""
+    sizes = [c.size("R", 5) for _ in range(c.number(0, 5))] + [c.size("C", 97 if c.word() % 4 else 5)]
+    x = c.filled(c.pick(ANY), c.shuffled(sizes), -LIMIT, LIMIT)
+    rank, left, made = c.number(1, 6), int(x.size), []
+    for _ in range(rank - 1):
+        made.append(c.pick([n for n in range(1, 33) if left % n == 0]))
+        left //= made[-1]
+    return {"x": x}, {"rank": str(rank), **{f"d{i}": n for i, n in enumerate(c.shuffled([*made, left]))}}
+
+
+def swap_axes(c: Chance) -> Call:
+    shape = (*c.lead(), c.size("M", 33), c.size("N", 33), c.size("D", 33))
+    return {"x": c.filled(c.pick(ANY), shape, -LIMIT, LIMIT)}, {}
+
+
+def slice_rows(c: Chance) -> Call:
+    rows = c.size("T")
+    x = c.filled(c.pick(ANY), (*c.lead(), rows, c.size("D", 33)), -LIMIT, LIMIT)
+    start, step = c.number(0, rows - 1), c.pick((0, 0, 1, 1, 2, 3, 5, 17))
+    last = (rows - 1 - start) // step if step else c.number(0, 33)
+    return {"x": x}, {"start": start, "step": step, "count": 1 + c.pick((last, c.number(0, last)))}
+
+
+def concat_rows(c: Chance) -> Call:
+    lead, width, dtype = c.lead(), c.size("D", 33), c.pick(ANY)
+    a, b = (c.filled(dtype, (*lead, c.size(axis, 33), width), -LIMIT, LIMIT) for axis in "TU")
+    return {"a": a, "b": b}, {}
+
+
 LIMIT = 1 << 62
 _DRAWN = (linear, matmul, linear_int4, embedding, positions, mean_pool, split_heads, merge_heads, transpose)
-DRAWS = {draw.__name__: draw for draw in (*_DRAWN, select_token)}
+DRAWS = {draw.__name__: draw for draw in (*_DRAWN, select_token, reshape, swap_axes, slice_rows, concat_rows)}
