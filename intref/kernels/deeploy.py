@@ -10,7 +10,7 @@ import numpy as np
 from intref.kernels.arrays import along, plain, rows
 from intref.kernels.intmath import isqrt, wrap_int32
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 
@@ -72,7 +72,7 @@ def _eight_bits(
     x: np.ndarray, mask: np.ndarray, output: str, levels: int, compiled: Callable[..., None]
 ) -> dict[str, np.ndarray]:
     """Runs compiled(x, masks, own, p) over the rows; p [rows, keys] are probabilities as bytes."""
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     p = np.empty(x_rows.shape, np.uint8)
     over_rows(lambda i, j: compiled(x_rows[i:j], masks, own[i:j], p[i:j]), len(p), 4 * p.size)
