@@ -3,6 +3,8 @@
 # numba infers the types of the compiled functions.
 # mypy: allow-untyped-defs, no-check-untyped-defs
 
+from collections.abc import Callable
+
 import numpy as np
 
 from intref.kernels.arrays import along, plain, rows
@@ -66,7 +68,9 @@ def softmax_deeploy(
     return _eight_bits(x, mask, output, levels, lambda *block: _softmax(*block, exp, levels - 1))
 
 
-def _eight_bits(x, mask, output, levels, compiled) -> dict[str, np.ndarray]:
+def _eight_bits(
+    x: np.ndarray, mask: np.ndarray, output: str, levels: int, compiled: Callable[..., None]
+) -> dict[str, np.ndarray]:
     """Runs compiled(x, masks, own, p) over the rows; p [rows, keys] are probabilities as bytes."""
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)

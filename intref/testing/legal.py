@@ -237,7 +237,8 @@ def _finite(pattern: int, peak: int) -> int:
 
 def _requant_shift(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     """mul and add of length 1, or of that of an axis."""
-    tensors["x"] = np.atleast_1d(tensors["x"])
+    if not tensors["x"].ndim:
+        tensors["x"] = tensors["x"].reshape(1)
     shape = tensors["x"].shape
     if "axis" not in fixed:
         attrs["axis"] = draw(st.integers(-len(shape), len(shape) - 1))

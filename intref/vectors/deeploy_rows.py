@@ -56,7 +56,12 @@ def layernorm_deeploy() -> Iterator[Case]:
     yield _norm("the mean of x and its offset", "tie", [[-1, -2, -2, -2], [1, 2, 2, 2]], 64, input_offset=3, **one)
     yield _norm("quotients of either sign, inexact", "tie", [[5, -5, 4, -4], [2, -2, 9, -9]], [7, 7, -7, -7], **one)
     yield _norm(
-        "roots either side of a square", "square", _roots((2, 3, 7, 11, 25, 60, 64, 68, 100, 125)), 9000, shift=3, **one
+        "roots either side of a square",
+        "square",
+        _roots((2, 3, 7, 11, 16, 25, 60, 64, 68, 100, 125)),
+        9000,
+        shift=3,
+        **one,
     )
     yield _norm(
         "unsigned", "dtype extreme", [[255, 0, 128, 127], [200, 255, 255, 255]], 300, 9, 3, "uint8", overflow="wrap"
@@ -74,21 +79,21 @@ def layernorm_deeploy() -> Iterator[Case]:
         input_offset=-128,
     )
     for dtype, low, high, width in _long_rows():
-        rows = [
-            np.full(width, low),
-            np.full(width, high),
-            *(np.resize(r, width) for r in ([high, low], [high] * 3 + [low])),
-        ]
+        kinds = ([low], [high], [high, low], [high] * 3 + [low])
+        long = np.array([np.resize(kind, width) for kind in kinds])
         why = f"{width} elements of {dtype}: ends, and both in turn"
-        yield _norm(why, "extreme wide", rows, 1 << 30, 1 << 30, 14, dtype, overflow="wrap")
+        yield _norm(why, "extreme wide", long, 1 << 30, 1 << 30, 14, dtype, overflow="wrap")
     yield _norm(
         "a sum of squares beyond 24 bits", "wide", np.resize([127, 127, 127, -128], 2047), 1 << 20, 0, overflow="wrap"
     )
     yield _norm("a long row of the minimum", "wide", np.full(5000, -128), 9, 5, overflow="clamp")
     x = SplitMix64(31).integers(-128, 127, (2, 3, 16), "int8")
-    weight = SplitMix64(32).integers(200000, 300000, 16, "int32")
-    bias = SplitMix64(33).integers(-40000, 40000, 16, "int32")
-    yield _norm("random, as CCT's", "random axes", x, weight, bias, 14, overflow="clamp")
+    gains = SplitMix64(32).integers(200000, 300000, 16, "int32")
+    offsets = SplitMix64(33).integers(-40000, 40000, 16, "int32")
+    for count in (7, 37):
+        few = SplitMix64(44).integers(-128, 127, (count, 3), "int8")
+        yield _norm(f"{count} rows", "random axes", few, 1 << 14, 1 << 17, 13, overflow="wrap")
+    yield _norm("random, as CCT's", "random axes", x, gains, offsets, 14, overflow="clamp")
 
 
 def rmsnorm_deeploy() -> Iterator[Case]:
@@ -97,6 +102,7 @@ def rmsnorm_deeploy() -> Iterator[Case]:
     rows = [[1, -1, 3, -3], [127, -128, 127, -128], [-128, 0, 0, 0], [5, 6, 6, 8]]
     yield _norm("rows of every kind", "extreme", rows, [1000, -1000, 99, 7], shift=2)
     yield _norm("one element", "degenerate", [[9], [-9], [0]], 77)
+    yield _norm("a mean of squares that is exact, over 3", "square", [[3, 0, 0], [9, 9, -9], [8, 4, 2]], 99)
     yield _norm("either side of the clips", "clip", [[1, 1, 1, -1, -1, -1, 0, 0]], [126, 127, 128, 127, 128, 129, 9, 9])
     yield _norm("products that wrap", "wide extreme", rows, [M31, -(1 << 31), 1 << 24, 1 << 25], shift=20)
     yield _norm("products that wrap, shift 31", "wide extreme", rows, [M31, -(1 << 31), 1 << 24, 1 << 25], shift=31)
@@ -109,16 +115,19 @@ def rmsnorm_deeploy() -> Iterator[Case]:
     )
     yield _norm("quotients of either sign, inexact", "tie", [[5, -5, 4, -4], [2, -2, 9, -9]], [7, 7, -7, -7])
     yield _norm(
-        "roots either side of a square", "square", _roots((2, 3, 7, 11, 25, 60, 64, 68, 100, 125)), 9000, shift=3
+        "roots either side of a square", "square", _roots((2, 3, 7, 11, 16, 25, 60, 64, 68, 100, 125)), 9000, shift=3
     )
-    rows = np.abs(_roots((127, 128, 129, 200, 201, 202, 253), 255))
-    yield _norm("roots of 8 bits either side of a square", "square", rows, 99999, shift=3, dtype="uint8")
+    large = np.abs(_roots((127, 128, 129, 200, 201, 202, 253), 255))
+    yield _norm("roots of 8 bits either side of a square", "square", large, 99999, shift=3, dtype="uint8")
     yield _norm("unsigned", "dtype extreme", [[255, 0, 128, 127]], 300, shift=3, dtype="uint8")
     yield _norm("int8 moved to unsigned", "extreme", [[-128, 127, 0, -1]], 300, shift=3, input_offset=128)
     for dtype, low, high, width in _long_rows():
         why = f"{width} elements of {dtype}: ends in turn"
-        rows = [np.resize([high, low], width), np.full(width, high)]
-        yield _norm(why, "extreme wide", rows, 1 << 30, shift=14, dtype=dtype)
+        long = np.array([np.resize(kind, width) for kind in ([high, low], [high])])
+        yield _norm(why, "extreme wide", long, 1 << 30, shift=14, dtype=dtype)
+    for count in (7, 37):
+        few = SplitMix64(45).integers(-128, 127, (count, 3), "int8")
+        yield _norm(f"{count} rows", "random axes", few, 1 << 20, shift=14)
     x = SplitMix64(34).integers(-128, 127, (2, 3, 16), "int8")
     yield _norm(
         "random, as microLlama's", "random axes", x, SplitMix64(35).integers(3 << 20, 4 << 20, 16, "int32"), shift=16
@@ -126,13 +135,16 @@ def rmsnorm_deeploy() -> Iterator[Case]:
 
 
 def _nonorm(why: str, flags: str, x: Any, weight: Any, bias: Any, mul: int, shift: int, overflow: str) -> Case:
-    tensors = {"x": np.array(x, np.int8), "weight": np.array(weight, np.int8), "bias": np.array(bias, np.int32)}
+    tensors: dict[str, Any] = {"x": np.array(x, np.int8), "weight": np.array(weight, np.int8)}
+    tensors["bias"] = np.array(bias, np.int32)
     return Case(why, tensors, {"mul": mul, "shift": shift, "overflow": overflow}, (*flags.split(),))
 
 
 def nonorm_deeploy() -> Iterator[Case]:
     """Sums and products either side of their wraps, clips of both kinds, weights per channel and per element."""
-    x, weight, bias = [[1, -1, 3], [-128, 127, 0]], [5, -7, 127], [100, -100, 9]
+    x: Any = [[1, -1, 3], [-128, 127, 0]]
+    weight: Any = [5, -7, 127]
+    bias: Any = [100, -100, 9]
     for overflow in ("clamp", "wrap"):
         yield _nonorm(f"{overflow}: weights per channel", "axes", x, weight, bias, 425, 10, overflow)
         yield _nonorm(f"{overflow}: weights per element", "axes", x, [weight, [1, 2, -3]], bias, 425, 10, overflow)

@@ -8,11 +8,16 @@ import numpy as np
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
 M31 = (1 << 31) - 1
-SCALE_4 = {"a": 1, "b": 20, "c": 210, "ln2": 15}  # constants of microLlama's first block, of its Softmax test
-COARSE = {"a": 1, "b": 345, "c": 62395, "ln2": 255}
+SCALE_4: dict[str, Any] = {
+    "a": 1,
+    "b": 20,
+    "c": 210,
+    "ln2": 15,
+}  # constants of microLlama's first block, of its Softmax test
+COARSE: dict[str, Any] = {"a": 1, "b": 345, "c": 62395, "ln2": 255}
 
 
-def _case(why: str, flags: str, x: Any, mask: Any = None, output: str = "uint8", **attrs: int) -> Case:
+def _case(why: str, flags: str, x: Any, mask: Any = None, output: str = "uint8", **attrs: Any) -> Case:
     """x of two axes is [Q K]."""
     x = np.array(x, np.int8)
     x = x.reshape((1,) * (4 - x.ndim) + x.shape)
@@ -20,7 +25,7 @@ def _case(why: str, flags: str, x: Any, mask: Any = None, output: str = "uint8",
     return Case(why, {"x": x, "mask": mask}, {**attrs, "output": output}, (*flags.split(),))
 
 
-def _shared(**attrs: int) -> Iterator[Case]:
+def _shared(**attrs: Any) -> Iterator[Case]:
     """What every softmax of 8 bits must be shown, in rows of four keys or eight."""
     yield _case("all equal", "degenerate", [[5, 5, 5, 5]], **attrs)
     yield _case("all equal, around the middle level", "degenerate", [[5, 5, 5, 5]], output="int8", **attrs)
@@ -54,7 +59,7 @@ def softmax_deeploy() -> Iterator[Case]:
     yield _case("no halving at all", "extreme", distances, **COARSE)
     steps = [[127 - d for d in (0, 1, 59, 60, 61, 62, 63, 64, 65, 127, 128, 255)]]
     yield _case("the cut at 31 halvings: the remainder grows beyond ln2", "extreme", steps, a=1, b=300, c=0, ln2=2)
-    far = {"a": 1, "b": 1, "c": M31, "ln2": 2}
+    far: dict[str, Any] = {"a": 1, "b": 1, "c": M31, "ln2": 2}
     yield _case("a sum of 2**32 and what 31 halvings leave", "extreme wide", [[0, 0, -128]], **far)
     yield _case(
         "a sum of 2**32 and nothing more counts as 1", "extreme wide degenerate", [[0, 0]], output="int8", **far
@@ -67,11 +72,11 @@ def softmax_deeploy() -> Iterator[Case]:
     for rows in (13, 37):
         x = stream.integers(-128, 127, (1, 1, rows, 3), "int8")
         yield _case(f"{rows} rows", "random axes", x, **SCALE_4)
-    three = {"a": 1100, "b": 1000, "c": 2121225472, "ln2": 2, "levels": 254}
+    three: dict[str, Any] = {"a": 1100, "b": 1000, "c": 2121225472, "ln2": 2, "levels": 254}
     yield _case("a sum of 3 * 2**32 + 1: quotients of 32 bits", "wide", [[127] * 4 + [-128]], output="int8", **three)
     yield _case("the minimum alone, e beyond 2**31", "mask wide", [[-128, 0, 1, 2]], [[1, 0, 0, 0]], **far)
     for bits in range(7, 14):
-        yield _case(f"a row of 2**{bits} keys", "extreme wide", np.zeros((1, 1 << bits)), **far)
+        yield _case(f"a row of 2**{bits} keys", "extreme wide", np.zeros((1, 1 << bits), np.int8), **far)
 
 
 def softmax_itamax() -> Iterator[Case]:
@@ -85,7 +90,7 @@ def softmax_itamax() -> Iterator[Case]:
     for keys in (3, 17, 255, 256):
         yield _case(f"{keys} equal keys", "extreme", np.full((1, keys), -7))
     for bits in range(9, 14):
-        yield _case(f"a row of 2**{bits} keys", "extreme wide", np.zeros((1, 1 << bits)))
+        yield _case(f"a row of 2**{bits} keys", "extreme wide", np.zeros((1, 1 << bits), np.int8))
 
 
 def softmax_itamax_partial() -> Iterator[Case]:
@@ -116,10 +121,14 @@ def softmax_itamax_partial() -> Iterator[Case]:
     every = [[127 - d for d in (0, 32, 64, 96, 128, 160, 192, 224, 255)]]
     yield _case("2 * 2**8 is one more than the sum", "tie", every, group=9, levels=6)
     yield _case("2 * 2**8 is one less than the sum", "tie", [[127, 127, -128]], group=3, levels=6)
-    for climbs, levels in ((2, 28), (3, 60), (4, 124)):  # a sum whose lost part decides the quotient
-        top = 80 if climbs == 2 else 48
-        x = [[top, -128, *(top + 16 * i for i in range(1, climbs + 1) for _ in range(2))]]
-        yield _case(f"{climbs} climbs lose a part that decides", "tie", x, group=2, levels=levels)
+    for climbs, top, levels in (
+        (2, 80, 28),
+        (3, 48, 60),
+        (4, 48, 124),
+        (6, 16, 176),
+    ):  # a sum whose lost part decides the quotient
+        row = [[top, -128, *(top + 16 * i for i in range(1, climbs + 1) for _ in range(2))]]
+        yield _case(f"{climbs} climbs lose a part that decides", "tie", row, group=2, levels=levels)
     yield _case("14 climbs lose a part that decides", "tie", [[*range(-128, 97, 16), -128, -80]], group=1, levels=176)
     for keys in (17, 24, *(1 << bits for bits in range(5, 14)), 534):
         x = 16 * np.minimum(np.arange(keys), 15).reshape(1, -1) - 128
