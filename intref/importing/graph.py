@@ -65,15 +65,21 @@ def read_graph(path: StrPath) -> Graph:
         raise FormatError(f"{where}: expected an ONNX graph of nodes, found none")
     if graph.sparse_initializer:
         raise FormatError(f"{where}: expected dense constants, found a sparse one")
-    constants = {t.name: array(f"{where}: constant {shown(t.name)}", t) for t in graph.initializer}
-    inputs = {i.name: _given(i) for i in graph.input if i.name not in constants}
+    constants = {_text(t.name): array(f"{where}: constant {shown(_text(t.name))}", t) for t in graph.initializer}
+    inputs = {_text(i.name): _given(i) for i in graph.input if _text(i.name) not in constants}
     calls = [_call(where, i, node) for i, node in enumerate(graph.node)]
-    outputs = tuple(o.name for o in graph.output)
+    outputs = tuple(_text(o.name) for o in graph.output)
     if not outputs:
         raise FormatError(f"{where}: expected at least one output, found none")
     opset = max((o.version for o in proto.opset_import if o.domain in ("", "ai.onnx")), default=1)
     ordered = tuple(_ordered(where, calls, {*constants, *inputs, ""}))
-    return Graph(where, ordered, constants, inputs, outputs, opset, proto.producer_name)
+    return Graph(where, ordered, constants, inputs, outputs, opset, _text(proto.producer_name))
+
+
+def _text(name: Any) -> str:
+    """A name that a line can show; protobuf gives bytes where they are no UTF-8."""
+    text = name.decode("utf-8", "backslashreplace") if isinstance(name, bytes) else str(name)
+    return text if text.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
 
 
 def _proto(path: StrPath) -> Any:
@@ -115,9 +121,13 @@ def _given(value: Any) -> Given:
 
 
 def _call(where: str, index: int, node: Any) -> Call:
-    at = f"{where}: node {shown(node.name or f'#{index}')} ({node.op_type})"
-    attrs = {a.name: _attribute(f"{at}: attribute {shown(a.name)}", a) for a in node.attribute}
-    return Call(node.op_type, node.domain, at, tuple(node.input), tuple(node.output), attrs)
+    op, name = _text(node.op_type), _text(node.name) or f"#{index}"
+    at = f"{where}: node {shown(name)} ({op if op.isidentifier() else shown(op)})"
+    attrs = {_text(a.name): _attribute(f"{at}: attribute {shown(_text(a.name))}", a) for a in node.attribute}
+    outputs = tuple(map(_text, node.output))
+    if not any(outputs):
+        raise FormatError(f"{at}: expected an output, found none")
+    return Call(op, _text(node.domain), at, tuple(map(_text, node.input)), outputs, attrs)
 
 
 def _attribute(at: str, attribute: Any) -> Any:

@@ -20,6 +20,7 @@ from intref.tensorfile import shown
 Handler = Callable[..., Any]
 HANDLERS: dict[str, Handler] = {}
 ROUNDINGS = ("half_up", "floor")
+WRONG = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 DTYPES = ("int8", "uint8", "int16", "int32")
 
 
@@ -100,7 +101,7 @@ class Importer(Values):
             raise
         except (BoundError, SpecError) as error:
             raise type(error)(f"{call.at}: {error}") from None
-        except (TypeError, ValueError, IndexError, KeyError) as error:  # ranks, axes, missing inputs or attributes
+        except WRONG as error:  # ranks, axes, missing inputs or attributes
             shapes = [list(v.shape) if v is not None else None for v in values]
             text = " ".join(str(error).split()) if isinstance(error, (ValueError, IndexError)) else type(error).__name__
             raise FormatError(f"{call.at}: expected what {call.op} takes, found inputs {shapes} ({text})") from None
@@ -114,10 +115,15 @@ class Importer(Values):
         return self.graph.constants[name] if name in self.graph.constants else self.values[name]
 
 
+def shown_word(name: str) -> str:
+    """A name as it is, if it is one."""
+    return name if name.isidentifier() else shown(name)
+
+
 def unknown(call: Call) -> str:
     """What is not supported, and what is perhaps meant."""
     near = difflib.get_close_matches(call.op, HANDLERS, n=1, cutoff=0.0)
-    attrs = f" with attributes {', '.join(sorted(call.attrs))}" if call.attrs else ""
+    attrs = f" with attributes {', '.join(map(shown_word, sorted(call.attrs)))}" if call.attrs else ""
     return f"{call.at}: op {shown(call.op)}{attrs} is not supported; the nearest that is: {near[0]}"
 
 
