@@ -8,7 +8,7 @@ import numpy as np
 from intref.kernels.arrays import plain, rows
 from intref.kernels.intmath import bitlen, isqrt, shift_half_up
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 WIDE = (1 << 47) - 1
@@ -117,7 +117,7 @@ def _inverse_root(v):
 def softmax_wide(
     x: np.ndarray, mask: np.ndarray, coefficients: np.ndarray, *, multiplier: int, shift: int, fraction: int
 ) -> dict[str, np.ndarray]:
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows, entries = rows(x), plain(coefficients)
     p = np.empty(x_rows.shape, np.int64)
 
