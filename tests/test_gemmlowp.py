@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from intref import call
+from intref.kernels import gemmlowp as gemmlowp_kernels
 from intref.ops import gemmlowp
 
 M31 = (1 << 31) - 1
@@ -90,9 +91,9 @@ def test_table_of_16_bits():
 
 def test_rsqrt():
     # multiplier 2**30, shift 43: 2**20 / sqrt(c) * 2**-13 = 128 / sqrt(c): 128 -> clips at 127, 64, 90.51 -> 91 - 5.
-    attrs = {"input_zero_point": 0, "output_zero_point": 0, "multiplier": HALF, "shift": 43, "rounding": "half_up"}
+    attrs = {"input_zero_point": 0, "output_zero_point": 0, "multiplier": HALF, "shift": 43}
     assert run("rsqrt_gemmlowp", attrs, x=([0, 1, 4, 16, 64], "int8")) == [127, 127, 64, 32, 16]
-    attrs |= {"output_zero_point": -5, "rounding": "gemmlowp_double"}
+    attrs["output_zero_point"] = -5
     assert run("rsqrt_gemmlowp", attrs, x=([0, 2, 100], "int8")) == [127, 91 - 5, 13 - 5]
 
 
@@ -133,3 +134,17 @@ def test_newton_steps_stay_where_the_body_says():
         x = gemmlowp._inverse(a)
         exact = (1 << 61) / ((1 << 31) + a.astype(np.float64))
         assert np.abs(x - exact).max() <= 8
+
+
+def test_the_root_is_what_newton_steps_come_to():
+    """The kernel takes gemmlowp's five steps: its 255 results, each shifted to see it whole, are the body's."""
+    x = np.arange(-127, 128).astype(np.int8)
+    attrs = {"input_zero_point": -128, "output_zero_point": 0}
+    for shift in range(38, 52):
+        for multiplier in (HALF, HALF + 12345, M31):
+            given = {**attrs, "multiplier": multiplier, "shift": shift}
+            want, got = (call("rsqrt_gemmlowp", {"x": x}, given, backend)["y"] for backend in ("reference", "fast"))
+            np.testing.assert_array_equal(want, got)
+    assert gemmlowp_kernels.root(2) == round(2**20 / 2**0.5) - 1
+    exact = [round(2**20 / c**0.5) - (c in (2, 8, 131)) for c in range(1, 256)]
+    assert [gemmlowp_kernels.root(c) for c in range(1, 256)] == exact

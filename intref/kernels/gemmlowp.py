@@ -181,7 +181,7 @@ def _softmax16(x, masks, own, exp_table, inverse_table, multiplier, shift, rule,
             e = np.int64(0)
             if mask[k]:
                 s = _scaled(x[t, k] - top, multiplier, shift, rule) + 32767
-                e = _interpolated(min(max(s, -(1 << 15)), (1 << 15) - 1), exp_table)
+                e = _interpolated(max(s, -(1 << 15)), exp_table)
             p[t, k] = e
             total += e
         total = max(total, 1)
@@ -206,29 +206,33 @@ def _table(x, entries, y):
 
 
 def rsqrt_gemmlowp(
-    x: np.ndarray, *, input_zero_point: int, output_zero_point: int, multiplier: int, shift: int, rounding: str
+    x: np.ndarray, *, input_zero_point: int, output_zero_point: int, multiplier: int, shift: int
 ) -> dict[str, np.ndarray]:
     entries = np.empty(256, np.int8)
-    _rsqrt(BYTES - input_zero_point, output_zero_point, multiplier, shift, RULES[rounding], entries)
+    _rsqrt(BYTES - input_zero_point, output_zero_point, multiplier, shift, entries)
     return table(x, entries)
 
 
 @jit
-def _rsqrt(values, zero, multiplier, shift, rule, y):
+def root(c):
+    """2**20 / sqrt(c) by five Newton steps from 1, for 1 <= c < 2**29."""
+    if c == 1:
+        return np.int64(1 << 20)
+    pairs = ((31 - bitlen(c)) >> 1) - 1
+    half = _divided(c << 2 * pairs >> 1, 1)
+    z = np.int64(1 << 28)
+    for _ in range(5):
+        z = (_product(3 << 27, z) - _product(half, _product(_product(z, z), z) << 6)) << 3
+    z = _product(z, 1518500250) << max(pairs - 11, 0)
+    return _product(np.int64(1) << (20 - max(11 - pairs, 0)), z)
+
+
+@jit
+def _rsqrt(values, zero, multiplier, shift, y):
     for i in range(256):
         c = values[i]
-        if c <= 0:  # the reference refuses what is negative
-            y[i] = 127
-            continue
-        pairs = ((31 - bitlen(c)) >> 1) - 1
-        half = _divided(c << 2 * pairs >> 1, 1)
-        z = np.int64(1 << 28)
-        for _ in range(5):
-            z = (_product(3 << 27, z) - _product(half, _product(_product(z, z), z) << 6)) << 3
-        root = _product(z, 1518500250) << max(pairs - 11, 0)
-        root = root if c > 1 else np.int64((1 << 31) - 1)
-        inverse = _product(np.int64(1) << (20 - max(11 - pairs, 0)), root)
-        y[i] = min(max(_scaled(inverse, multiplier, shift, rule) + zero, -128), 127)
+        # The reference refuses what is negative.
+        y[i] = 127 if c <= 0 else min(_scaled(root(c), multiplier, shift, 2) + zero, 127)
 
 
 def add_gemmlowp(

@@ -9,6 +9,7 @@ from typing import Any
 from intref.intmath import (
     absolute,
     bitlen,
+    isqrt,
     max_along,
     maximum,
     minimum,
@@ -40,11 +41,16 @@ def _divided(x, bits):
     return mul_shift(x, 1, bits, "half_away")
 
 
+def _scaled_twice(x, multiplier, shift):
+    """x * multiplier / 2**shift, rounded twice; what is shifted left stays within 32 bits."""
+    doubled = within(x << maximum(31 - shift, 0), -(1 << 31), MOST)
+    return _divided(_product(doubled, multiplier), maximum(shift, 31) - 31)
+
+
 def _scaled(x, multiplier, shift, rounding):
-    """x * multiplier / 2**shift, rounded once or twice; what is shifted left stays within 32 bits."""
+    """x * multiplier / 2**shift, rounded as a device does."""
     if rounding == "gemmlowp_double":
-        doubled = within(x << maximum(31 - shift, 0), -(1 << 31), MOST)
-        return _divided(_product(doubled, multiplier), maximum(shift, 31) - 31)
+        return _scaled_twice(x, multiplier, shift)
     if rounding == "half_away":
         return mul_shift(x, multiplier, shift, "half_away")
     return mul_shift(x, multiplier, shift, "half_up")
@@ -217,12 +223,12 @@ def softmax_int16(x, mask, exp_table, inverse_table, *, multiplier, shift, round
     Exact       d = x - max_k x, the max over keys with mask 1; line(v, T) with i = floor(v / 2**7) + 256 is
                 T[i] + floor(((T[i + 1] - T[i]) * (v mod 2**7) + 2**6) / 2**7)
                 s = round(d * multiplier / 2**shift) by rounding, gemmlowp_double as in rescale
-                e = line(clamp(s + 32767, -2**15, 2**15 - 1), exp_table), 0 where mask is 0
+                e = line(max(s + 32767, -2**15), exp_table), 0 where mask is 0
                 total = max(sum_k e, 1); n = its bits, 2**(n - 1) <= total < 2**n
                 w = floor((total * 2**(31 - n) + 2**13) / 2**14); r = line(min(w - 3 * 2**15, 2**15 - 1), inverse_table)
                 p = min(floor((e * r + floor(2**(n - 2))) / 2**(n - 1)), 2**15 - 1); a row without a key is all 0
     Rounding    line, w and p half_up; s by the attribute.
-    Saturates   s + 32767 and w - 3 * 2**15 to int16, p to 2**15 - 1.
+    Saturates   s + 32767 to -2**15, w - 3 * 2**15 and p to 2**15 - 1.
     Overflow    none: |d| * 2**15 <= 2**31, total <= 2**30 (Op.bounds computes them).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 the tables have 513 entries.
@@ -232,7 +238,7 @@ def softmax_int16(x, mask, exp_table, inverse_table, *, multiplier, shift, round
     seen = where(attend, x, -(1 << 15))
     d = within(seen - max_along(seen, -1), 1 - (1 << 16), 0)
     s = _scaled(d, multiplier, shift, rounding)
-    line = _interpolated(saturate(s + 32767, -(1 << 15), (1 << 15) - 1), exp_table)
+    line = _interpolated(maximum(within(s, -(1 << 31), 0) + 32767, -(1 << 15)), exp_table)
     e = where(attend, within(line, 0, (1 << 15) - 1), 0)
     total = maximum(sum_along(e, -1), 1)
     length = bitlen(total)
@@ -299,53 +305,42 @@ TABLE_INT16 = Op(
 )
 
 
-def rsqrt_gemmlowp(x, *, input_zero_point, output_zero_point, multiplier, shift, rounding):
-    """y = output_zero_point + 1 / sqrt(S * (x - input_zero_point)) / output scale, by five Newton steps.
+def rsqrt_gemmlowp(x, *, input_zero_point, output_zero_point, multiplier, shift):
+    """y = output_zero_point + 1 / sqrt(S * (x - input_zero_point)) / output scale.
 
-    Inputs      x int8 [...], scale S, x >= input_zero_point.
+    Inputs      x int8 [... D], scale S, x >= input_zero_point.
     Attributes  input_zero_point, output_zero_point int8. multiplier in [0, 2**31 - 1], shift in [21, 62]:
-                1 / (sqrt(S) * output scale) = multiplier * 2**(20 - shift). rounding: half_up, half_away or
-                gemmlowp_double.
-    Output      y int8 [...].
+                1 / (sqrt(S) * output scale) = multiplier * 2**(20 - shift).
+    Output      y int8 [... D].
 
-    Exact       a . b is half_up(a * b / 2**31); c = x - input_zero_point; y = 127 where c = 0, else
-                n = the bits of c, 2**(n - 1) <= c < 2**n; k = floor((31 - n) / 2) - 1
-                h = half_away(floor(c * 2**(2 * k) / 2) / 2); z = 8 * (3 * 2**24 - half_up(h / 8)), then 4 times
-                z = 8 * ((3 * 2**27) . z - h . (2**6 * ((z . z) . z)))
-                w = (z . 1518500250) * 2**max(k - 11, 0), but 2**31 - 1 for c = 1; u = 2**(20 - max(11 - k, 0)) . w
-                y = clamp(round(u * multiplier / 2**shift) + output_zero_point), gemmlowp_double as in rescale
-    Rounding    products half_up; the result by the attribute.
-    Saturates   y to [-128, 127].
-    Overflow    none: z <= 2**29, u <= 2**20 (Op.bounds computes them).
+    Exact       c = x - input_zero_point; y = 127 where c = 0, else
+                u = 2**20 / sqrt(c) to the nearest integer, but one less for c = 2, 8 and 131: what five Newton steps in
+                fixed point come to, for each of the 255 c
+                y = min(gemmlowp_double(u * multiplier / 2**shift) + output_zero_point, 127), as in rescale
+    Rounding    the root to nearest, but for those three; the result twice, gemmlowp_double.
+    Saturates   y to 127.
+    Overflow    none: u <= 2**20, and 2**10 times that in 32 bits (Op.bounds computes them).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 x >= input_zero_point.
     Source      TensorFlow Lite, micro/kernels/elementwise.cc and kernels/internal/common.h,
                 GetInvSqrtQuantizedMultiplierExp.
     """
     c = within(x - input_zero_point, 0, 255)
-    pairs = (31 - bitlen(maximum(c, 1)) >> 1) - 1
-    normal = within(maximum(c, 1) << 2 * pairs, 1 << 27, 1 << 29)
-    half = _divided(normal >> 1, 1)
-    z = (3 << 24) - shift_half_up(half, 3) << 3  # the first step, from 1
-    for _ in range(4):
-        # For each such number the steps stay in here: tried one by one.
-        z = within(_product(3 << 27, z) - _product(half, _product(_product(z, z), z) << 6) << 3, 1 << 28, 1 << 29)
-    root = where(c > 1, _product(z, 1518500250) << maximum(pairs - 11, 0), MOST)
-    inverse = _product(1 << 20 - maximum(11 - pairs, 0), within(root, 0, MOST))
-    y = _scaled(within(inverse, 0, 1 << 20), multiplier, shift, rounding) + output_zero_point
-    return {"y": where(c > 0, saturate(y, -128, 127), 127)}
+    nearest = isqrt((1 << 42) // maximum(c, 1)) + 1 >> 1
+    exact = minimum(absolute(c - 2), 1) * minimum(absolute(c - 8), 1) * minimum(absolute(c - 131), 1)
+    y = _scaled_twice(nearest - 1 + exact, multiplier, shift) + output_zero_point
+    return {"y": where(c > 0, minimum(y, 127), 127)}
 
 
 RSQRT_GEMMLOWP = Op(
     rsqrt_gemmlowp,
-    inputs={"x": Port("int8", "...")},
+    inputs={"x": Port("int8", "... D")},
     attrs={
         "input_zero_point": Attr(-128, 127),
         "output_zero_point": Attr(-128, 127),
         "multiplier": Attr(0, MOST),
         "shift": Attr(21, 62),
-        "rounding": Attr(choices=ROUNDINGS),
     },
-    outputs={"y": Port("int8", "...")},
+    outputs={"y": Port("int8", "... D")},
     constraints={
         "C5": ("input 'x' must be at least input_zero_point", lambda t, a: t["x"].min() >= a["input_zero_point"])
     },

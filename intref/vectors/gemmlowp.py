@@ -7,6 +7,10 @@ import numpy as np
 
 from intref.vectors import gemmlowp_elements as elements
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
+from intref.vectors.gemmlowp_equivalent import EQUIVALENT
+from intref.vectors.gemmlowp_harmless import HARMLESS
+
+__all__ = ["CASES", "EQUIVALENT", "HARMLESS", "REFUSED"]
 
 M31 = (1 << 31) - 1
 UNIT = {"multiplier": 1 << 30, "shift": 22, "output": "int8"}  # S = 1/32: the row reaches 992 below its maximum
@@ -122,10 +126,26 @@ def softmax_int16() -> Iterator[Case]:
     yield _soft16("a sum of 0", "degenerate", [[7, 6]], tables=([0] * 513, inverse_table()))
     yield _soft16("a sum of 1", "degenerate", [[7, 6]], tables=([0] * 510 + [0, 1, 1], inverse_table()))
     largest: Any = ([32767] * 513, [32767] * 513)
+    below: Any = ([7] * 256 + [32767] * 257, [*range(513)])
+    x = [[0] * 8 + [-32768]]
+    yield _soft16("a sum of 2**18 - 1: the cell of 1 / (1 + x) saturates", "clip wide", x, tables=below, shift=29)
+    yield _soft16(
+        "a sum of 2**18 - 7",
+        "clip wide",
+        [[0] * 8 + [-32767]],
+        tables=([1] * 256 + [32767] * 257, below[1]),
+        shift=29,
+    )
+    for rounding in ("half_up", "half_away", "gemmlowp_double"):
+        for least in ((1 << 30) - 1, 1 << 30, (1 << 30) + 1):
+            attrs = {"multiplier": least, "shift": 31, "rounding": rounding}
+            yield _soft16(f"beside a tie of s: {rounding}, {least}", "tie", [[0, -1, -3]], tables=steep, **attrs)
     yield _soft16("p saturates", "clip", [[1]], tables=largest)
     yield _soft16("the largest sum", "extreme wide", np.zeros((1, 1 << 15), np.int8), tables=largest)
     yield from _soft16_masks()
     stream = SplitMix64(42)
+    x = stream.integers(-900, 900, (1, 1, 67, 5), "int16")
+    yield _soft16("random, 67 queries", "random axes", x, stream.integers(0, 1, (1, 67, 5), "int8"))
     for keys, rounding in ((3, "half_up"), (31, "half_away"), (64, "gemmlowp_double")):
         x, mask = stream.integers(-32768, 32767, (2, 2, 3, keys), "int16"), stream.integers(0, 1, (2, 3, keys), "int8")
         yield _soft16(f"random, {keys} keys", "random mask axes", x, mask, multiplier=1518500250, rounding=rounding)
@@ -169,6 +189,3 @@ CASES: dict[str, Generator] = {
     "softmax_int16": softmax_int16,
     **elements.CASES,
 }
-EQUIVALENT: dict[str, dict[str, str]] = {**elements.EQUIVALENT}
-HARMLESS: dict[str, dict[str, str]] = {**elements.HARMLESS}
-UNREACHABLE: dict[str, dict[str, str]] = {**elements.UNREACHABLE}

@@ -11,6 +11,49 @@ M31 = (1 << 31) - 1
 ROUNDINGS = ("half_up", "half_away", "gemmlowp_double")
 EVERY = np.arange(-128, 128).astype(np.int8)
 HALF = 1 << 30
+# (x, multiplier) at shift 27, and (c, multiplier, shift): a unit more or less inside gives another y.
+BESIDE_LOGISTIC = (
+    (14, 173349627),
+    (14, 344503466),
+    (-14, 270344407),
+    (-14, 656309060),
+    (-14, 787487698),
+    (-14, 295765458),
+    (14, 290429009),
+    (-14, 56969452),
+    (-14, 226898434),
+    (14, 455479500),
+    (14, 42207331),
+    (14, 290429010),
+    (-14, 105873847),
+)
+BESIDE_TANH = (
+    (14, 86674814),
+    (14, 28484726),
+    (14, 135172203),
+    (-14, 393743849),
+    (-14, 234449094),
+    (-14, 48930476),
+    (14, 33476817),
+    (-14, 393743848),
+    (14, 128209294),
+    (14, 107640524),
+    (-14, 147882729),
+    (-14, 175778422),
+    (14, 227739747),
+)
+BESIDE_ROOT = (
+    (1, 171965440, 43),
+    (2, 17793505, 43),
+    (8, 35586962, 43),
+    (131, 144006306, 43),
+    (255, 468826410, 43),
+    (251, 199333181, 43),
+    (7, 1342746224, 43),
+    (130, 1960711929, 43),
+    (233, 192054178, 43),
+    (255, 937676312, 44),
+)
 
 
 def _angle(why: str, flags: str, x: Any, **attrs: int) -> Case:
@@ -35,14 +78,24 @@ def _angles() -> Iterator[Case]:
     yield _angle("shift 0: all is half", "degenerate", EVERY[::9], shift=0)
     yield _angle("shift 0: 1 or -1", "tie", EVERY[::9], shift=0, multiplier=1 << 23)
     yield _angle("multiplier 1", "extreme", EVERY[::9], multiplier=1, shift=31)
+    yield _angle("multiplier 1: far is not large", "extreme", EVERY[112:144], multiplier=1, shift=28)
+
+
+def _beside(pairs: tuple[tuple[int, int], ...]) -> Iterator[Case]:
+    stream = SplitMix64(46)
+    yield _angle("random", "random axes", stream.integers(-128, 127, (2, 37), "int8"), shift=25)
+    for x, multiplier in pairs:
+        yield _angle(f"a unit from a tie of y: {x}, {multiplier}", "tie wide", [x], multiplier=multiplier, shift=27)
 
 
 def logistic_gemmlowp() -> Iterator[Case]:
     yield from _angles()
+    yield from _beside(BESIDE_LOGISTIC)
 
 
 def tanh_gemmlowp() -> Iterator[Case]:
     yield from _angles()
+    yield from _beside(BESIDE_TANH)
 
 
 def _table(why: str, flags: str, x: Any, entries: Any) -> Case:
@@ -69,31 +122,36 @@ def table_int16() -> Iterator[Case]:
         yield _table(f"random, {len(shape)} axes", "random axes", x, entries)
 
 
-def _rsqrt(why: str, flags: str, x: Any, **attrs: Any) -> Case:
+def _rsqrt(why: str, flags: str, x: Any, **attrs: int) -> Case:
     """shift 43 makes y = 128 / sqrt(c)."""
     given = {"input_zero_point": -128, "output_zero_point": 0, "multiplier": HALF, "shift": 43}
-    return Case(why, {"x": np.array(x, np.int8)}, {**given, "rounding": "gemmlowp_double", **attrs}, (*flags.split(),))
+    return Case(why, {"x": np.array(x, np.int8)}, {**given, **attrs}, (*flags.split(),))
 
 
 def rsqrt_gemmlowp() -> Iterator[Case]:
-    """Every int8 at every rounding, zero points, the ends of the constants."""
+    """Every int8 at several scales, zero points, the ends of the constants, roots that are one less."""
     yield _rsqrt("0 and 1", "degenerate", [0, 1, 2], input_zero_point=0)
-    for rounding in ROUNDINGS:
-        yield _rsqrt(f"every int8, {rounding}", "square", EVERY, rounding=rounding)
-        yield _rsqrt(f"every int8, fine, {rounding}", "square tie", EVERY, rounding=rounding, shift=47)
-        yield _rsqrt(f"powers of four are ties: {rounding}", "tie", [1, 4, 16, 64], input_zero_point=0, shift=51,
-                     multiplier=3 << 29, rounding=rounding)  # fmt: skip
-        yield _rsqrt(f"clips on both sides, {rounding}", "clip", EVERY, shift=41, output_zero_point=-128,
-                     rounding=rounding)  # fmt: skip
-        yield _rsqrt(f"the least shift, {rounding}", "extreme wide", EVERY[::7], shift=21, multiplier=M31,
-                     rounding=rounding)  # fmt: skip
-        yield _rsqrt(f"the largest shift, {rounding}", "extreme", EVERY[::7], shift=62, multiplier=M31,
-                     output_zero_point=-7, rounding=rounding)  # fmt: skip
+    yield _rsqrt("every int8", "square", EVERY)
+    yield _rsqrt("every int8, fine", "square tie", EVERY, shift=47)
+    yield _rsqrt("every int8, coarse", "square clip", EVERY, shift=41, output_zero_point=-128)
+    yield _rsqrt("powers of four are ties", "tie", [1, 4, 16, 64], input_zero_point=0, shift=51, multiplier=3 << 29)
+    yield _rsqrt("the least shift", "extreme wide", EVERY[::7], shift=21, multiplier=M31)
+    yield _rsqrt("the largest shift", "extreme", EVERY[::7], shift=62, multiplier=M31, output_zero_point=-7)
     for zero in (-128, 127):
         yield _rsqrt(f"output zero point {zero}", "clip", EVERY, output_zero_point=zero, multiplier=1518500250)
     yield _rsqrt("multiplier 0", "degenerate", EVERY[::7], multiplier=0)
-    yield _rsqrt("a scalar and zero point 127", "axes extreme", 127, input_zero_point=127, output_zero_point=5)
+    yield _rsqrt("one element, zero point 127", "extreme", [127], input_zero_point=127, output_zero_point=5)
     yield _rsqrt("two axes", "axes", EVERY[::8].reshape(4, 8))
+    for c, multiplier, shift in BESIDE_ROOT:
+        given = {"multiplier": multiplier, "shift": shift}
+        yield _rsqrt(f"a root one off shows: {c}, {multiplier}, {shift}", "tie wide", [c - 128], **given)
+    for k in (1, 3, 5):
+        yield _rsqrt(f"ties of the first rounding: {k}/2", "tie", [-127, -124, -112], multiplier=k << 10, shift=31)
+    for shift in range(22, 31):
+        yield _rsqrt(
+            f"a left shift by {31 - shift}", "extreme", [-127, -126, -124], multiplier=3 << shift - 21, shift=shift
+        )
+    yield _rsqrt("random", "random axes", SplitMix64(47).integers(-128, 127, (2, 37), "int8"))
 
 
 def _add(why: str, flags: str, a: Any, b: Any, dtype: str = "int8", **attrs: Any) -> Case:
@@ -131,6 +189,8 @@ def add_gemmlowp() -> Iterator[Case]:
     yield _add("other zero points", "extreme clip", EVERY, EVERY, **zero)
     yield _add("zero points at the ends: the largest terms", "extreme wide", [127, -128], [127, -128],
                a_zero_point=-128, b_zero_point=-128, shift=50, a_multiplier=M31, b_multiplier=M31)  # fmt: skip
+    yield _add("the zero point below the least int32", "extreme wide", [-32768], [-32768], "int16", shift=31,
+               a_multiplier=M31, b_multiplier=M31, multiplier=M31, output_zero_point=-128)  # fmt: skip
     yield _add("int16 clips", "clip dtype", [32767, -32768, 20000], [1, -1, 20000], "int16")
     yield _add("int8 to int16", "dtype", EVERY[::9], EVERY[::-9], output="int16")
     yield _add("int16 to int8", "dtype clip", [300, -300, 5], [1, 2, 3], "int16", output="int8")
@@ -218,7 +278,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     "rsqrt_gemmlowp": {
         "C1": [{"x": np.zeros(3, np.int16)}],
         "C2": [{"x": np.zeros(0, np.int8)}],
-        "C4": [*_ZERO, {"output_zero_point": 128}, {"multiplier": -1}, {"shift": 20}, {"rounding": "odd"}],
+        "C4": [*_ZERO, {"output_zero_point": 128}, {"multiplier": -1}, {"shift": 20}],
         "C5": [{"x": np.array([-1], np.int8)}],
     },
     "add_gemmlowp": {
@@ -240,6 +300,3 @@ CASES: dict[str, Generator] = {
     "add_gemmlowp": add_gemmlowp,
     "mul_gemmlowp": mul_gemmlowp,
 }
-EQUIVALENT: dict[str, dict[str, str]] = {}
-HARMLESS: dict[str, dict[str, str]] = {}
-UNREACHABLE: dict[str, dict[str, str]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 import tflite_calls as calls
 from intref import call
 from oracles import Tally
-from oracles.tflite_micro import check, float_softmax
+from oracles.tflite_micro import check, float_softmax, rounded_once
 
 PROFILE = "tflite-single"
 DOUBLE, SINGLE, EVEN = "gemmlowp_double", "half_away", "half_even"
@@ -52,7 +52,8 @@ def tallies() -> Iterator[Tally]:
         given, fixed = calls.many(calls.angle_table, 300, kind), partial(_fixed_point, f"{kind.lower()}_gemmlowp")
         yield row("table", f"{kind} int8: entries made in fp32", given, neighbour=fixed, name="fixed point")
     yield row("table_int16", "EXP int16", calls.many(calls.exponential16, 6), neighbour=_floored, name="rounded down")
-    yield row("rsqrt_gemmlowp", "RSQRT int8: gemmlowp_double", calls.many(calls.inverse_root, 60), DOUBLE, double)
+    given = calls.many(calls.inverse_root, 60)
+    yield row("rsqrt_gemmlowp", "RSQRT int8", given, neighbour=rounded_once, name="half_up")
     for kind in ("ADD", "MUL"):
         given = calls.many(calls.pair, 6, kind)
         yield row(f"{kind.lower()}_gemmlowp", f"{kind} int8: gemmlowp_double", given, DOUBLE, double)

@@ -8,6 +8,7 @@ import numpy as np
 
 import tflite_calls as calls
 from intref import call
+from intref.kernels.gemmlowp import root
 from oracles import Tally
 
 PROFILE = "tflite-reference"
@@ -24,10 +25,12 @@ def tallies() -> Iterator[Tally]:
         interpreter.invoke()
         return np.array(interpreter.get_output(0))
 
-    def row(op: str, note: str, *given: Any, rules: tuple[str, ...] = (), neighbour: Any = None) -> Tally:
+    def row(
+        op: str, note: str, *given: Any, rules: tuple[str, ...] = (), neighbour: Any = None, name: str = "float"
+    ) -> Tally:
         made = Tally(PROFILE, op, "tflite-micro", version("tflite_micro"), note)
         for c in given:
-            check(made, c, run(c.model, *c.given), "gemmlowp_double" if rules else "", rules, neighbour)
+            check(made, c, run(c.model, *c.given), "gemmlowp_double" if rules else "", rules, neighbour, name)
         return made
 
     yield row("rescale", "FULLY_CONNECTED int8", *calls.many(calls.linear, 24), rules=(*SINGLE, "half_even"))
@@ -41,7 +44,9 @@ def tallies() -> Iterator[Tally]:
     for kind, neighbour in (("LOGISTIC", float_logistic), ("TANH", float_tanh)):
         op, given = f"{kind.lower()}_gemmlowp", calls.many(calls.angle, 300, kind)
         yield row(op, f"{kind} int8", *given, neighbour=neighbour)
-    yield row("rsqrt_gemmlowp", "RSQRT int8", *calls.many(calls.inverse_root, 60), rules=SINGLE)
+    yield row(
+        "rsqrt_gemmlowp", "RSQRT int8", *calls.many(calls.inverse_root, 60), neighbour=rounded_once, name="half_up"
+    )
     for kind in ("ADD", "MUL"):
         for dtype in ("int8", "int16"):
             given = calls.many(calls.pair, 6, kind, dtype)
@@ -60,6 +65,16 @@ def check(made: Tally, c: Any, theirs: np.ndarray, rule: str, others: Any, neigh
     if neighbour is not None:
         apart[name] = neighbour(c).reshape(theirs.shape)
     made.compare(ours(rule), theirs, apart)
+
+
+def rounded_once(c: Any) -> np.ndarray:
+    """RSQRT whose result is rounded once."""
+    roots = np.array([0, *map(root, range(1, 256))], np.int32)
+    distance = c.tensors["x"].astype(np.int64) - c.attrs["input_zero_point"]
+    tensors = {"x": roots[distance], "multiplier": np.array([c.attrs["multiplier"]], np.int32)}
+    attrs = {"rounding": "half_up", "output": "int8", "output_zero_point": c.attrs["output_zero_point"]}
+    y = call("rescale", {**tensors, "shift": np.array([c.attrs["shift"]], np.int8)}, attrs)["y"]
+    return np.where(distance > 0, y, 127)
 
 
 def float_softmax(c: Any) -> np.ndarray:
