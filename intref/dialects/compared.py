@@ -12,6 +12,7 @@ from intref.quantize.observe import Progress
 from intref.quantize.recipe import Recipe, load_recipe
 from intref.quantize.recipe import names as recipes
 
+STATIC = ("rescale",)  # linear inputs of a scale that is known before the run
 EMBEDDED = ("models", "sentiment")
 INPUTS = 4  # batches of the calibration data that a model is asked with
 
@@ -40,9 +41,6 @@ def compared(
 
 def recipe_of(profile: Profile) -> Recipe:
     """The recipe that a profile's linear inputs are made for: its own, or the static one, or the token-wise one."""
-    known = [load_recipe(name) for name in recipes()]
-    for one in known:
-        if one.profile == profile.name:
-            return one
-    static = profile.sites["linear_input"]["op"] == "rescale"
-    return load_recipe("ibert" if static else "w8a8-token")
+    made_for = {one.profile: one for one in (load_recipe(name) for name in reversed(recipes()))}
+    static = profile.sites["linear_input"]["op"] in STATIC
+    return made_for.get(profile.name) or load_recipe("ibert" if static else "w8a8-token")

@@ -1,7 +1,5 @@
 """Faults of ops/gemmlowp.py that no call can show, each with the reason."""
 
-
-
 from collections.abc import Iterator
 
 _AND = "& 1 takes a bit below the 32nd, which both have"
