@@ -74,6 +74,19 @@ class Budget:
         whole = self.whole.distance[output]
         return 1 - (self.together(output) / whole) ** 2 if whole else 0.0
 
+    def json(self) -> dict[str, Any]:
+        """Distances in parts per million million, for JSON holds integers."""
+        rows = [
+            {
+                "source": r.source,
+                "site": r.kind,
+                "op": r.op,
+                "distance": {k: round(v * 1e12) for k, v in r.distance.items()},
+            }
+            for r in (*self.rows, self.whole)
+        ]
+        return {"profile": self.profile, "recipe": self.recipe, "unit": "1e-12", "rows": rows}
+
     def table(self) -> list[tuple[str, ...]]:
         """source, kind, op, and for each output the distance and its share of the sum of squares."""
         return [

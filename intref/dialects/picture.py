@@ -14,11 +14,17 @@ COLOURS = {"weights": "#4c72b0", "rounding": "#55a868", "op": "#c44e52"}
 FORMS = ("svg", "png", "pdf")
 
 
-def draw(budgets: Sequence["Budget"], path: StrPath) -> None:
-    """Write the picture; its form is the ending of the name. Unsupported where matplotlib is not installed."""
+def check_form(path: StrPath) -> str:
+    """The form that a name asks for; FormatError if it asks for none."""
     form = Path(path).suffix.removeprefix(".")
     if form not in FORMS:
         raise FormatError(f"{path}: expected a name that ends in .{', .'.join(FORMS)}")
+    return form
+
+
+def draw(budgets: Sequence["Budget"], path: StrPath) -> None:
+    """Write the picture; its form is the ending of the name. Unsupported where matplotlib is not installed."""
+    form = check_form(path)
     try:
         from matplotlib import rcParams
         from matplotlib.figure import Figure
