@@ -5,8 +5,12 @@ Python's own integers (dtype object) elsewhere, and float32 only where the op is
 """
 
 import numpy as np
+import recompute_accelerators
+import recompute_deeploy
 import recompute_fp32
 import recompute_gemmlowp
+import recompute_graphs
+import recompute_vision
 from words import along, bits, clamp, divided, isqrt, keys_of, power, relative, rounded, times
 
 VERSION = 1  # of each op below
@@ -185,7 +189,11 @@ OPS = {
     "gelu_table": ("x table", "y", gelu_table),
     "table": ("x entries", "y", lambda x, entries, a: entries[x + 128]),
 }
-OPS |= recompute_gemmlowp.OPS | recompute_fp32.OPS
+for dialect in (
+    *(recompute_gemmlowp, recompute_fp32, recompute_vision, recompute_accelerators, recompute_deeploy),
+    recompute_graphs,
+):
+    OPS |= dialect.OPS
 
 
 def complete(attrs):

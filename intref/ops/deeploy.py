@@ -53,7 +53,7 @@ def requant_shift(x, mul, add, *, input_offset, shift, rounding, output_offset, 
                 y = clamp(wrap(q + output_offset), low, high)
     Rounding    to nearest, ties toward +infinity; or down.
     Saturates   y to [low, high].
-    Overflow    the product with its sum, the half and the output offset wrap to int32; the product stays below 2**62.
+    Overflow    the product with its sum, the half and the output offset wrap to int32; the product stays below 2**63.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 axis exists, C and A are 1 or its size; C6 low <= high inside output's range.
     Source      Deeploy, TargetLibraries/Generic/src/RequantShift_s8.c; floor: the same without its flag `rounding`.

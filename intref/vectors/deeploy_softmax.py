@@ -61,6 +61,14 @@ def softmax_deeploy() -> Iterator[Case]:
     yield _case("the cut at 31 halvings: the remainder grows beyond ln2", "extreme", steps, a=1, b=300, c=0, ln2=2)
     far: dict[str, Any] = {"a": 1, "b": 1, "c": M31, "ln2": 2}
     yield _case("a sum of 2**32 and what 31 halvings leave", "extreme wide", [[0, 0, -128]], **far)
+    for output in ("uint8", "int8"):
+        yield _case(
+            f"a sum of 2**32 counts as 1, and shows in {output}",
+            "extreme wide degenerate",
+            [[0, -1]],
+            output=output,
+            **{"a": 2, "b": 0, "c": M31, "ln2": 1 << 15},
+        )
     yield _case(
         "a sum of 2**32 and nothing more counts as 1", "extreme wide degenerate", [[0, 0]], output="int8", **far
     )
