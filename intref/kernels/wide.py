@@ -81,7 +81,7 @@ def matmul_wide(a: np.ndarray, b: np.ndarray, *, shift: int) -> dict[str, np.nda
 
 
 def add_wide(a: np.ndarray, b: np.ndarray, *, a_shift: int, b_shift: int, shift: int) -> dict[str, np.ndarray]:
-    total = (a << a_shift) + (b << b_shift)
+    total = (plain(a) << a_shift) + (plain(b) << b_shift)
     return {"y": np.clip((total + (1 << shift >> 1)) >> shift, -WIDE, WIDE)}
 
 

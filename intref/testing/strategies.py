@@ -167,7 +167,8 @@ def _shape(draw: Draw, op: Op, port: Port, sizes: dict[str, int]) -> tuple[int, 
             shape.append(draw(st.sampled_from([1, sizes["D"]])))
         else:
             size = DEPTH if op.name in PRODUCTS and axis == "K" else FEW if axis in "BH" else SIZE
-            shape.append(1 if axis == "1" else _size(draw, sizes, axis, size))
+            drawn = 1 if axis == "1" else _size(draw, sizes, axis, size)
+            shape.append(min(drawn, op.limits.get(axis, drawn)))
     return tuple(shape)
 
 

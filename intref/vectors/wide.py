@@ -544,6 +544,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_piecewise: 0 -> -1 in return where(cell < cells, y, 0)": "half_up of -1/4 is 0",
     },
     "l2_normalize_wide": {
+        "x -> -x in n = within(x << _room(x), 1 - (1 << 48), (1 << 48) - 1) #2": _MAGNITUDE,
         "n -> -n in return {'y': _over_root(n, maximum(_squares(n), 1 << 46))} #2": "a square has no sign",
         "1 << 46 -> 1 in return {'y': _over_root(n, maximum(_squares(n), 1 << 46))}": _FULL,
         "1 << 46 -> 46 in return {'y': _over_root(n, maximum(_squares(n), 1 << 46))}": _FULL,
@@ -554,6 +555,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS} #2": _POSITIVE,
     },
     "layernorm_wide": {
+        "c -> -c in k = minimum(_room(c), most)": _MAGNITUDE,
+        "n -> -n in unit = _over_root(n, maximum(_squares(n) + epsilon, 1 << 46)) #2": "a square has no sign",
         "_room: c -> -c in return 48 - bitlen(max_along(absolute(c), -1))": _MAGNITUDE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS}": _POSITIVE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS} #2": _POSITIVE,
@@ -567,6 +570,12 @@ EQUIVALENT: dict[str, dict[str, str]] = {
 _ABOVE_0 = ("half_away", "half_up by a division toward zero")
 _MISSES = "the miss is within 2**18"
 HARMLESS: dict[str, dict[str, str]] = {
+    "layernorm_wide": {
+        "rule toward_zero at rounding [34] of 6": _POSITIVE,
+        "rule half_away at rounding 2 of 6": _POSITIVE,
+        "rule half_up by a division toward zero at rounding 2 of 6": _POSITIVE,
+        "difference 5 of 6: * to 32 bits": _MISSES,
+    },
     "softmax_wide": {
         "rule toward_zero at rounding [19] of 10": _POSITIVE,
         **{f"rule {rule} at rounding {n} of 10": _POSITIVE for rule in _ABOVE_0 for n in (8, 10)},
