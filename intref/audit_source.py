@@ -130,7 +130,7 @@ OUTSIDE: dict[str, set[str]] = {
     "display": {"numpy", "typing"},
     "pages": {*STANDARD, "base64", "jinja2", "markupsafe", "math"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "threadpoolctl", "tokenizers"},
-    "dialects": {*STANDARD, "numpy", "math", "threadpoolctl"},
+    "dialects": {*STANDARD, "numpy", "math", "threadpoolctl", "matplotlib"},
     "audit": {*STANDARD, "numpy", "math", "numba"},
     "demo.gpu": {*STANDARD, "numpy", "math", "torch", "triton"},
     "testing": {*STANDARD, "numpy", "math", "time", "pytest", "hypothesis"},

@@ -107,7 +107,10 @@ class Prover:
         if expand:
             self.widest.append(_widest(log, at, node))
         dtypes = op.output_dtypes({port: t.dtype for port, t in tensors.items()}, attrs)
-        return {port: _narrowed(values[port].value, dtypes[port], at, node.outputs[port]) for port in op.outputs}
+        return {
+            port: _narrowed(values[port].value, dtype, op.output_range(port, dtype, attrs), at, node.outputs[port])
+            for port, dtype in dtypes.items()
+        }
 
     def _input(self, op: Op, port: str, name: str, at: str, expand: bool) -> Interval:
         """The interval of an input, symbolic axes that the op reduces at their largest size if expand."""
@@ -154,10 +157,11 @@ def _union(a: Interval, b: Interval) -> Interval:
     return Interval(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.dtype)
 
 
-def _narrowed(value: Any, dtype: str, at: str, name: str) -> Interval:
-    low, high = dtype_range(dtype)
+def _narrowed(value: Any, dtype: str, holds: tuple[int, int], at: str, name: str) -> Interval:
+    low, high = holds
     if value.min() < low or value.max() > high:
-        raise BoundError(f"{at}: tensor {name!r} is {dtype}, but may reach [{value.min()}, {value.max()}]")
+        what = dtype if holds == dtype_range(dtype) else f"of {high.bit_length() + 1} bits"
+        raise BoundError(f"{at}: tensor {name!r} is {what}, but may reach [{value.min()}, {value.max()}]")
     value.dtype = dtype
     return value
 

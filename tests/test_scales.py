@@ -109,6 +109,12 @@ def test_are_the_ibert_constants_the_stepwise_float32_formulas():
         assert out[i] == np.float64(F32(one * erf)) / 2
 
 
+def test_are_the_papers_constants_its_formula():
+    # At 1/8: ln 2 is 5.54; 1.353 is 10.82, so (r + 10)**2 = (r + 20) * r + 100; 0.344 / 0.3585 is 61.41.
+    made = scales.softmax_constants(0.125, "paper")
+    assert (made["ln2"], made["b"], made["c"]) == (5, 20, 161)
+
+
 def test_is_a_constant_that_no_integer_holds_refused():
     for scale in (1e-30, 1e-38):
         with pytest.raises(BoundError, match="a constant of a polynomial"):

@@ -15,7 +15,8 @@ from intref.quantize.sites.lowering import clip, container
 from intref.vectors import Case, cases
 
 BITS = 8  # of a site that says a clamp and no width
-COMPARABLE = {"rounding", "clamp", "multiplier_bits", "bits", "accumulator", "overflow", "every"}
+ATTRIBUTES = ("rounding", "accumulator", "overflow", "every", "form", "halvings")  # of an op, where it has them
+COMPARABLE = {"clamp", "multiplier_bits", "bits", *ATTRIBUTES}
 TERMS = ("", "a_", "b_")  # of a port's name before multiplier and shift
 
 
@@ -94,9 +95,7 @@ def _as_at_site(op: Op, case: Case, row: Mapping[str, Any]) -> dict[str, np.ndar
     None where the site's rule does not allow the case's operands.
     """
     tensors, attrs = dict(case.tensors), dict(case.attrs)
-    attrs |= {
-        key: row[key] for key in ("rounding", "accumulator", "overflow", "every") if key in row and key in op.attrs
-    }
+    attrs |= {key: row[key] for key in (*ATTRIBUTES, "bits") if key in row and key in op.attrs}
     if "low" in op.attrs and {"clamp", "bits"} & row.keys():
         bits = row.get("bits", BITS)
         attrs |= {"output": container(bits), **clip(bits, row.get("clamp", "full"))}

@@ -138,10 +138,10 @@ class Contract:
         if at.low >= 0 and (highest := _highest(at)) is not None:
             self.reaches.append((highest, size(axis)))
             return at
+        if at.kind == "within" and at.args[1].low >= 0 and _is_last(at.args[2], axis):
+            return at
         if at.low >= 0 and at.high < axis.limit < MAX_SIZE:
             self.reaches.append((const(at.high), size(axis)))
-            return at
-        if at.kind == "within" and at.args[1].low >= 0 and _is_last(at.args[2], axis):
             return at
         return within(at, const(0), infix("-", size(axis), const(1)))
 

@@ -17,9 +17,11 @@ from intref.emit.nodes import (
     index,
     interval,
     reduction,
+    saturating,
     size,
     substituted,
 )
+from intref.emit.values import tensor
 from intref.errors import Unsupported
 
 ARANGE = np.arange
@@ -62,10 +64,12 @@ def _place(x: Tensor, axis: int) -> int:
 
 
 def indices(contract: Contract, length: Any) -> Tensor:
-    """0, 1, .. up to the size of an axis, or up to a length that makes a new one."""
+    """0, 1, .. up to the size of an axis, of an input or made by a reshape, or up to a length that makes a new one."""
     node = length.node if isinstance(length, Tensor) else None
-    known = node is not None and node.kind == "size" and isinstance(node.data, Axis)
-    axis = node.data if node is not None and known else _new_axis(contract, length)
+    axis = next((a for a in contract.axes.values() if node is not None and a.size is node), None)
+    if axis is None:
+        known = node is not None and node.kind == "size" and isinstance(node.data, Axis)
+        axis = node.data if node is not None and known else _new_axis(contract, length)
     return Tensor(index(axis), (axis,))
 
 
@@ -105,6 +109,13 @@ def matmul(contract: Contract, a: Tensor, b: Tensor) -> Tensor:
     right = Tensor(b.node, (*b.places[:-2], None, b.places[-1]))
     (x, y), places = aligned(*contract.align(left, right))
     return Tensor(reduction("reduce", "sum", infix("*", x, y), axis), places)
+
+
+def accumulate(contract: Contract, a: Tensor, b: Tensor, start: Any, low: Any, high: Any, every: Any) -> Tensor:
+    """A matrix product whose sum starts at a value and saturates on its way."""
+    given = (matmul(contract, a, b), *map(tensor, (start, low, high, every)))
+    (product, *rest), places = aligned(*contract.align(*given))
+    return Tensor(saturating(product, *rest), places)
 
 
 def folded(kind: str, operation: str, x: Tensor, axis: int) -> Tensor:

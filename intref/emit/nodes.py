@@ -115,6 +115,14 @@ def reduction(kind: str, operation: str, x: Node, axis: Axis) -> Node:
     return node
 
 
+def saturating(product: Node, start: Node, low: Node, high: Node, every: Node) -> Node:
+    """A sum from `start` on, clamped to [low, high] after every so many of its terms."""
+    _, axis = product.data
+    node = Node("reduce", (*product.args, start, low, high, every), ("saturate", axis), interval(low.low, high.high))
+    node.axes -= {axis}
+    return node
+
+
 def within(x: Node, low: Node, high: Node) -> Node:
     """x, declared to lie in [low, high]: nothing more than x where that is proved already."""
     if x.inside(low.high, high.low):

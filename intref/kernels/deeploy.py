@@ -3,12 +3,14 @@
 # numba infers the types of the compiled functions.
 # mypy: allow-untyped-defs, no-check-untyped-defs
 
+from collections.abc import Callable
+
 import numpy as np
 
 from intref.kernels.arrays import along, plain, rows
 from intref.kernels.intmath import isqrt, wrap_int32
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 
@@ -66,9 +68,11 @@ def softmax_deeploy(
     return _eight_bits(x, mask, output, levels, lambda *block: _softmax(*block, exp, levels - 1))
 
 
-def _eight_bits(x, mask, output, levels, compiled) -> dict[str, np.ndarray]:
+def _eight_bits(
+    x: np.ndarray, mask: np.ndarray, output: str, levels: int, compiled: Callable[..., None]
+) -> dict[str, np.ndarray]:
     """Runs compiled(x, masks, own, p) over the rows; p [rows, keys] are probabilities as bytes."""
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     p = np.empty(x_rows.shape, np.uint8)
     over_rows(lambda i, j: compiled(x_rows[i:j], masks, own[i:j], p[i:j]), len(p), 4 * p.size)
@@ -124,7 +128,7 @@ def _itamax(x, masks, own, p, group, one):
             for k in range(start, stop):
                 if mask[k]:
                     total += 256 >> ((top - x[t, k] + 16) >> 5)
-        inverse = one // max(total, 1)
+        inverse = one // max(total, 256)
         for k in range(keys):
             p[t, k] = inverse >> ((top - x[t, k] + 16) >> 5) if mask[k] else 0
 

@@ -28,6 +28,7 @@ from intref.intmath import (
 )
 from intref.ops.op import CLIP_FITS, HIGH, INT32, LOW, Attr, Op, Port, Tensors
 
+MASKED_OUT = -129
 MOST = 1 << 13  # keys, or elements of a row
 WIDE_OFFSET = Attr(-(1 << 15), 1 << 15, default=lambda attrs: 0)
 SHIFT = Attr(0, 31)
@@ -172,7 +173,7 @@ def softmax_itamax(x, mask, *, levels, output):
     Output      p [B H Q K] of dtype output.
 
     Exact       s = floor((max_k x - x + 16) / 32), the max over keys with mask 1
-                inverse = floor((levels - 1) * 2**8 / max(sum_k 2**(8 - s), 1)), the sum over keys with mask 1
+                inverse = floor((levels - 1) * 2**8 / max(sum_k 2**(8 - s), 2**8)), the sum over keys with mask 1
                 u = floor(inverse / 2**s), 0 where mask is 0
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    s to nearest, ties toward +infinity; every other quotient down.
@@ -184,15 +185,15 @@ def softmax_itamax(x, mask, *, levels, output):
     """
     attend = _attended(mask)
     seen = where(attend, x, -128)
-    s = _ita_shift(max_along(seen, -1) - seen)
+    s = _halvings(max_along(seen, -1) - seen)
     total = sum_along(where(attend, 1 << 8 - s, 0), -1)
-    inverse = (levels - 1 << 8) // maximum(total, 1)
+    inverse = (levels - 1 << 8) // maximum(total, 256)
     return {"p": _stored(where(attend, inverse >> s, 0), levels, output)}
 
 
-def _ita_shift(d):
-    """d / 32 to nearest: the halvings at a distance d >= 0."""
-    return within(d, 0, 255) + 16 >> 5
+def _halvings(d):
+    """d / 32 to nearest, for a distance d."""
+    return within(d, 0, 256) + 16 >> 5
 
 
 SOFTMAX_ITAMAX = Op(
@@ -215,31 +216,35 @@ def softmax_itamax_partial(x, mask, *, group, levels, output):
                 output: int8 or uint8.
     Output      p [B H Q K] of dtype output.
 
-    Exact       m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g
+    Exact       m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g, -129 where there is none
                 t[g] = floor((m[g] - m[g - 1] + 16) / 32), t[0] = 0
                 sum[g] = floor(sum[g - 1] / 2**t[g]) + sum_k 2**(8 - floor((m[g] - x[k] + 16) / 32)) over the
                 keys with mask 1 of group g, sum[-1] = 0: which is
                 floor(sum_i 2**(t[0] + .. + t[i]) * (group i's own sum) / 2**(t[0] + .. + t[g])), as all are integers
-                inverse = floor((floor(levels / 2) - 1) * 2**8 / max(sum[last], 1))
+                inverse = floor((floor(levels / 2) - 1) * 2**8 / max(sum[last], 2**8))
                 u = floor(inverse / 2**floor((m[last] - x + 16) / 32)), 0 where mask is 0
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    t and the other distances to nearest, ties toward +infinity; every other quotient down.
     Saturates   nothing.
-    Overflow    none: the maximum climbs by at most 255, so the t of which none is 0 sum to at most 15;
+    Overflow    none: each halving of t takes a climb of 16, and all are at most 256: t sums to at most 16;
                 2**8 <= sum[last] in a row with a key, so inverse < levels / 2.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 K is a multiple of group.
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAPartialMax_s8, without a mask (all 1); the uint8
                 form is that of its networks. ITA (Islamoglu et al. 2023).
     """
-    k = np.arange(x.shape[-1])
-    attend = _attended(mask)
-    seen = where(attend, x, -128)
-    m = running_max(seen, -1)[..., k // group * group + (group - 1)]  # key by key: that of the key's group
-    climbed = within(running_sum(_ita_shift(m - m[..., maximum(k - 1, 0)]), -1), 0, 15)
-    total = sum_along(where(attend, 1 << 8 - _ita_shift(m - seen), 0) << climbed, -1) >> max_along(climbed, -1)
-    inverse = ((levels >> 1) - 1 << 8) // maximum(total, 1)
-    return {"p": _stored(where(attend, inverse >> _ita_shift(max_along(seen, -1) - seen), 0), levels, output)}
+    *lead, keys = x.shape
+    seen = where(_attended(mask), x, MASKED_OUT)
+    groups = seen.reshape((*lead, keys // group, group))
+    own = max_along(groups, -1)
+    before = own[..., maximum(np.arange(groups.shape[-2]) - 1, 0), :]
+    m = running_max(own, -2)
+    climbed = within(running_sum(_halvings(m - running_max(before, -2)), -2), 0, 16)
+    terms = where(groups > MASKED_OUT, 1 << 8 - _halvings(m - groups), 0) << climbed
+    total = sum_along(sum_along(terms, -2), -1)[..., 0] >> max_along(climbed, -2)[..., 0]
+    inverse = ((levels >> 1) - 1 << 8) // maximum(total, 256)
+    shifted = inverse >> _halvings(max_along(seen, -1) - seen)
+    return {"p": _stored(where(seen > MASKED_OUT, shifted, 0), levels, output)}
 
 
 SOFTMAX_ITAMAX_PARTIAL = Op(
@@ -352,6 +357,7 @@ def nonorm_deeploy(x, weight, bias, *, mul, shift, overflow):
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
     Source      Deeploy, TargetLibraries/Snitch/src/iNoNorm.c, that wraps; NoNorm of MobileBERT (Sun et al. 2020).
     """
+    weight = weight[None] if len(weight.shape) == 1 else weight[:, :]
     z = wrap_int32((x * weight + bias) * mul) >> shift
     return {"y": _narrowed(z, overflow)}
 

@@ -24,22 +24,28 @@ PRODUCT: dict[str, Any] = {
     "overflow": ("refuse", "wrap", "saturate"),
     "every": range((1 << 20) + 1),
 }
-CONSTANTS = ("code", "paper", "exact")  # of a polynomial: as the authors' code, as their paper, without fp32 between
+SHIFTED: dict[str, Any] = {"form": ("torch", "tvm"), "halvings": range(1, 31)}  # of I-ViT's exponential
 # Site -> the keys it may have beside op and borrowed, and the values allowed: a choice, or a range of integers.
 SITES: dict[str, dict[str, Any]] = {
-    "embedding": {"scale": ("table", "sum")},
+    "embedding": {"scale": ("table", "sum", "wide")},
     "embedding_sum": {"rounding": NEAREST},
-    "norm": {"rounding": RULES, "bits": range(8, 25)},
-    "linear_input": REQUANTIZED,
-    "linear": PRODUCT,
+    "norm": {"rounding": RULES, "bits": range(8, 25), "form": SHIFTED["form"]},
+    "linear_input": {**REQUANTIZED, "by": ("quotient", "reciprocal")},
+    "linear": {**PRODUCT, "order": ("token_first", "channel_first", "scales_first")},
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
-    "softmax_input": {**REQUANTIZED, "bits": range(8, 33)},
-    "softmax": {"constants": CONSTANTS, "mask": ("exclude", "add"), "mask_value": range(-(1 << 30), 0)},
+    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2")},
+    "softmax": {
+        "constants": ("code", "paper"),  # of the authors' code or their paper
+        "mask": ("exclude", "add"),
+        "mask_value": range(-(1 << 30), 0),
+        "bits": range(2, 17),
+        **SHIFTED,
+    },
     "context": {**REQUANTIZED, **PRODUCT},
     "residual": {**REQUANTIZED, "spare_bits": range(17), "bits": range(8, 25)},
     "activation_input": {**REQUANTIZED, "bits": range(8, 33)},
-    "activation": {**REQUANTIZED, "constants": CONSTANTS},
+    "activation": {**REQUANTIZED, "constants": ("code", "exact"), **SHIFTED},
     "pooler": {"rounding": RULES, "output": ("int8", "int16")},
     "pooling": {"fraction_bits": range(17)},
     "unit_length": {},

@@ -11,7 +11,7 @@ from intref.profiles import Profile
 from intref.quantize.graph import FloatModel
 from intref.quantize.observe import Progress, Ranges
 from intref.quantize.recipe import Recipe
-from intref.quantize.sites import SPREAD, Lowering, Value, rescaled
+from intref.quantize.sites import SPREAD, Lowering, Step, Value, rescaled
 
 MAX_BATCH = 1 << 12
 
@@ -20,6 +20,13 @@ def lower(
     model: FloatModel, ranges: Ranges, recipe: Recipe, profile: Profile, about: dict[str, Any], progress: Progress
 ) -> Model:
     """The integer model of a post-norm encoder; BoundError names the first node that is not proved."""
+    return lower_in_steps(model, ranges, recipe, profile, about, progress)[0]
+
+
+def lower_in_steps(
+    model: FloatModel, ranges: Ranges, recipe: Recipe, profile: Profile, about: dict[str, Any], progress: Progress
+) -> tuple[Model, list[Step]]:
+    """`lower`, and how it went: the lowering of every site, in order."""
     config = model.config
     build = Builder({"B": MAX_BATCH, "T": min(config.max_tokens, 512)})
     graph = _Graph(model, Lowering(build, ranges, recipe, profile, config.heads, config.width * config.norm_eps))
@@ -30,7 +37,7 @@ def lower(
     graph.finish(x)
     told = {"profile": profile.name, "recipe": recipe.name, "family": model.family}
     labels = [config.labels[i] for i in sorted(config.labels)] if "classifier" in model.heads else []
-    return build.model({**about, **told, "labels": labels})
+    return build.model({**about, **told, "labels": labels}), graph.low.steps
 
 
 class _Graph:
@@ -66,6 +73,9 @@ class _Graph:
 
     def _stream(self, x: Value, site: str) -> Value:
         """A norm's output as the residual stream carries it: fixed point as it is, raw sums rescaled."""
+        return self.low.step("stream", site, (x,), lambda: self._streamed(x, site))
+
+    def _streamed(self, x: Value, site: str) -> Value:
         low, bits = self.low, self.low.recipe.residual_bits
         if x.offset is None:
             return x
@@ -73,19 +83,25 @@ class _Graph:
             return low("linear_input", x, site)
         return rescaled(low, x, f"{site}.stream", low.wide_scale(site, bits), bits, low.site("linear_input"))
 
+    def _narrowed(self, kind: str, x: Value, site: str) -> Value:
+        """An accumulator as the profile wants it there: requantized, or as it is."""
+        return self.low(kind, x, site) if self.low.site(kind) else x
+
     def layer(self, site: str, x: Value) -> Value:
         low, before = self.low, "emb.norm" if site == "L0" else f"L{int(site[1:]) - 1}.ffn.norm"
         src = low("linear_input", x, before)
         stream = self._stream(x, before)
         q, k, v = (low("attention_input", self._linear(src, f"{site}.{n}"), f"{site}.{n}") for n in "qkv")
         scored = low("scores", q, k, f"{site}.scores", self.config.head_width)
+        scored = self._narrowed("softmax_input", scored, f"{site}.scores")
         p = low("softmax", *self._masked(scored, f"{site}.softmax"), f"{site}.softmax")
         context = low("context", p, v, f"{site}.context")
         acc = self._linear(low("linear_input", context, f"{site}.context"), f"{site}.attn.out")
         y = self._norm(low("residual", acc, stream, f"{site}.attn.sum"), f"{site}.attn.norm")
         src = low("linear_input", y, f"{site}.attn.norm")
         stream = self._stream(y, f"{site}.attn.norm")
-        act = low("activation", self._linear(src, f"{site}.ffn.up", floor=2.0**-SPREAD), f"{site}.ffn.act")
+        up = self._linear(src, f"{site}.ffn.up", floor=2.0**-SPREAD)
+        act = low("activation", self._narrowed("activation_input", up, f"{site}.ffn.up"), f"{site}.ffn.act")
         acc = self._linear(low("linear_input", act, f"{site}.ffn.act"), f"{site}.ffn.down")
         return self._norm(low("residual", acc, stream, f"{site}.ffn.sum"), f"{site}.ffn.norm")
 

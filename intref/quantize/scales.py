@@ -1,6 +1,7 @@
 """From real ratios to integers: multipliers and shifts, weights, and I-BERT's constants. Offline float code."""
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -95,14 +96,24 @@ def _scaled_floor(scale: Any, coefficient: float) -> Array:
     return value.astype(np.int64)
 
 
-def softmax_constants(scale: float) -> dict[str, int]:
-    """Attributes of softmax_ibert for scores of this scale (fp32)."""
-    s = F32(scale)
-    ln2 = -int(_scaled_floor(s, -0.6931))
-    b = int(_scaled_floor(s, 0.96963238 / 0.35815147))
-    c = int(_scaled_floor(F32(s * s), 1 / 0.35815147))
-    multiplier, shift = dyadic(32767.0 / (max(c, 1) * 2.0**30))
-    return {"ln2": ln2, "b": b, "c": c, "multiplier": int(multiplier[0]), "shift": int(shift[0])}
+def softmax_constants(scale: float, constants: str = "code") -> dict[str, int]:
+    """Attributes of softmax_ibert for scores of this scale (fp32).
+
+    code: the polynomial of the authors' code, by its steps in fp32. paper: 0.3585 * (p + 1.353)**2 + 0.344 and ln 2, as
+    they are printed; (r + m)**2 + n is (r + 2 * m) * r + m**2 + n.
+    """
+    if constants == "paper":
+        inverse = 1 / Fraction(scale)
+        ln2 = math.floor(Fraction(math.log(2)) * inverse)
+        shift = math.floor(Fraction("1.353") * inverse)
+        b, c = 2 * shift, shift**2 + math.floor(Fraction("0.344") / Fraction("0.3585") * inverse**2)
+    else:
+        s = F32(scale)
+        ln2 = -int(_scaled_floor(s, -0.6931))
+        b = int(_scaled_floor(s, 0.96963238 / 0.35815147))
+        c = int(_scaled_floor(F32(s * s), 1 / 0.35815147))
+    multiplier, bits = dyadic(32767.0 / (max(c, 1) * 2.0**30))
+    return {"ln2": ln2, "b": b, "c": c, "multiplier": int(multiplier[0]), "shift": int(bits[0])}
 
 
 def norm_shift(squares: float) -> int:
@@ -110,14 +121,19 @@ def norm_shift(squares: float) -> int:
     return 0 if squares < 2.0**32 else math.ceil(math.log2(math.sqrt(squares / 2.0**32)))
 
 
-def gelu_constants(scale: Array) -> tuple[dict[str, Array], Array]:
-    """Inputs b, c, one [C] of gelu_ibert for an accumulator of this scale [C], and its output's scale (float64)."""
+def gelu_constants(scale: Array, constants: str = "code") -> tuple[dict[str, Array], Array]:
+    """Inputs b, c, one [C] of gelu_ibert for an accumulator of this scale [C], and its output's scale (float64).
+
+    exact: `one` is the floor of the quotient itself, not of its fp32, as in Hugging Face's modules below 2**24.
+    """
     s = scale.astype(F32)
     k = (s / F32(1.4142)).astype(F32)
     square = (k * k).astype(F32)
     erf = ((square * F32(-0.2888)).astype(F32) * F32(2**14)).astype(F32)
-    constants = {"b": _scaled_floor(k, -1.769), "c": _scaled_floor(square, 1 / -0.2888), "one": _scaled_floor(erf, 1.0)}
-    return constants, (s * erf).astype(F32).astype(np.float64) / 2
+    made = {"b": _scaled_floor(k, -1.769), "c": _scaled_floor(square, 1 / -0.2888), "one": _scaled_floor(erf, 1.0)}
+    if constants == "exact":
+        made["one"] = np.array([math.floor(1 / Fraction(float(v))) for v in erf.ravel()], np.int64).reshape(erf.shape)
+    return made, (s * erf).astype(F32).astype(np.float64) / 2
 
 
 def exp2_table() -> Array:

@@ -21,7 +21,7 @@ from intref.ops.op import Op
 from intref.vectors import Case, cases, equivalent
 from intref.vectors import harmless as argued
 
-CRASHES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, NameError)
+CRASHES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, NameError, MemoryError)
 PROVED = "changes no value in any call that the contract allows: the body on intervals proves it"
 VOCABULARY_ROW = "vocabulary"
 Body = Callable[..., Any]
@@ -136,6 +136,7 @@ def score(op_name: str, given: Sequence[Case] | None = None) -> OpScore:
     found = fault_verdicts(op, bench)
     idle = () if given is None else _unasked(op, found)
     found |= dict.fromkeys(idle, "")
+    reasons = {}
     if not all(found.values()):
         proved = harmless(op, {**OPERATORS, **PRIMITIVES})
         reasons = {words: PROVED for words, verdict in found.items() if words in proved and not verdict}

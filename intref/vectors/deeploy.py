@@ -14,7 +14,7 @@ MIN31 = -(1 << 31)
 
 def _requant(
     why: str, flags: str, x: Any, mul: Any, add: Any = 0, shift: int = 0, rounding: str = "half_up",
-    dtype: str = "int32", output: str = "int8", **attrs: int,
+    dtype: str = "int32", output: str = "int8", **attrs: Any,
 ) -> Case:  # fmt: skip
     tensors = {
         "x": np.array(x, dtype),
@@ -31,8 +31,8 @@ def requant_shift() -> Iterator[Case]:
     yield from _sites()
     for axis in range(-3, 3):
         mul, add = [100, -70, 31], [5, -900, 77]
-        x = SplitMix64(41).integers(-300, 300, (3, 3, 3), "int32")
-        yield _requant(f"along axis {axis}", "axes", x, mul, add, 8, axis=axis, output="int16")
+        cube = SplitMix64(41).integers(-300, 300, (3, 3, 3), "int32")
+        yield _requant(f"along axis {axis}", "axes", cube, mul, add, 8, axis=axis, output="int16")
     x = SplitMix64(42).integers(-300, 300, (2, 3, 4), "int32")
     yield _requant("one multiplier, a sum per channel", "axes", x, 9, [1, -200, 3000], 4, axis=1, output="int16")
     yield _requant("a multiplier per channel, one sum", "axes", x, [9, -4, 30], 77, 4, axis=1, output="int16")
@@ -43,8 +43,8 @@ def requant_shift() -> Iterator[Case]:
             f"ends of {dtype}", "extreme dtype", [info.min, 0, info.max], 77, 3, 9, dtype=dtype, output="int16"
         )
     stream = SplitMix64(43)
-    x, mul = stream.integers(-(1 << 20), 1 << 20, (4, 16), "int32"), stream.integers(1, 2000, 16, "int32")
-    yield _requant("random channels", "random axes", x, mul, stream.integers(-99999, 99999, 16, "int32"), 22)
+    x, scale = stream.integers(-(1 << 20), 1 << 20, (4, 16), "int32"), stream.integers(1, 2000, 16, "int32")
+    yield _requant("random channels", "random axes", x, scale, stream.integers(-99999, 99999, 16, "int32"), 22)
 
 
 def _rule(rule: str) -> Iterator[Case]:
@@ -55,10 +55,10 @@ def _rule(rule: str) -> Iterator[Case]:
     for output, low, high in (("int8", -128, 127), ("uint8", 0, 255), ("int16", -(1 << 15), (1 << 15) - 1)):
         x = clips(0x5A5B, 18, (0, 0), low, high)
         yield _requant(f"{rule}: either side of {output}'s clips", "clip", x, 0x5A5B, 0, 18, rule, output=output)
-    inner = {"low": -3, "high": 9}
+    inner: dict[str, Any] = {"low": -3, "high": 9}
     yield _requant(f"{rule}: clips of its own", "clip", [*range(-12, 30)], 1, 0, 1, rule, **inner)
     ends = [M31, MIN31, M31 - 1, MIN31 + 1, 1, -1, 0]
-    wide = {"rounding": rule, "output": "int32"}
+    wide: dict[str, Any] = {"rounding": rule, "output": "int32"}
     for shift in (0, 1, 30, 31):
         yield _requant(f"{rule}: a product of 1, shift {shift}", "extreme wide", ends, 1, 0, shift, **wide)
         yield _requant(
@@ -72,7 +72,7 @@ def _rule(rule: str) -> Iterator[Case]:
 
 def _sites() -> Iterator[Case]:
     """Offsets, and what wraps at each step."""
-    wide = {"output": "int32"}
+    wide: dict[str, Any] = {"output": "int32"}
     x = [M31, M31 - 3, 4, -4, MIN31 + 3, MIN31]
     yield _requant("the input offset wraps", "wide extreme", x, 1, 0, 2, input_offset=7, **wide)
     yield _requant("the input offset wraps downward", "wide extreme", x, 3, 0, 2, input_offset=-7, **wide)
@@ -88,7 +88,7 @@ def _sites() -> Iterator[Case]:
     yield _requant("the sum wraps", "wide extreme", [1 << 20, -(1 << 20)], 2047, [M31 - (1 << 20)], 8, **wide)
     yield _requant("the output offset wraps", "wide extreme", [M31, MIN31], 1, 0, 0, output_offset=5, **wide)
     yield _requant("the output offset wraps downward", "wide extreme", [M31, MIN31], 1, 0, 0, output_offset=-5, **wide)
-    offsets = {"input_offset": 128, "output_offset": -128}
+    offsets: dict[str, Any] = {"input_offset": 128, "output_offset": -128}
     yield _requant(
         "bytes moved as the generic kernels do", "extreme", [-128, 0, 127], 255, 0, 8, dtype="int8", **offsets
     )
@@ -113,6 +113,20 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     **deeploy_softmax.REFUSED,
     **deeploy_rows.REFUSED,
 }
-EQUIVALENT: dict[str, dict[str, str]] = {}
-HARMLESS: dict[str, dict[str, str]] = {}
-UNREACHABLE: dict[str, dict[str, str]] = {}
+_MODULO = "the wrap to int32 leaves the low 32 bits, which both have"
+EQUIVALENT: dict[str, dict[str, str]] = {**deeploy_softmax.EQUIVALENT, **deeploy_rows.EQUIVALENT}
+HARMLESS: dict[str, dict[str, str]] = {
+    "requant_shift": {
+        **dict.fromkeys(("x read as uint32", "mul read as uint32", "add read as uint32"), _MODULO),
+        "product: wrapped to 32 bits": _MODULO,
+        "addition * of *: wrapped to 32 bits": _MODULO,
+        "wrap 1 of 3: not done": "the sum with the half is wrapped as well",
+    },
+    **deeploy_softmax.HARMLESS,
+    **deeploy_rows.HARMLESS,
+}
+UNREACHABLE: dict[str, dict[str, str]] = {
+    "requant_shift": {r"x: axes \[\.\.\.\], none leading": "C5: axis must exist"},
+    **deeploy_softmax.UNREACHABLE,
+    **deeploy_rows.UNREACHABLE,
+}

@@ -1,6 +1,7 @@
 """Norms: I-BERT's, with a scale for every channel, and fixed point."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -12,16 +13,21 @@ MAX_BIAS = 1 << 46  # beyond it a bias leaves the accumulator and is added at th
 
 @lowers("norm", "layernorm_ibert")
 def norm_ibert(low: Lowering, x: Value, site: str, weight: Array, bias: Array, eps: float) -> Value:
-    """No epsilon; the scale of the result is gamma * sqrt(D) / 2**30, channel by channel."""
-    width = len(weight)
-    unit = np.float32(math.sqrt(width)) / np.float32(2.0**30)
+    """No epsilon; a shift where the calibrated sum of squares reaches 2**32."""
     squares = low.ranges.squares(site.replace(".norm", ".sum")) / float(x.scale) ** 2
+    return raw_norm(low, x, site, weight, bias, "layernorm_ibert", {"shift": norm_shift(squares)})
+
+
+def raw_norm(
+    low: Lowering, x: Value, site: str, weight: Array, bias: Array, op: str, attrs: dict[str, Any], most: int = MAX_BIAS
+) -> Value:
+    """A norm whose result has the scale gamma * sqrt(D) / 2**30, channel by channel; its bias at most `most`."""
+    unit = np.float32(math.sqrt(len(weight))) / np.float32(2.0**30)
     with np.errstate(all="ignore"):  # each quotient in fp32, as in the published code
         integer = np.floor(((bias / weight).astype(np.float32) / unit).astype(np.float64))
-    carried = np.abs(integer) <= MAX_BIAS  # false for gamma = 0 as well
+    carried = np.abs(integer) <= most  # false for gamma = 0 as well
     inputs = {"x": x.tensor, "bias": np.where(carried, integer, 0).astype(np.int64)}
-    attrs = {"shift": norm_shift(squares)}
-    name = low.build.node("layernorm_ibert", f"{site}.raw", inputs, attrs, y=low.build.axes(x.tensor))["y"]
+    name = low.build.node(op, f"{site}.raw", inputs, attrs, y=low.build.axes(x.tensor))["y"]
     scale = (weight * unit).astype(np.float64)
     return Value(name, np.where(carried, scale, 0.0), offset=np.where(carried, 0.0, bias.astype(np.float64)))
 

@@ -57,7 +57,7 @@ def _scores(c: Chance, keys: int = 0) -> dict[str, np.ndarray]:
     x = c.filled("int8", (b, h, q, k))
     x = x >> c.uniform(0, 7, (b, h, q, 1)).astype(np.int8)
     kinds = c.uniform(0, 5, (b, h, q, 1))
-    x = np.where(kinds == 0, np.sort(x, -1), np.where(kinds == 1, x[..., :1], x))
+    x = np.where(kinds == 0, np.maximum.accumulate(x, axis=-1), np.where(kinds == 1, x[..., :1], x))
     return {"x": x.astype(np.int8), "mask": c.mask((b, q, k) if c.word() % 2 else (b, k))}
 
 
@@ -97,7 +97,11 @@ def softmax_itamax_partial(c: Chance) -> Call:
         keys = group * c.number(1, 40 // group + 1)
     tensors = _scores(c, keys)
     if c.word() % 3 == 0:
-        tensors["x"] = np.sort(tensors["x"], -1)
+        tensors["x"] = np.maximum.accumulate(tensors["x"], axis=-1)
+    if c.word() % 2 == 0:  # climbs about a halving each, and keys below them
+        steps = np.arange(keys) // group * c.number(14, 40) + c.uniform(-2, 2, tensors["x"].shape)
+        steps = steps - np.where(c.uniform(0, 3, tensors["x"].shape) == 0, c.uniform(0, 90, tensors["x"].shape), 0)
+        tensors["x"] = np.clip(steps - 128 + c.number(0, 60), -128, 127).astype(np.int8)
     return tensors, {"group": group, "levels": _levels(c), "output": c.pick(("int8", "uint8"))}
 
 

@@ -26,7 +26,11 @@ def linear(c: Chance) -> Call:
     bias = c.filled("int32", n)
     while not _fitting(x, weight.T, bias):
         bias, x = bias // 2, x // 2 if not bias.any() else x
-    return {"x": x, "weight": weight, "bias": bias.astype(np.int32)}, {}
+    tensors = {"x": x, "weight": weight, "bias": bias.astype(np.int32)}
+    if c.fixed:
+        return tensors, {}
+    attrs, bias = _register(c, x, weight.T, bias, ("x_zero_point", "weight_zero_point"))
+    return {**tensors, "bias": bias}, attrs
 
 
 def matmul(c: Chance) -> Call:
@@ -35,7 +39,36 @@ def matmul(c: Chance) -> Call:
     a, b = c.filled(c.pick(("int8", "uint8", "int16")), (*lead, m, k)), c.filled("int8", (*lead, k, n))
     while not _fitting(a, b):
         a = a // 2
-    return {"a": a, "b": b}, {}
+    if c.fixed:
+        return {"a": a, "b": b}, {}
+    b = c.filled("int16", b.shape) if c.word() % 2 else b
+    attrs, _ = _register(c, a, b, np.zeros(1, np.int32), ("a_zero_point", "b_zero_point"))
+    return {"a": a, "b": b}, attrs
+
+
+def _register(
+    c: Chance, a: np.ndarray, b: np.ndarray, bias: np.ndarray, zeros: tuple[str, str]
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Zero points, and an accumulator near what the sums need: attributes, and a bias that fits it."""
+    points = [c.pick((0, 0, c.wide(-128, 127), c.wide(-(1 << 15), (1 << 15) - 1))) for _ in zeros]
+    y = np.matmul(a.astype(np.int64) - points[0], b.astype(np.int64) - points[1])
+    overflow = c.pick(("refuse", "wrap", "saturate", "saturate"))
+    needed = max(_bits(y + bias), _bits(bias), 8)
+    bits = needed + c.pick((0, 0, 1, 9)) if overflow == "refuse" else needed - c.pick((-1, 0, 1, 2, 3, 5))
+    accumulator = c.pick((*[min(max(bits, 8), 64)] * 4, c.number(max(needed, 8), 64)))
+    attrs: dict[str, Any] = {"overflow": overflow, "accumulator": accumulator}
+    if overflow == "saturate":
+        attrs["every"] = c.pick((0, 1, 1, 2, 3, 4, 5, 8, 16, 31, 300, a.shape[-1], 1 << 20))
+    if accumulator <= 32 and c.word() % 2:
+        attrs["output"] = "int64"
+    while _bits(bias) > accumulator:
+        bias = bias // 2
+    return {**dict(zip(zeros, points)), **attrs}, bias.astype(np.int32)
+
+
+def _bits(x: np.ndarray) -> int:
+    """Of a two's complement number that holds every element."""
+    return max(int(x.max()).bit_length(), int(-1 - x.min()).bit_length()) + 1
 
 
 def linear_int4(c: Chance) -> Call:

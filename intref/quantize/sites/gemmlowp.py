@@ -1,0 +1,89 @@
+"""Softmax, sums and functions of int8 in gemmlowp fixed point, as TensorFlow Lite prepares their constants."""
+
+from typing import Any
+
+import numpy as np
+from scipy.special import ndtr
+
+from intref.quantize.scales import Array, dyadic
+from intref.quantize.sites.linear import requantized, rescaled
+from intref.quantize.sites.lowering import Lowering, Value, container, lowers
+
+ANGLE = 2.0**27  # of a fixed-point argument of 4 integer bits
+FARTHEST = 2.0**31 - 1
+
+
+def _factor(real: float) -> dict[str, int]:
+    """multiplier and shift, to the left, of an argument in fixed point; what needs a right shift has shift 0."""
+    multiplier, shift = dyadic(min(real, FARTHEST))
+    right = max(int(shift[0]), 0)
+    lost = max(right - 31, 0)
+    return {"multiplier": max(int(multiplier[0]) >> lost, 1), "shift": max(31 - right, 0)}
+
+
+def _require_int8(low: Lowering, x: Value, site: str, kind: str) -> None:
+    known = low.build.tensors[x.tensor].dtype == "int8" and np.ndim(x.scale) == 0
+    low.require(known, site, f"this op needs int8 of one scale: site '{kind}_input' must be rescale to 8 bits")
+
+
+@lowers("softmax", "softmax_gemmlowp")
+def softmax_gemmlowp(low: Lowering, x: Value, mask: str, site: str) -> Value:
+    """Probabilities of 8 bits at scale 2**-8 and zero point -128, moved to 0 .. 255."""
+    _require_int8(low, x, site, "softmax")
+    attrs = {**_factor(float(x.scale) * 2.0**26), "output": "int8"}
+    axes = low.build.axes(x.tensor)
+    made = low.build.node("softmax_gemmlowp", f"{site}.int8", {"x": x.tensor, "mask": mask}, attrs, p=axes)["p"]
+    one = {"multiplier": np.array([1]), "shift": np.array([0])}
+    moved = {"rounding": "half_up", "input_zero_point": -128, "output": "int16"}
+    name = low.build.node("rescale", site, {"x": made, **one}, moved, y=axes)["y"]
+    low.build.scale(name, 2.0**-8)
+    return Value(name, 2.0**-8)
+
+
+@lowers("residual", "add_gemmlowp")
+def residual_gemmlowp(low: Lowering, acc: Value, x: Value, site: str) -> Value:
+    """ADD of 16 bits: accumulator and stream, each rescaled to the sum's scale, then added at half of it."""
+    at, scale = low.site("residual"), low.wide_scale(site, 16)
+    given = {"clamp": "symmetric", **at, "rounding": low.site("attention_input").get("rounding", at["rounding"])}
+    left = rescaled(low, acc, f"{site}.acc", scale, 16, given)
+    right = rescaled(low, Value(x.tensor, x.scale, x.offset), f"{site}.stream", scale, 16, given)
+    half, twice = dyadic(0.5), dyadic(2.0 / (1 << 15))
+    attrs: dict[str, Any] = dict.fromkeys(("a_zero_point", "b_zero_point", "output_zero_point"), 0)
+    attrs |= {"left_shift": 15, "rounding": at["rounding"], "output": container(16)}
+    for name, (multiplier, shift) in (("a_", half), ("b_", half), ("", twice)):
+        attrs |= {f"{name}multiplier": int(multiplier[0]), f"{name}shift": int(shift[0])}
+    axes = low.build.axes(acc.tensor)
+    made = low.build.node("add_gemmlowp", f"{site}.int16", {"a": left.tensor, "b": right.tensor}, attrs, y=axes)["y"]
+    one = {"multiplier": np.array([1]), "shift": np.array([0])}
+    name = low.build.node("rescale", site, {"x": made, **one}, {"rounding": "half_up", "output": "int32"}, y=axes)["y"]
+    low.build.scale(name, float(scale))
+    return Value(name, np.float64(scale))
+
+
+@lowers("activation", "table")
+def gelu_entries(low: Lowering, x: Value, site: str) -> Value:
+    """GELU of int8: round(GELU(S * x) / scale), ties away from zero, for each of the 256."""
+    _require_int8(low, x, site, "activation")
+    out = low.int8_scale(site)
+    y = gelu(np.arange(-128, 128) * float(x.scale)) / float(out)
+    entries = np.clip(np.trunc(y + np.copysign(0.5, y)), -128, 127)
+    inputs = {"x": x.tensor, "entries": low.build.constant(f"{site}.table", entries, "int8")}
+    name = low.build.node("table", site, inputs, y=low.build.axes(x.tensor))["y"]
+    low.build.scale(name, float(out))
+    return Value(name, np.float64(out))
+
+
+def gelu(x: Array) -> Array:
+    """x * Phi(x)."""
+    return np.asarray(x * ndtr(x))
+
+
+@lowers("pooler", "tanh_gemmlowp")
+def pooler_tanh(low: Lowering, acc: Value, site: str) -> Value:
+    """tanh in fixed point, scale 2**-7."""
+    at = low.site("pooler")
+    pre = requantized(low, acc, f"{site}.pre", low.int8_scale(f"{site}.pre"), 8, at)
+    attrs = {"input_zero_point": 0, **_factor(float(pre.scale) * ANGLE)}
+    name = low.build.node("tanh_gemmlowp", site, {"x": pre.tensor}, attrs, y=low.build.axes(pre.tensor))["y"]
+    low.build.scale(name, 2.0**-7)
+    return Value(name, np.float64(2.0**-7))
