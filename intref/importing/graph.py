@@ -137,7 +137,7 @@ def _attribute(at: str, attribute: Any) -> Any:
         return array(at, attribute.t)
     value = onnx.helper.get_attribute_value(attribute)
     if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
+        return _text(value)
     return value if isinstance(value, (int, float)) else [*value] if hasattr(value, "__iter__") else None
 
 
