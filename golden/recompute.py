@@ -11,6 +11,7 @@ import recompute_fp32
 import recompute_gemmlowp
 import recompute_graphs
 import recompute_vision
+import recompute_wide
 from words import along, bits, clamp, divided, isqrt, keys_of, power, relative, rounded, times
 
 VERSION = 1  # of each op below
@@ -191,7 +192,7 @@ OPS = {
 }
 for dialect in (
     *(recompute_gemmlowp, recompute_fp32, recompute_vision, recompute_accelerators, recompute_deeploy),
-    recompute_graphs,
+    *(recompute_graphs, recompute_wide),
 ):
     OPS |= dialect.OPS
 
