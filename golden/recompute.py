@@ -1,76 +1,20 @@
 """Every op again, written from SPEC.md alone: what check.py compares the stored results with.
 
-Exact integers: arrays hold int64 where a product is seen to fit, Python's own integers (dtype object) elsewhere, and
-float32 only where the op is defined by it. Needs NumPy and nothing else.
+The ops of dialects are in the files beside it. Exact integers: arrays hold int64 where a product is seen to fit,
+Python's own integers (dtype object) elsewhere, and float32 only where the op is defined by it. Needs NumPy alone.
 """
 
-import math
-
 import numpy as np
+import recompute_accelerators
+import recompute_deeploy
+import recompute_fp32
+import recompute_gemmlowp
+import recompute_graphs
+import recompute_vision
+import recompute_wide
+from words import along, bits, clamp, divided, isqrt, keys_of, power, relative, rounded, times
 
 VERSION = 1  # of each op below
-
-
-def peak(x):
-    return max(abs(int(x.min())), abs(int(x.max())))
-
-
-def times(x, y):
-    return x * y if peak(x) * peak(y) < 1 << 60 else x.astype(object) * y.astype(object)
-
-
-def power(shift):
-    return np.left_shift(1, shift) if shift.max() <= 60 else 2 ** shift.astype(object)
-
-
-def divided(num, den, rule):
-    """num / den, den > 0, to the integer that the rule names."""
-    down = num // den
-    twice = 2 * (num - down * den)
-    inexact, tie, over = twice > 0, twice == den, twice > den
-    up = {
-        "floor": over & False,
-        "ceil": inexact,
-        "toward_zero": inexact & (num < 0),
-        "odd": inexact & (down % 2 == 0),
-        "half_up": over | tie,
-        "half_down": over,
-        "half_away": over | tie & (num > 0),
-        "half_to_zero": over | tie & (num < 0),
-        "half_even": over | tie & (down % 2 == 1),
-    }[rule]
-    return down + up
-
-
-def clamp(x, low, high):
-    return np.minimum(np.maximum(x, low), high)
-
-
-def wrap32(x):
-    return (x + (1 << 31)) % (1 << 32) - (1 << 31)
-
-
-def along(vector, axis, ndim):
-    shape = [1] * ndim
-    shape[axis] = -1
-    return vector.reshape(shape)
-
-
-isqrt = np.vectorize(math.isqrt, otypes=[np.int64])
-bits = np.vectorize(int.bit_length, otypes=[np.int64])
-
-
-def rounded(x, multiplier, shift, rule):
-    if rule == "fp32_half_even":
-        return np.rint(x.astype(np.float32) * multiplier.astype(np.int32).view(np.float32)).astype(np.int64)
-    if rule == "gemmlowp_double":
-        doubled = wrap32(wrap32(x) * power(np.maximum(31 - shift, 0)))
-        high = divided(times(doubled, multiplier), 1 << 31, "half_up")
-        return divided(high, power(np.maximum(shift - 31, 0)), "half_away")
-    if rule == "tosa_double":
-        nudge = np.where(shift > 31, np.where(x >= 0, 1 << 30, -(1 << 30)), 0)
-        return divided((times(x, multiplier) + nudge), power(shift), "half_up")
-    return divided(times(x, multiplier), power(shift), rule)
 
 
 def rescale(x, multiplier, shift, a):
@@ -88,6 +32,22 @@ def rescale_quotient(x, total, multiplier, shift, a):
     multiplier, shift = along(multiplier, -3, x.ndim), along(shift, -3, x.ndim)
     y = divided(times(x, multiplier), times(np.maximum(total, 1), power(shift)), "half_up")
     return clamp(y, a["low"], a["high"])
+
+
+def accumulated(x, y, start, a):
+    """start + x @ y in a register of so many bits: refused or not, wrapped, or saturated block by block."""
+    end = 1 << min(a["accumulator"], 62) - 1
+    if a["overflow"] == "saturate":
+        block = a["every"] or x.shape[-1]
+        for k in range(0, x.shape[-1], block):
+            start = clamp(start + x[..., k : k + block] @ y[..., k : k + block, :], -end, end - 1)
+        return start
+    whole = start + x @ y
+    return (whole + end) % (2 * end) - end if a["overflow"] == "wrap" else whole
+
+
+def linear(x, weight, bias, a):
+    return accumulated(x - a["x_zero_point"], (weight - a["weight_zero_point"]).T, bias, a)
 
 
 def linear_int4(x, weight, scale, bias, a):
@@ -128,16 +88,6 @@ def rescale_token(x, mantissa, exponent, multiplier, shift, bias, a, residual=0)
 def rescale_token_residual(x, mantissa, exponent, multiplier, shift, bias, residual, r_multiplier, r_shift, a):
     term = times(residual, r_multiplier) // power(r_shift)
     return rescale_token(x, mantissa, exponent, multiplier, shift, bias, a, term)
-
-
-def keys_of(mask):
-    return (mask[:, None, None] if mask.ndim == 2 else mask[:, None]) == 1
-
-
-def relative(x, seen):
-    """x less the maximum of what is seen in its row, 0 in a row where nothing is."""
-    top = np.where(seen, x, -(1 << 62)).max(-1, keepdims=True)
-    return np.where(seen, x - top, 0)
 
 
 def softmax_ibert(x, mask, a):
@@ -219,8 +169,8 @@ OPS = {
     "merge_heads": ("x", "y", merge_heads),
     "transpose": ("x", "y", lambda x, a: np.swapaxes(x, -1, -2)),
     "select_token": ("x", "y", lambda x, a: x[..., a["index"], :]),
-    "linear": ("x weight bias", "y", lambda x, weight, bias, a: x @ weight.T + bias),
-    "matmul": ("a b", "y", lambda left, right, a: left @ right),
+    "linear": ("x weight bias", "y", linear),
+    "matmul": ("a b", "y", lambda x, y, a: accumulated(x - a["a_zero_point"], y - a["b_zero_point"], 0, a)),
     "linear_int4": ("x weight scale bias", "y", linear_int4),
     "rescale": ("x multiplier shift", "y", rescale),
     "rescale_quotient": ("x total multiplier shift", "y", rescale_quotient),
@@ -240,14 +190,20 @@ OPS = {
     "gelu_table": ("x table", "y", gelu_table),
     "table": ("x entries", "y", lambda x, entries, a: entries[x + 128]),
 }
+for dialect in (
+    *(recompute_gemmlowp, recompute_fp32, recompute_vision, recompute_accelerators, recompute_deeploy),
+    *(recompute_graphs, recompute_wide),
+):
+    OPS |= dialect.OPS
 
 
 def complete(attrs):
     """Attributes with their defaults, and integers that came as text."""
     attrs = {k: int(v) if isinstance(v, str) and v.lstrip("-").isdigit() else v for k, v in attrs.items()}
     ends = np.iinfo(attrs.get("output", "int64"))
-    defaults = {"low": int(ends.min), "high": int(ends.max), "axis": -1, "input_zero_point": 0, "output_zero_point": 0}
-    return {**defaults, **attrs}
+    defaults = {"low": int(ends.min), "high": int(ends.max), "axis": -1}
+    defaults |= {f"{of}_zero_point": 0 for of in ("input", "output", "x", "weight", "a", "b")}
+    return {**defaults, "accumulator": 32, "overflow": "refuse", "every": 0, **attrs}
 
 
 def call(op, inputs, attrs):

@@ -9,6 +9,7 @@
 All names; help(intref.NAME) tells more:
 
     load, open                                  a float checkpoint directory; a saved integer model
+    import_onnx                                 an integer network of ONNX
     write_golden, judge                         golden packages, and verdicts against them
     OPS, call, step                             the ops by name; one call of one; every intermediate of one element
     Model                                       the integer graph: run, proof, save, hash
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
     from intref.golden import write_golden
+    from intref.importing import import_onnx
     from intref.model import Model
     from intref.modelfile import open_model as open
     from intref.ops import OPS
@@ -38,6 +40,7 @@ _HOME = {
     "Model": "intref.model",
     "open": "intref.modelfile",
     "load": "intref.quantize",
+    "import_onnx": "intref.importing",
     "write_golden": "intref.golden",
     "judge": "intref.verify",
 }
@@ -50,6 +53,7 @@ __all__ = [
     "SpecError",
     "Unsupported",
     "call",
+    "import_onnx",
     "judge",
     "load",
     "open",

@@ -76,6 +76,10 @@ def _wrap_int32(x):
     return ((x & MASK32) ^ (1 << 31)) - (1 << 31)
 
 
+def _wrap(x, bits):
+    return ((x & (1 << bits) - 1) ^ (1 << bits - 1)) - (1 << bits - 1)
+
+
 def _bitlen(x):
     return int(x).bit_length()
 
@@ -90,6 +94,7 @@ SCALE_FP32 = np.frompyfunc(_scale_fp32, 2, 1)
 ISQRT = np.frompyfunc(math.isqrt, 1, 1)
 BITLEN = np.frompyfunc(_bitlen, 1, 1)
 WRAP_INT32 = np.frompyfunc(_wrap_int32, 1, 1)
+WRAP = np.frompyfunc(_wrap, 2, 1)
 WHERE = np.frompyfunc(_where, 3, 1)
 
 
@@ -100,9 +105,14 @@ def _is_int64(*xs) -> bool:
 
 
 def mul_shift(x, m, shift, rule: str):
-    """x * m / 2**shift rounded by `rule`, exact: |x| < 2**63, m int32, shift 0..94, result < 2**63."""
+    """x * m / 2**shift rounded by `rule`, exact: |x| and |m| < 2**63, shift 0..94, result < 2**63.
+
+    The limbs below hold the product by an int32; a wider m is multiplied in Python's integers.
+    """
     if not _is_int64(x, m, shift):
         return MUL_SHIFT[rule](x, m, shift)
+    if np.any((m < -(1 << 31)) | (m > 1 << 31)):
+        return MUL_SHIFT[rule](x, m, shift).astype(np.int64)
     low = m * (x & MASK32)  # |m| <= 2**31, so both limbs' products fit int64
     high = m * (x >> 32) + (low >> 32)  # x * m = high * 2**32 + low
     low = low & MASK32
@@ -180,6 +190,11 @@ def wrap_int32(x):
     return _wrap_int32(x) if _is_int64(x) else WRAP_INT32(x)
 
 
+def wrap(x, bits):
+    """The two's complement number with x's low bits, 1 <= bits <= 62."""
+    return _wrap(x, bits) if _is_int64(x, bits) else WRAP(x, bits)
+
+
 def where(mask, a, b):
     """a where mask is 1, b where it is 0."""
     return np.where(mask != 0, a, b) if _is_int64(mask, a, b) else WHERE(mask, a, b)
@@ -193,6 +208,20 @@ def take(table, index):
 def matmul(a, b):
     """a [... M K] @ b [... K N]: an exact integer sum of products."""
     return np.matmul(a, b)
+
+
+def accumulate(a, b, start, low, high, every: int):
+    """start + a [... M K] @ b [... K N] in a register that saturates after every so many terms, in the order of k.
+
+    Once more after the last term; every = 0: then alone.
+    """
+    if hasattr(a, "accumulate"):
+        return a.accumulate(b, start, low, high, every)
+    terms = a.shape[-1]
+    for k in range(0, terms, every or terms):
+        block = slice(k, k + (every or terms))
+        start = saturate(start + matmul(a[..., block], b[..., block, :]), low, high)
+    return start
 
 
 def sum_along(x, axis: int):
@@ -232,10 +261,10 @@ def saturate(x, low, high):
     return minimum(maximum(x, low), high)
 
 
-def narrow(x, dtype: str):
-    """Cast to dtype; raise BoundError if any value does not fit."""
+def narrow(x, dtype: str, ends: tuple[int, int] | None = None):
+    """Cast to dtype; raise BoundError if any value leaves it, or a narrower range."""
     info = np.iinfo(dtype)
-    return within(x, int(info.min), int(info.max)).astype(dtype)
+    return within(x, *(ends or (int(info.min), int(info.max)))).astype(dtype)
 
 
 def within(x, low, high):

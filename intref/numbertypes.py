@@ -118,7 +118,9 @@ class Interval(NDArrayOperatorsMixin):
         if ufunc is np.matmul:
             return _matmul(*args)
         if ufunc is intmath.WRAP_INT32:
-            return _wrapped(args[0])
+            return _wrapped(args[0], 32)
+        if ufunc is intmath.WRAP:
+            return _wrapped(args[0], args[1].max(), args[1].min())
         if ufunc is intmath.SCALE_FP32:
             return None if args[1].exact else Interval(np.full(args[0].shape, -_SAFE), np.full(args[0].shape, _SAFE))
         if ufunc is np.bitwise_and:
@@ -184,9 +186,11 @@ def _matmul(a: Interval, b: Interval) -> Interval:
     return np.add.reduce(a[..., :, :, None] * b[..., None, :, :], axis=-2)
 
 
-def _wrapped(x: Interval) -> Interval:
-    fits = (x.lo >= -(1 << 31)) & (x.hi < 1 << 31)
-    return Interval(np.where(fits, x.lo, -(1 << 31)), np.where(fits, x.hi, (1 << 31) - 1))
+def _wrapped(x: Interval, bits: int, fewest: int | None = None) -> Interval:
+    """x modulo 2**bits, signed: itself where the fewest bits hold it."""
+    end, least = 1 << bits - 1, 1 << (fewest or bits) - 1
+    fits = (x.lo >= -least) & (x.hi < least)
+    return Interval(np.where(fits, x.lo, -end), np.where(fits, x.hi, end - 1))
 
 
 def _require(condition, message: str):
@@ -228,6 +232,10 @@ class Tracer(NDArrayOperatorsMixin):
     def taken_from(self, table):
         value = intmath.take(_plain(table), self.value)
         return self._next(value, f"take({_name(table)}, %{self.number})")
+
+    def accumulate(self, b, start, low, high, every):
+        value = intmath.accumulate(self.value, _plain(b), _plain(start), _plain(low), _plain(high), every)
+        return self._next(value, f"accumulate(%{self.number}, {', '.join(map(_name, (b, start, low, high, every)))})")
 
     def __array_ufunc__(self, ufunc, method, *args, **kwargs):
         word = _word(ufunc) + ("" if method == "__call__" else f".{method}")

@@ -46,11 +46,15 @@ class Prover:
         self.intervals[name] = Interval(np.full(shape, low), np.full(shape, high), declared.dtype)
         self.axes[name] = declared.axes
 
-    def node(self, node: Node, axes: dict[str, Axes]) -> dict[str, TensorInfo]:
-        """Declarations of the node's outputs, their axes by port given; BoundError names node, tensor and numbers."""
+    def node(self, node: Node, axes: dict[str, Axes] | None = None) -> dict[str, TensorInfo]:
+        """Declarations of the node's outputs; BoundError names node, tensor and numbers.
+
+        axes: those of each output, by port; None where no size of the graph is symbolic.
+        """
         op = OPS[node.op]
         at = f"node {node.site or node.op} (op {node.op})"
         largest = self._outputs(op, node, at, expand=True)
+        axes = axes or {port: value.shape for port, value in largest.items()}
         bound = self._bound_axes(op, node, at)
         for port, value in largest.items():
             self._check_axes(op, port, node, axes[port], bound, value, at)
@@ -59,6 +63,10 @@ class Prover:
             for port, value in self._outputs(op, node, at, expand=False).items():
                 results[port] = _union(results[port], value)
         return {port: self._declare(node.outputs[port], value, axes[port]) for port, value in results.items()}
+
+    def rename(self, name: str, new: str) -> None:
+        """Know a tensor by another name."""
+        self.intervals[new], self.axes[new] = self.intervals.pop(name), self.axes.pop(name)
 
     def _bound_axes(self, op: Op, node: Node, at: str) -> dict[str, int | str]:
         """The op's names of axes -> what they are here; BoundError if one is two things, such as T and 1."""
@@ -99,7 +107,10 @@ class Prover:
         if expand:
             self.widest.append(_widest(log, at, node))
         dtypes = op.output_dtypes({port: t.dtype for port, t in tensors.items()}, attrs)
-        return {port: _narrowed(values[port].value, dtypes[port], at, node.outputs[port]) for port in op.outputs}
+        return {
+            port: _narrowed(values[port].value, dtype, op.output_range(port, dtype, attrs), at, node.outputs[port])
+            for port, dtype in dtypes.items()
+        }
 
     def _input(self, op: Op, port: str, name: str, at: str, expand: bool) -> Interval:
         """The interval of an input, symbolic axes that the op reduces at their largest size if expand."""
@@ -146,10 +157,11 @@ def _union(a: Interval, b: Interval) -> Interval:
     return Interval(np.minimum(a.lo, b.lo), np.maximum(a.hi, b.hi), a.dtype)
 
 
-def _narrowed(value: Any, dtype: str, at: str, name: str) -> Interval:
-    low, high = dtype_range(dtype)
+def _narrowed(value: Any, dtype: str, holds: tuple[int, int], at: str, name: str) -> Interval:
+    low, high = holds
     if value.min() < low or value.max() > high:
-        raise BoundError(f"{at}: tensor {name!r} is {dtype}, but may reach [{value.min()}, {value.max()}]")
+        what = dtype if holds == dtype_range(dtype) else f"of {high.bit_length() + 1} bits"
+        raise BoundError(f"{at}: tensor {name!r} is {what}, but may reach [{value.min()}, {value.max()}]")
     value.dtype = dtype
     return value
 

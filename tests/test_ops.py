@@ -18,6 +18,7 @@ from intref.vectors import FLAGS, MODULES, Case, cases, equivalent, refused
 
 SECTIONS = ["Inputs", "Attributes", "Output", "Exact", "Rounding", "Saturates", "Overflow", "Errors", "Source"]
 INT64 = (-(1 << 63), (1 << 63) - 1)
+WINDOWED = {"Y": 16, "X": 16}  # axes of which no more meets in one result than the longest window holds
 
 
 class IntOnly(np.ndarray):
@@ -56,7 +57,7 @@ def answers(name) -> tuple[Answer, ...]:
     return tuple(found)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=8)  # some are of millions of elements
 def bounds(name, choices, sizes=()):
     return OPS[name].bounds(dict(sizes), **dict(choices))
 
@@ -133,7 +134,8 @@ def test_every_intermediate_lies_inside_its_bounds(op):
     kept = {axis for port in op.outputs.values() for axis in port.axes.split()}  # uniform: one element stands for them
     for a in answers(op.name):
         _, log = op.trace({k: t.astype(object) for k, t in a.tensors.items()}, a.attrs)
-        table_sizes = tuple((k, n) for k, n in sizes(op, a.case).items() if k not in {*op.limits} | kept)
+        named = sizes(op, a.case).items()
+        table_sizes = tuple((k, min(n, WINDOWED.get(k, n))) for k, n in named if k not in {*op.limits} | kept)
         for seen, bound in zip(log, bounds(op.name, choices(op, a.attrs), table_sizes), strict=True):
             assert seen.text.split("(")[0] == bound.text.split("(")[0]
             within_bounds = bound.value.min() <= seen.value.min() and seen.value.max() <= bound.value.max()

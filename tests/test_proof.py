@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from intref.builder import Builder
 from intref.errors import BoundError
 from intref.model import Model, Node, TensorInfo, info
 from intref.modelfile import open_model
@@ -16,7 +17,6 @@ from intref.ops import OPS
 from intref.ops.op import Attr, Op, Port
 from intref.ops.rescale import RULES
 from intref.proof import prove
-from intref.quantize.builder import Builder
 from intref.quantize.scales import exp2_table, gelu_entries
 from tiny_models import tiny_inputs, tiny_model
 

@@ -2,6 +2,7 @@
 
     python tools/seek_cases.py OP [OP ..]         enter what is found in intref/vectors/sought/OP.toml, say what is left
     python tools/seek_cases.py OP --calls 20000   how many of the frozen random calls to try
+    python tools/seek_cases.py OP --leave-open    enter what is left as open: counted in the score, and no failure
 
 Calls are tried in their order. One is kept if it kills a surviving mutant or fault, or reaches a new bin; in the end
 those that the later ones made superfluous are dropped. Entries that are there already stay, in their order.
@@ -30,7 +31,7 @@ from intref.selftest.scoring import _Bench, named_faults, score  # noqa: E402
 from intref.vectors import cases  # noqa: E402
 from intref.vectors.case import Case  # noqa: E402
 from intref.vectors.drawn import drawn  # noqa: E402
-from intref.vectors.sought import FOLDER, Entry, entries  # noqa: E402
+from intref.vectors.sought import FOLDER, Entry, entries, still_open  # noqa: E402
 
 LARGEST = 4096  # elements of a call that is worth storing
 LONGEST = 1 << 17  # of one that is there for the size of an axis
@@ -45,7 +46,8 @@ class Goals:
     def __init__(self, op_name: str):
         self.op = OPS[op_name]
         texts = {name for name, attr in self.op.attrs.items() if attr.choices}
-        left = score(op_name).survivors
+        found = score(op_name)
+        left = (*found.survivors, *found.open)
         self.faults = {words.removeprefix("fault: ") for words in left if words.startswith("fault: ")}
         names = {words.removeprefix("mutant: ") for words in left if words.startswith("mutant: ")}
         self.mutants = {name: body for name, body in mutants(self.op.reference, texts) if name in names}
@@ -142,25 +144,29 @@ def _why(met: set[str]) -> str:
     return f"{said} {name[:90]}{more}"
 
 
-def save(op_name: str, new: list[Entry]) -> None:
+def save(op_name: str, new: list[Entry], left: list[str]) -> None:
     lines = [
         f"  [{entry.number}, {json.dumps(entry.why)}, {{{', '.join(f'{a} = {n}' for a, n in entry.sizes.items())}}}],\n"
         for entry in [*entries(op_name), *new]
     ]
     FOLDER.mkdir(exist_ok=True)
-    write_atomically(FOLDER / f"{op_name}.toml", ("calls = [\n" + "".join(lines) + "]\n").encode())
+    text = "calls = [\n" + "".join(lines) + "]\n"
+    if left:
+        text += "open = [\n" + "".join(f"  {json.dumps(goal)},\n" for goal in left) + "]\n"
+    write_atomically(FOLDER / f"{op_name}.toml", text.encode())
 
 
 @click.command(help=__doc__)
 @click.argument("ops", nargs=-1, required=True)
 @click.option("--calls", type=int, default=5000, show_default=True)
 @click.option("--seconds", type=int, default=120, show_default=True, help="For each op.")
-def main(ops: tuple[str, ...], calls: int, seconds: int) -> None:
+@click.option("--leave-open", is_flag=True)
+def main(ops: tuple[str, ...], calls: int, seconds: int, leave_open: bool) -> None:
     for op_name in ops:
         with np.errstate(all="ignore"):
             new, left = seek(op_name, calls, seconds)
-        if new:
-            save(op_name, new)
+        if new or leave_open or still_open(op_name):
+            save(op_name, new, left if leave_open else [])
         print(*(f"{op_name}: left: {goal}" for goal in left), sep="\n", end="\n" * bool(left))
         print(f"{op_name}: {len(new)} calls entered, {len(left)} goals left")
 

@@ -6,7 +6,7 @@ import click
 
 from intref.cli import options
 from intref.cli.catalogue import print_file, unknown, with_toml
-from intref.cli.output import nearest, print_json, print_note, print_table, print_text, progress
+from intref.cli.output import check_place, nearest, print_json, print_note, print_table, print_text, progress
 from intref.errors import Unsupported
 
 
@@ -69,9 +69,17 @@ def profile_show(name: str, as_json: bool, as_toml: bool) -> None:
 @click.option("--recipe", help="Name or TOML file; default: the embedded recipe that A is made for.")
 @click.option("--inputs", metavar="FILE", help="Token ids in a form of quantize --calib; default: calibration data.")
 @click.option("--no-model", is_flag=True, help="Compare on vectors only.")
+@click.option("--picture", metavar="FILE", help="Of the budget (A is wide): .svg, .png or .pdf; needs intref[plot].")
 @options.as_json
 def profile_diff(
-    a: str, b: str, model: str | None, recipe: str | None, inputs: str | None, no_model: bool, as_json: bool
+    a: str,
+    b: str,
+    model: str | None,
+    recipe: str | None,
+    inputs: str | None,
+    no_model: bool,
+    picture: str | None,
+    as_json: bool,
 ) -> None:
     """Compare profile A with B: the sites that differ, on how many vectors, and what that does to a model's output.
 
@@ -79,8 +87,12 @@ def profile_diff(
     element (intref step suite:OP --op CASE --at PLACE replays it). Of every site, a model of A is made anew with that
     site of B: how many of its outputs change, by how much, and how many labels. Two profiles that no vector tells apart
     are aliases: exit code 2.
+
+    A = wide stands for real numbers: then the distance of B's model from it is split into the rounding of weights, the
+    rounding at every kind of site, and what each op does beside rounding, one row each. --recipe is then B's.
     """
     from intref.dialects import differences
+    from intref.dialects.budget import YARDSTICK
     from intref.dialects.compared import compared
 
     one, two = _loaded(a), _loaded(b)
@@ -88,6 +100,11 @@ def profile_diff(
     vectors = sum(part.vectors for part in parts)
     if all(part.comparable and not part.differ for part in parts):
         raise Unsupported(f"profiles {one.name} and {two.name} are aliases: equal on all of {vectors} vectors")
+    if one.name == YARDSTICK and not no_model:
+        _budget(two, model, recipe, inputs, picture, as_json)
+        return
+    if picture is not None:
+        raise Unsupported(f"--picture is of a budget, which needs {YARDSTICK} as the first profile")
     with progress() as told:
         effects = {} if no_model else compared(one, two, [p.site for p in parts], model, recipe, inputs, told)
     if as_json:
@@ -102,6 +119,30 @@ def profile_diff(
     for site, effect in effects.items():
         if effect.refused:
             print_note(f"{site or 'all of them'}: {effect.refused}")
+
+
+def _budget(
+    profile: Any, model: str | None, recipe: str | None, inputs: str | None, picture: str | None, as_json: bool
+) -> None:
+    """The error budget of a profile, as a table and, if wanted, a picture."""
+    from intref.dialects.compared import budgeted
+    from intref.dialects.picture import check_form, draw
+
+    if picture is not None:
+        check_form(picture)
+        check_place(picture)
+    with progress() as told:
+        found = budgeted(profile, model, recipe, inputs, told)
+    if picture is not None:
+        draw([found], picture)
+    if as_json:
+        print_json(found.json())
+        return
+    print_text(f"{found.profile}, recipe {found.recipe}: root mean square distance from real numbers, relative\n")
+    print_table(("source", "site", "op", *(f"{name}>" for name in found.outputs)), found.table())
+    for output in found.outputs:
+        alone, rest = found.together(output), found.remainder(output)
+        print_text(f"{output}: {alone:.3g} were all independent; {100 * rest:.0f} % of the whole's square is joint")
 
 
 def _loaded(name: str) -> Any:

@@ -81,14 +81,27 @@ def _facts(output: str, form: str, index: dict[str, Any]) -> list[tuple[str, obj
     return [("export", output), ("form", form), ("tensors", len(rows)), ("files", len(files)), ("words", words)]
 
 
-@click.command("import", short_help="Read a device's results back, to be judged.")
+class _Imports(click.Group):
+    """`import onnx FILE`, else `import FILE...`: a device's results."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        asked = args[:1] in (["-h"], ["--help"])
+        return super().parse_args(ctx, args if asked or args[:1] == ["onnx"] else ["results", *args])
+
+
+@click.group("import", cls=_Imports, short_help="Read a device's results back, or a network of ONNX.")
+def import_() -> None:
+    """Read what others made: results of a device (import FILE... --like DIR), or a network (import onnx FILE)."""
+
+
+@import_.command("results", short_help="Of a device, to be judged; the word may be left out.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True)
 @click.option("--like", required=True, metavar="DIR", help="The golden package, a name of the suite, or an export.")
 @click.option("-o", "--output", required=True, metavar="OUT.npz", help="The recording to write.")
 @click.option("--form", type=click.Choice(["mem", "npz", "npy", "raw"]), help="Default: by each file's suffix.")
 @layout
 @options.as_json
-def import_(files: tuple[str, ...], like: str, output: str, form: str | None, as_json: bool, **given: Any) -> int:
+def results(files: tuple[str, ...], like: str, output: str, form: str | None, as_json: bool, **given: Any) -> int:
     """Read results of a device or a simulator into a recording: intref verify DIR --dut file:OUT.npz judges it.
 
     FILE: an npz archive, a file named after its output as an export names it (linear_0000_y.mem), NAME=FILE, or a
@@ -111,3 +124,76 @@ def import_(files: tuple[str, ...], like: str, output: str, form: str | None, as
     package = "DIR" if Path(like, "export.json").is_file() else like
     print_text(f"judge them: intref verify {package} --dut file:{output}")
     return int(bool(found.unknown))
+
+
+@import_.command("onnx", short_help="An integer network, as a model file.")
+@click.argument("file")
+@click.option("-o", "--output", metavar="FILE", help="The model file to write.")
+@click.option("--input", "inputs", multiple=True, metavar="NAME=DTYPE", help="int8, uint8, int16, int32; int8[1,16].")
+@click.option("--requant-rounding", type=click.Choice(["half_up", "floor"]), help="Of RequantShift. Default: half_up.")
+@click.option("--check", metavar="DIR", help="Run on DIR/inputs.npz, compare with outputs.npz and activations.npz.")
+@options.backend
+@options.as_json
+def onnx(
+    file: str,
+    output: str | None,
+    inputs: tuple[str, ...],
+    requant_rounding: str | None,
+    check: str | None,
+    backend: str,
+    as_json: bool,
+) -> int:
+    """Import a network of integers (Deeploy's, or of ONNX's quantized operators): proved, and run as any model is.
+
+    An input is what --input declares, else as narrow as its array in --check, else what the graph says, else int8.
+    With --check and no --requant-rounding, the one that reproduces what was recorded is taken, and named.
+
+    Exit codes: 0 done, 1 something recorded differs, 2 bad input.
+    """
+    from intref.importing import Check, import_onnx, imported_and_checked
+
+    check_place(output)
+    declared = _pairs(inputs)
+    if check is None:
+        found = Check(import_onnx(file, declared, requant_rounding or "half_up"), ())
+    else:
+        found = imported_and_checked(file, check, declared, requant_rounding, backend)
+    if output is not None:
+        found.model.save(output)
+    facts = _imported(found, output)
+    if as_json:
+        rows = [dict(zip(("recorded", "tensor", "elements", "mismatches"), row)) for row in found.rows]
+        print_json({**facts, "rows": rows, "unmatched": list(found.unmatched)})
+    else:
+        print_facts(facts.items())
+        print_table(("recorded", "tensor", "elements>", "differ>"), (row for row in found.rows if row[3]))
+    return int(found.mismatches > 0)
+
+
+def _pairs(given: tuple[str, ...]) -> dict[str, str]:
+    from intref.errors import SpecError
+
+    for text in given:
+        if "=" not in text:
+            raise SpecError(f"--input {text}: expected NAME=DTYPE")
+    return dict(text.rsplit("=", 1) for text in given)
+
+
+def _imported(found: Any, output: str | None) -> dict[str, Any]:
+    """What is to be said of an imported network."""
+    model = found.model
+    inputs = (f"{name} {model.tensors[name].dtype} {[*model.tensors[name].axes]}" for name in model.inputs)
+    facts = {
+        "model": output or "not written",
+        "hash": model.hash,
+        "nodes": len(model.nodes),
+        "inputs": ", ".join(inputs),
+    }
+    facts["proved"] = "every intermediate fits int64, every tensor its declared range"
+    if found.roundings:
+        tried = ", ".join(f"{name} {count}" for name, count in found.roundings.items())
+        facts |= {"requant rounding": model.about["requant_rounding"], "mismatches by rounding": tried}
+    if found.rows:
+        facts |= {"compared": found.compared, "mismatches": found.mismatches, "not found": len(found.unmatched)}
+        facts["verdict"] = "differs" if found.mismatches else "equal"
+    return facts

@@ -120,7 +120,8 @@ def floored(site: Site, args: tuple[Any, ...], result: Any) -> Iterator[Bin]:
 def limbs(args: tuple[Any, ...]) -> Iterator[Bin]:
     """How wide the product of a rescale is: one register of 32 bits, one of 64, or two."""
     x, m = absolute(args[0]), absolute(args[1])
-    middle, high = mul_shift(x, m, 31, "floor"), mul_shift(x, m, 62, "floor")
+    high = mul_shift(x, m, 62, "floor")
+    middle = mul_shift(minimum(x, 1 << 40), m, 31, "floor")  # 0 for the same products, and within int64
     yield f"{args[-1]}: a product below 2**31", ((middle, 0, 0),)
     yield f"{args[-1]}: a product below 2**62", ((middle, 1, FAR), (high, 0, 0))
     yield f"{args[-1]}: a product of 2**62 or more", ((high, 1, FAR),)

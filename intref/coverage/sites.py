@@ -114,9 +114,24 @@ def _signed(site: Site, args: tuple[Any, ...], result: Any) -> Iterator[Bin]:
 
 
 def _wrapped(site: Site, args: tuple[Any, ...], result: Any) -> Iterator[Bin]:
-    end = 1 << 31
-    for word, low, high in (("below int32", -FAR, -end - 1), ("inside", -end, end - 1), ("above int32", end, FAR)):
-        yield word, ((args[0], low, high),)
+    x, bits = args[0], (*args[1:], 32)[0]
+    end, word = 1 << bits - 1, "int32" if len(args) == 1 else "its bits"
+    yield f"below {word}", ((_gap(x, -end), -FAR, -1),)
+    yield "inside", ((_gap(x, -end), 0, FAR), (_gap(x, end), -FAR, -1))
+    yield f"above {word}", ((_gap(x, end), 0, FAR),)
+
+
+def _registered(site: Site, args: tuple[Any, ...], result: Any) -> Iterator[Bin]:
+    """Where a saturating register ends, and whether saturation on the way there set it."""
+    a, b, start, low, high, _ = args
+    late: Any = anything(-FAR, FAR)
+    if not unknown(a, b, low):
+        late = np.ravel(result - np.minimum(np.maximum(start + np.matmul(a, b), low), high))
+    yield "at low", ((_gap(result, low), 0, 0), (late, 0, 0))
+    yield "inside", ((_gap(result, low), 1, FAR), (_gap(result, high), -FAR, -1), (late, 0, 0))
+    yield "at high", ((_gap(result, high), 0, 0), (late, 0, 0))
+    yield "lower than one saturation at the end gives", ((late, -FAR, -1),)
+    yield "higher than one saturation at the end gives", ((late, 1, FAR),)
 
 
 def magnitudes(value: Any, lengths: tuple[tuple[int, int], ...]) -> Iterator[Bin]:
@@ -225,6 +240,7 @@ KINDS: dict[str, Callable[[Site, tuple[Any, ...], Any], Iterator[Bin]]] = {
     "compare": _ordered,
     "sign": _signed,
     "wrap": _wrapped,
+    "register": _registered,
     "product": _multiplied,
     "sum": _summed,
     "choice": _chosen,

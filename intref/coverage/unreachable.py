@@ -39,11 +39,9 @@ ARGUED: Mapping[str, Mapping[str, str]] = {
         rf"sum_along\(where.* \| (positive|negative), {_bits(46, 63)}": _SIZE.format(14),
         rf"sum_along\(seen.* \| positive, {_bits(17, 21)}": _SIZE.format(16),
     },
-    "linear": {rf"product.* \| (positive|negative), {_bits(33, 63)}": _FITS},
+    "linear": {rf".*product.* \| (positive|negative), {_bits(45, 52)}": _SIZE.format(12)},
     "linear_int4": {rf"product.* \| (positive|negative), {_bits(33, 63)}": _FITS},
-    "matmul": {
-        rf"product.* \| (positive, {_bits(32, 63)}|negative, {_bits(33, 63)})": "y is the sum itself, and fits int32"
-    },
+    "matmul": {rf".*product.* \| (positive|negative), {_bits(45, 52)}": _SIZE.format(12)},
     "rescale": {
         r"x: axes \[\.\.\.\], none leading": "C5: axis must exist",
         r"mul_shift\(doubled, .* \| half_up: a product of 2\*\*62 or more": _POSITIVE,

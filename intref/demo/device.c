@@ -151,12 +151,33 @@ static int select_token(const call *c) {
     return DONE;
 }
 
+enum { SATURATE, WRAP, REFUSE };
+typedef struct { int64_t overflow, end, every; } accumulator;
+
+static accumulator declared(const call *c) {
+    int64_t bits = attr(c, "accumulator");
+    accumulator a = {attr(c, "overflow"), (int64_t)1 << (bits < 62 ? bits - 1 : 61), attr(c, "every")};
+    return a;
+}
+
+/* What the accumulator holds after k of all terms. */
+static int64_t held(accumulator a, int64_t sum, int64_t k, int64_t all) {
+    if (a.overflow == WRAP && k == all) return sum - floor_div(sum + a.end, 2 * a.end) * 2 * a.end;
+    if (a.overflow != SATURATE || (k != all && (a.every == 0 || k % a.every))) return sum;
+    return sum < -a.end ? -a.end : sum < a.end ? sum : a.end - 1;
+}
+
 static int linear(const call *c) {
     int64_t k = dim(c->in, 1), n = dim(&c->in[1], 2), rows = size(c->in) / k;
+    int64_t x_zero = attr(c, "x_zero_point"), w_zero = attr(c, "weight_zero_point");
+    accumulator a = declared(c);
     for (int64_t r = 0; r < rows; r++)
         for (int64_t j = 0; j < n; j++) {
             int64_t sum = get(&c->in[2], j);
-            for (int64_t i = 0; i < k; i++) sum += get(c->in, r * k + i) * get(&c->in[1], j * k + i);
+            for (int64_t i = 0; i < k; i++) {
+                sum += (get(c->in, r * k + i) - x_zero) * (get(&c->in[1], j * k + i) - w_zero);
+                sum = held(a, sum, i + 1, k);
+            }
             put(c->out, r * n + j, sum);
         }
     return DONE;
@@ -164,10 +185,15 @@ static int linear(const call *c) {
 
 static int matmul(const call *c) {
     int64_t k = dim(c->in, 1), m = dim(c->in, 2), n = dim(&c->in[1], 1), batch = size(c->in) / (m * k);
+    int64_t a_zero = attr(c, "a_zero_point"), b_zero = attr(c, "b_zero_point");
+    accumulator a = declared(c);
     for (int64_t i = 0; i < batch * m; i++)
         for (int64_t j = 0; j < n; j++) {
             int64_t sum = 0;
-            for (int64_t p = 0; p < k; p++) sum += get(c->in, i * k + p) * get(&c->in[1], (i / m * k + p) * n + j);
+            for (int64_t p = 0; p < k; p++) {
+                sum += (get(c->in, i * k + p) - a_zero) * (get(&c->in[1], (i / m * k + p) * n + j) - b_zero);
+                sum = held(a, sum, p + 1, k);
+            }
             put(c->out, i * n + j, sum);
         }
     return DONE;

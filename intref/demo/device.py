@@ -62,6 +62,26 @@ def merge_heads(t: Arrays) -> Any:
     return x.reshape(*x.shape[:-2], -1)
 
 
+def linear(t: Arrays, x_zero_point: int, weight_zero_point: int, **register: Any) -> Any:
+    return product(t["x"] - x_zero_point, (t["weight"] - weight_zero_point).T, t["bias"], **register)
+
+
+def matmul(t: Arrays, a_zero_point: int, b_zero_point: int, **register: Any) -> Any:
+    return product(t["a"] - a_zero_point, t["b"] - b_zero_point, 0, **register)
+
+
+def product(a: Any, b: Any, sum: Any, accumulator: int, overflow: str, every: int, output: str) -> Any:
+    """A register of so many bits that starts as `sum`; one that saturates does so after every few terms."""
+    end, terms = 1 << min(accumulator, 62) - 1, a.shape[-1]
+    if overflow == "saturate":
+        for k in range(0, terms, every or terms):
+            block = slice(k, k + (every or terms))
+            sum = np.clip(sum + a[..., block] @ b[..., block, :], -end, end - 1)
+        return sum
+    sum = a @ b + sum
+    return (sum + end) % (2 * end) - end if overflow == "wrap" else sum
+
+
 def rescale(
     t: Arrays, rounding: str, input_zero_point: int, output_zero_point: int, low: int, high: int, axis: int, output: str
 ) -> Any:
@@ -161,8 +181,8 @@ OPS: dict[str, Run] = {
     "merge_heads": merge_heads,
     "transpose": lambda t: t["x"].swapaxes(-1, -2),
     "select_token": lambda t, index: t["x"][..., index, :],
-    "linear": lambda t: t["x"] @ t["weight"].T + t["bias"],
-    "matmul": lambda t: t["a"] @ t["b"],
+    "linear": linear,
+    "matmul": matmul,
     "rescale": rescale,
     "rescale_quotient": rescale_quotient,
     "add": add,
@@ -176,8 +196,8 @@ OPS: dict[str, Run] = {
 }
 # output -> dtype, or the input or attribute that gives it
 DTYPES = {
-    **{"embedding": {"y": "table"}, "positions": {"positions": "int32"}, "linear": {"y": "int32"}},
-    **{"matmul": {"y": "int32"}, "table": {"y": "entries"}, "softmax_exp2": {"p": "uint8", "total": "int32"}},
+    **{"embedding": {"y": "table"}, "positions": {"positions": "int32"}},
+    **{"table": {"y": "entries"}, "softmax_exp2": {"p": "uint8", "total": "int32"}},
     **{"quantize_token": {"q": "int8", "mantissa": "int16", "exponent": "int8"}},
     **{"layernorm_fixed": {"y": "int32"}, "gelu_table": {"y": "int32"}},
     **{op: {"y": "x"} for op in ("mean_pool", "split_heads", "merge_heads", "transpose", "select_token", "clamp")},

@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from intref.dialects.effect import Effect, Effects
+from intref.dialects.budget import Budget, budget
+from intref.dialects.effect import Batches, Effect, Effects
 from intref.golden import suite_path
 from intref.profiles import Profile
-from intref.quantize import load
+from intref.quantize import FloatModel, load
 from intref.quantize.calibration import batches_for, read_batches
 from intref.quantize.observe import Progress
 from intref.quantize.recipe import Recipe, load_recipe
 from intref.quantize.recipe import names as recipes
 
+STATIC = ("rescale",)  # linear inputs of a scale that is known before the run
 EMBEDDED = ("models", "sentiment")
 INPUTS = 4  # batches of the calibration data that a model is asked with
 
@@ -26,10 +28,7 @@ def compared(
     told: Progress,
 ) -> dict[str, Effect]:
     """Site -> what B's way at that site changes in a model of A; "" -> what all of B changes."""
-    exact = load(model or suite_path().joinpath(*EMBEDDED))
-    calib, _ = batches_for(exact, None, 0)
-    tokenizer = exact.path / "tokenizer.json" if exact.path is not None else None
-    asked = list(read_batches(Path(inputs), tokenizer)) if inputs else calib[:INPUTS]
+    exact, calib, asked = _asked(model, inputs)
     plan = load_recipe(recipe) if recipe else recipe_of(a)
     effects, found = Effects(exact, plan, calib, asked, told), {}
     for i, site in enumerate(("", *sites)):
@@ -38,11 +37,23 @@ def compared(
     return found
 
 
+def budgeted(profile: Profile, model: str | None, recipe: str | None, inputs: str | None, told: Progress) -> Budget:
+    """The error budget of a profile on one model; told as in `compared`."""
+    exact, calib, asked = _asked(model, inputs)
+    plan = load_recipe(recipe) if recipe else recipe_of(profile)
+    return budget(exact, profile, plan, asked, calib, told)
+
+
+def _asked(model: str | None, inputs: str | None) -> tuple[FloatModel, Batches, Batches]:
+    """A float model, what it is calibrated with, and what it is asked."""
+    exact = load(model or suite_path().joinpath(*EMBEDDED))
+    calib, _ = batches_for(exact, None, 0)
+    tokenizer = exact.path / "tokenizer.json" if exact.path is not None else None
+    return exact, calib, list(read_batches(Path(inputs), tokenizer)) if inputs else calib[:INPUTS]
+
+
 def recipe_of(profile: Profile) -> Recipe:
     """The recipe that a profile's linear inputs are made for: its own, or the static one, or the token-wise one."""
-    known = [load_recipe(name) for name in recipes()]
-    for one in known:
-        if one.profile == profile.name:
-            return one
-    static = profile.sites["linear_input"]["op"] == "rescale"
-    return load_recipe("ibert" if static else "w8a8-token")
+    made_for = {one.profile: one for one in (load_recipe(name) for name in reversed(recipes()))}
+    static = profile.sites["linear_input"]["op"] in STATIC
+    return made_for.get(profile.name) or load_recipe("ibert" if static else "w8a8-token")

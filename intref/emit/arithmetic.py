@@ -40,7 +40,7 @@ COMPARISONS = {"<", "<=", ">", ">=", "==", "!="}
 WRAPPING = {"+": "wrap_add", "-": "wrap_subtract", "*": "wrap_multiply"}
 # Functions of intmath that vocabulary.c has under the same name and with the same arguments.
 SHARED = {"maximum", "minimum", "square", "absolute", "scale_fp32", "shift_half_up", "div_half_up", "isqrt", "bitlen"}
-SHARED |= {"wrap_int32", "saturate"}
+SHARED |= {"wrap_int32", "wrap", "saturate"}
 RULED = {"mul_shift", "divide"}  # their last argument names a rounding rule
 RULES = tuple(intmath.ROUNDS_UP)
 
@@ -49,11 +49,19 @@ def infix(symbol: str, a: Node, b: Node) -> Node:
     """a symbol b, exact on all that is proved."""
     if a.kind == b.kind == "const":
         return const(OPERATORS[symbol](a.data, b.data))
+    if symbol in ("+", "-") and _is_zero(b):
+        return a
+    if symbol == "+" and _is_zero(a):
+        return b
     known = _shared(symbol, a, b) or _range(symbol, OPERATORS[symbol], a, b)
     fits = INT64[0] <= known.min() and known.max() <= INT64[1]
     node = _written(symbol, a, b, fits, known if fits else interval(*INT64))
     node.share = _share(symbol, a, b)
     return node
+
+
+def _is_zero(node: Node) -> bool:
+    return node.kind == "const" and node.data == 0
 
 
 def _share(symbol: str, a: Node, b: Node) -> tuple[Axis, int, int] | None:
@@ -112,14 +120,14 @@ def where(mask: Node, a: Node, b: Node) -> Node:
 
 def rounded(name: str, args: tuple[Node, ...], rules: tuple[str, ...], written: str) -> Node:
     """mul_shift or divide by one of some rules; written: the rule in C."""
-    if name == "mul_shift" and not args[1].inside(-(1 << 31), (1 << 31) - 1):
-        raise Unsupported("mul_shift by a multiplier wider than int32")
     if name == "divide" and (mean := _shared("//", args[0], args[1], up=1)):
         return Node("call", args, (name, written), mean)
     known = _range(name, lambda *x: getattr(intmath, name)(*x, rules[0]), *args)
     for rule in rules[1:]:
         known = _hull(known, _range(name, lambda *x, r=rule: getattr(intmath, name)(*x, r), *args))
     fits = INT64[0] <= known.min() and known.max() <= INT64[1]
+    if name == "mul_shift" and not args[1].inside(-(1 << 31), 1 << 31):
+        name = "mul_shift_wide"
     return Node("call", args, (name, written), known if fits else interval(*INT64))
 
 

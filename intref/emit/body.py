@@ -289,7 +289,7 @@ class _Frame:
         if function in _BUILTINS.values():
             return [*function(*args, **named)]
         if function is layout.ARANGE:
-            return layout.indices(args[0])
+            return layout.indices(self.contract, args[0])
         if calls.word(function) is not None:
             known = calls.called(self.contract, self.reader.left, function, args, named)
             return self.reader.called(function, args, named) if known is None else known

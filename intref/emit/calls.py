@@ -19,6 +19,7 @@ FOLDS = {
 }
 VIEWS: dict[str, Callable[..., Tensor]] = {
     "matmul": layout.matmul,
+    "accumulate": layout.accumulate,
     "swap": layout.swap,
     "spread": layout.spread,
     "take": layout.take,

@@ -32,6 +32,7 @@ class Contract:
 
     axes: by name, those of the ports and those that a reshape makes. joined: an axis of size 1 or of that of another
     -> the other. splits: pairs of sizes that must be equal. reaches: (index, size), where the index must be less.
+    lengths: of new axes, by id, that must be at least 1 -> what is known of them then.
     spread: axis of a vector -> the attribute that names the axis it lies along, and the input whose axis that is.
     """
 
@@ -42,6 +43,7 @@ class Contract:
     splits: list[tuple[Node, Node]] = field(default_factory=list)
     reaches: list[tuple[Node, Node]] = field(default_factory=list)
     spread: dict[Axis, tuple[Node, str]] = field(default_factory=dict)
+    lengths: dict[int, tuple[Node, Node]] = field(default_factory=dict)
     _copies: dict[Axis, Copies] = field(default_factory=dict)
 
     def axis(self, name: str) -> Axis:
@@ -75,10 +77,27 @@ class Contract:
         given = list(tensors)
         for place in range(1, max(len(t.places) for t in given) + 1):
             met = {a for t in given if len(t.places) >= place and (a := t.places[-place])}
-            if len(met) > 1:
+            if len(met) > 1 and all(a.as_long_as(b) for a in met for b in met):
+                main = min(met, key=lambda a: a.name)
+                given = [self._same(t, met - {main}, main) for t in given]
+            elif len(met) > 1:
                 main = self._main(met)
                 given = [self._join(t, met - {main}, main) for t in given]
         return given
+
+    def length(self, node: Node) -> Node:
+        """The length of an axis: one that is not proved to be positive will be checked."""
+        if node.low >= 1:
+            return node
+        known = Node(node.kind, node.args, node.data, interval(1, MAX_SIZE))
+        return self.lengths.setdefault(id(node), (node, known))[1]
+
+    def _same(self, tensor: Tensor, axes: set[Axis], main: Axis) -> Tensor:
+        """A tensor with other axes of the same length read as main."""
+        for axis in axes & {a for a in tensor.places if a}:
+            places = tuple(main if a is axis else a for a in tensor.places)
+            tensor = Tensor(substituted(tensor.node, {axis: index(main)}), places)
+        return tensor
 
     def _main(self, met: set[Axis]) -> Axis:
         outputs = {name for port in self.op.outputs.values() for name in port.axes.replace("...", LEAD).split()}
@@ -119,10 +138,10 @@ class Contract:
         if at.low >= 0 and (highest := _highest(at)) is not None:
             self.reaches.append((highest, size(axis)))
             return at
+        if at.kind == "within" and at.args[1].low >= 0 and _is_last(at.args[2], axis):
+            return at
         if at.low >= 0 and at.high < axis.limit < MAX_SIZE:
             self.reaches.append((const(at.high), size(axis)))
-            return at
-        if at.kind == "within" and at.args[1].low >= 0 and _is_last(at.args[2], axis):
             return at
         return within(at, const(0), infix("-", size(axis), const(1)))
 

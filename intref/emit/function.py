@@ -8,7 +8,7 @@ from intref.emit.contract import LEAD, Contract
 from intref.emit.expressions import number
 from intref.emit.loops import Writer, derived, size_text
 from intref.emit.nodes import Axis, Tensor, size
-from intref.emit.rules import rule
+from intref.emit.rules import rule, used
 from intref.emit.text import INDENT, REFUSE, folded, refused
 from intref.emit.vocabulary import vocabulary_names
 from intref.errors import SpecError, Unsupported
@@ -165,14 +165,17 @@ def _way(way: Path) -> tuple[list[str], list[str]]:
     writer = Writer(contract, RESERVED | vocabulary_names() | enums | ports | axes)
     checks = [*_checks(contract, writer), *_outputs(way)]
     loops = writer.outputs(way.outputs)
-    return [*checks, *_pointers(contract, writer)], loops
+    return used([*checks, *_pointers(contract, writer)], "\n".join(loops)), loops
 
 
 def _checks(contract: Contract, writer: Writer) -> list[str]:
     """What the body itself asks of sizes, and the sizes it makes."""
-    made = [(axis.name, size(axis)) for axis in derived([*contract.axes.values()])]
-    lines = [f"const int64_t {name} = {size_text(writer, node)};" for name, node in made]
-    writer.lengths = {id(node): name for name, node in made}
+    lines = []
+    for axis in derived([*contract.axes.values()]):
+        lines.append(f"const int64_t {axis.name} = {size_text(writer, size(axis))};")
+        writer.lengths.setdefault(id(size(axis)), axis.name)
+    for _, node in contract.lengths.values():
+        lines += refused([f"{size_text(writer, node)} < 1"])
     for along, port in {id(n): (n, p) for n, p in contract.spread.values()}.values():
         of = f"(&in[{[*contract.op.inputs].index(port)}], {size_text(writer, along)})"
         lines += [f"const int64_t inner = inner_size{of}, along = size_along{of};", *refused(["inner < 1"])]

@@ -17,9 +17,11 @@ from intref.emit.nodes import (
     index,
     interval,
     reduction,
+    saturating,
     size,
     substituted,
 )
+from intref.emit.values import tensor
 from intref.errors import Unsupported
 
 ARANGE = np.arange
@@ -61,12 +63,14 @@ def _place(x: Tensor, axis: int) -> int:
     return at
 
 
-def indices(length: Any) -> Tensor:
-    """0, 1, .. up to the size of an axis."""
+def indices(contract: Contract, length: Any) -> Tensor:
+    """0, 1, .. up to the size of an axis, of an input or made by a reshape, or up to a length that makes a new one."""
     node = length.node if isinstance(length, Tensor) else None
-    if node is None or node.kind != "size" or not isinstance(node.data, Axis):
-        raise Unsupported("arange of what is no axis's size")
-    return Tensor(index(node.data), (node.data,))
+    axis = next((a for a in contract.axes.values() if node is not None and a.size is node), None)
+    if axis is None:
+        known = node is not None and node.kind == "size" and isinstance(node.data, Axis)
+        axis = node.data if node is not None and known else _new_axis(contract, length)
+    return Tensor(index(axis), (axis,))
 
 
 def swap(contract: Contract, x: Tensor, axis: int, other: int) -> Tensor:
@@ -97,12 +101,21 @@ def take(contract: Contract, table: Tensor, at: Tensor) -> Tensor:
 def matmul(contract: Contract, a: Tensor, b: Tensor) -> Tensor:
     """a [... M K] @ b [... K N]."""
     axis = a.places[-1]
-    if axis is None or len(b.places) < 2 or b.places[-2] is not axis:
+    if axis is None or len(b.places) < 2 or not axis.as_long_as(b.places[-2]):
         raise Unsupported("a matrix product along two different axes")
+    if b.places[-2] is not None and b.places[-2] is not axis:
+        b = Tensor(substituted(b.node, {b.places[-2]: index(axis)}), (*b.places[:-2], axis, b.places[-1]))
     left = Tensor(a.node, (*a.places[:-1], None))
     right = Tensor(b.node, (*b.places[:-2], None, b.places[-1]))
     (x, y), places = aligned(*contract.align(left, right))
     return Tensor(reduction("reduce", "sum", infix("*", x, y), axis), places)
+
+
+def accumulate(contract: Contract, a: Tensor, b: Tensor, start: Any, low: Any, high: Any, every: Any) -> Tensor:
+    """A matrix product whose sum starts at a value and saturates on its way."""
+    given = (matmul(contract, a, b), *map(tensor, (start, low, high, every)))
+    (product, *rest), places = aligned(*contract.align(*given))
+    return Tensor(saturating(product, *rest), places)
 
 
 def folded(kind: str, operation: str, x: Tensor, axis: int) -> Tensor:
@@ -164,7 +177,9 @@ def reshape(x: Tensor, sizes: Sequence[Any], contract: Contract) -> Tensor:
     while tail < min(len(old), len(new)) - head and _same(old[-1 - tail], new[-1 - tail]):
         tail += 1
     cut, made = old[head : len(old) - tail], new[head : len(new) - tail]
-    axes = [_new_axis(contract, length) for length in made]
+    axes: list[Axis] = []
+    for length in made:
+        axes.append(_known_axis(contract, x, axes, length) or _new_axis(contract, length))
     whole = [a for a in cut if a is not None]
     if len(axes) > 1:
         contract.splits.append((_product(axes), _product(whole)))
@@ -178,12 +193,21 @@ def _same(axis: Axis | None, length: Any) -> bool:
     return isinstance(length, Tensor) and (length.node.data is axis or length.node is axis.size)
 
 
+def _known_axis(contract: Contract, x: Tensor, taken: Sequence[Axis], length: Any) -> Axis | None:
+    """The axis whose size is given as a length, if x does not depend on it: what meets it is one with it."""
+    if not isinstance(length, Tensor):
+        return None
+    node = length.node
+    free = (a for a in contract.axes.values() if a not in taken and a not in x.node.axes and a not in x.places)
+    return next((a for a in free if a.size is node or (node.kind == "size" and node.data is a)), None)
+
+
 def _new_axis(contract: Contract, length: Any) -> Axis:
     """An axis of that length, named as an output names it where one is left to name."""
     if not isinstance(length, Tensor) and length < 1:
         raise Unsupported(f"a reshape to a size of {length}")
-    node = _sized(length.node if isinstance(length, Tensor) else const(length))
-    outputs = [name for port in contract.op.outputs.values() for name in port.axes.replace("...", LEAD).split()]
+    node = contract.length(_sized(length.node if isinstance(length, Tensor) else const(length)))
+    outputs = [name for port in contract.op.outputs.values() for form in port.forms() for name in form if name != "..."]
     name = next((n for n in outputs if n not in contract.axes), f"N{len(contract.axes)}")
     contract.axes[name] = Axis(name, MAX_SIZE, node)
     return contract.axes[name]

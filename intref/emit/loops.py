@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from intref.emit.contract import Contract
 from intref.emit.expressions import PRODUCT, SUM, UNARY, Text, loop_variable, number, proved, written
-from intref.emit.nodes import INT64, Axis, Node, Tensor, size
+from intref.emit.nodes import INT64, Axis, Node, Tensor, index, size, substituted
 from intref.emit.text import INDENT, REFUSE
 from intref.errors import Unsupported
 from intref.ops.op import dtype_range
@@ -19,7 +19,13 @@ WORDS = {
     **dict.fromkeys(("<<", ">>", "shift_left", "shift_right", "shift_half_up"), "shifted"),
     **dict.fromkeys(("floor_divide", "divide", "div_half_up"), "quotient"),
     **{"wrap_add": "sum", "wrap_subtract": "difference", "wrap_multiply": "product", "floor_remainder": "remainder"},
-    **{"mul_shift": "scaled", "scale_fp32": "scaled", "maximum": "larger", "minimum": "smaller"},
+    **{
+        "mul_shift": "scaled",
+        "mul_shift_wide": "scaled",
+        "scale_fp32": "scaled",
+        "maximum": "larger",
+        "minimum": "smaller",
+    },
 }
 
 
@@ -100,6 +106,8 @@ class Writer:
         at = _flat([(Text(loop_variable(a)), a.name) for a in _axes(tensor)])
         dtypes = self.contract.dtypes(name, "output")
         text = self.value(tensor.node, scope).text
+        if bits := self.contract.op.outputs[name].bits:
+            text = self._of_bits(tensor.node, scope, name, self.contract.attribute(bits))
         if len(dtypes) > 1:
             scope.add(f"if (!put(&out[{[*self.contract.op.outputs].index(name)}], {at}, {text})) {REFUSE}")
             return
@@ -111,6 +119,14 @@ class Writer:
         cast = "" if dtypes[0] == "int64" else f"({dtypes[0]}_t)"
         simple = text.isidentifier() or not cast
         scope.add(f"out_{name}[{at}] = {cast}{text if simple else f'({text})'};")
+
+    def _of_bits(self, node: Node, scope: Scope, name: str, bits: Node) -> str:
+        """The variable of an output that is refused where it needs more bits than an attribute says."""
+        if node.inside(-(1 << bits.low - 1), (1 << bits.low - 1) - 1):
+            return self.value(node, scope).text
+        text, least = self._variable(node, scope, name), self.value(bits, scope).text
+        scope.add(f"if (wrap({text}, minimum({least}, 62)) != {text}) {REFUSE}")
+        return text
 
     def value(self, node: Node, scope: Scope) -> Text:
         """A node as an expression that may stand in this block; what must stand before it is put there."""
@@ -198,6 +214,9 @@ class Writer:
 
     def _fold(self, node: Node, home: Scope) -> None:
         operation, axis = node.data
+        if operation == "saturate":
+            self._settle(node, home)
+            return
         self.variables.pop(id(node), None)  # a name of its own wherever it is computed
         name = self._name(node, _fold_name(node))
         outer = home.parent if node.kind == "scan" else home
@@ -205,14 +224,33 @@ class Writer:
             raise Unsupported(f"a running {operation} that is not along the innermost loop")
         outer.add(f"int64_t {name} = {STARTS[operation]};{_comment(node)}")
         home.names[id(node)] = name
-        inner = Scope(home, axis) if node.kind == "reduce" else home
-        text = self.value(node.args[0], inner).text
+        inner, folded = home, node.args[0]
+        if node.kind == "reduce":
+            if axis in {scope.axis for scope in home.chain()}:  # a loop over it is open: another one, of its own
+                along, axis = axis, Axis(axis.name, axis.limit, axis.size)
+                folded = substituted(folded, {along: index(axis)})
+            inner = Scope(home, axis)
+        text = self.value(folded, inner).text
         if operation == "sum" and (node.low, node.high) != INT64:
             inner.add(f"{name} += {text};")
         else:
             inner.add(f"{name} = {'wrap_add' if operation == 'sum' else operation}({name}, {text});")
         if inner is not home:
             inner.close()
+
+    def _settle(self, node: Node, home: Scope) -> None:
+        """A sum that is clamped on its way."""
+        _, axis = node.data
+        start, low, high, every = (self.value(arg, home).text for arg in node.args[1:])
+        self.variables.pop(id(node), None)
+        name = self._name(node, "total")
+        home.add(f"int64_t {name} = {start};{_comment(node)}")
+        home.names[id(node)] = name
+        inner = Scope(home, axis)
+        text = self.value(node.args[0], inner).bound(SUM)
+        k, terms = loop_variable(axis), size_text(self, size(axis))
+        inner.add(f"{name} = settled({name} + {text}, {k} + 1, {terms}, {every}, {low}, {high});")
+        inner.close()
 
 
 def _fold_name(node: Node) -> str:
@@ -247,8 +285,14 @@ def _comment(node: Node) -> str:
 
 
 def size_text(writer: Writer, node: Node) -> str:
-    """A size, or a bound of an index, outside of all loops."""
-    return writer.value(node, Scope()).text
+    """A size, or a bound of an index, outside of all loops: no variable of the body holds any part of it."""
+
+    def nameless(n: Node) -> Node:
+        if id(n) in writer.lengths or (n.name is None and all(nameless(a) is a for a in n.args)):
+            return n
+        return Node(n.kind, tuple(map(nameless, n.args)), n.data, n.range, axes=n.axes)
+
+    return writer.value(nameless(node), Scope()).text
 
 
 def derived(axes: list[Axis]) -> list[Axis]:

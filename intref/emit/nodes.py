@@ -28,6 +28,10 @@ class Axis:
     limit: int = MAX_SIZE
     size: "Node | None" = None
 
+    def as_long_as(self, other: "Axis | None") -> bool:
+        """Whether it is the other axis, or one made with the very same length."""
+        return self is other or (other is not None and self.size is not None and self.size is other.size)
+
 
 @dataclass(eq=False)
 class Node:
@@ -108,6 +112,14 @@ def reduction(kind: str, operation: str, x: Node, axis: Axis) -> Node:
     node.axes = axes
     if kind == "reduce" and operation == "sum":
         node.share = axis, x.low, x.high
+    return node
+
+
+def saturating(product: Node, start: Node, low: Node, high: Node, every: Node) -> Node:
+    """A sum from `start` on, clamped to [low, high] after every so many of its terms."""
+    _, axis = product.data
+    node = Node("reduce", (*product.args, start, low, high, every), ("saturate", axis), interval(low.low, high.high))
+    node.axes -= {axis}
     return node
 
 

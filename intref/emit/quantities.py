@@ -244,8 +244,8 @@ def compared(symbol: str, a: Any, b: Any) -> bool | Condition:
     """a symbol b: of numbers, dtypes, or choices and their names."""
     if isinstance(a, Choice) and isinstance(b, str):
         return Condition(f"{a.name} {symbol} {a.name}_{b}")
-    if isinstance(a, Dtype) and isinstance(b, str):
-        return Condition(f"{a.text} {symbol} {b.upper()}")
+    if isinstance(a, Dtype) and isinstance(b, (str, Dtype)):
+        return Condition(f"{a.text} {symbol} {b.upper() if isinstance(b, str) else b.text}")
     if not isinstance(a, Term) and not isinstance(b, Term):
         return bool(OPERATORS[symbol](a, b))
     x, y = _term(a), _term(b)

@@ -47,10 +47,10 @@ def rule(contract: Contract, holds: Callable[..., Any]) -> tuple[list[str], bool
     names = [a.arg for a in node.args.args]
     found = _Reader(dict(zip(names, (tensors, attrs))), globals_, lines).result(node)
     condition = truth(found)
-    return _used([*dict.fromkeys(lines)], condition.text if isinstance(condition, Condition) else ""), condition
+    return used([*dict.fromkeys(lines)], condition.text if isinstance(condition, Condition) else ""), condition
 
 
-def _used(lines: list[str], text: str) -> list[str]:
+def used(lines: list[str], text: str) -> list[str]:
     """The lines without variables that nothing reads."""
     kept: list[str] = []
     for line in reversed(lines):

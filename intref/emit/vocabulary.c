@@ -35,6 +35,17 @@ static int within(int64_t x, int64_t low, int64_t high) { return low <= x && x <
 /* The int32 with the low 32 bits of x. */
 static int64_t wrap_int32(int64_t x) { return ((x & 0xffffffff) ^ 0x80000000) - 0x80000000; }
 
+/* The number with the low bits of x, two's complement. */
+static int64_t wrap(int64_t x, int64_t bits) {
+    int64_t sign = (int64_t)1 << (bits - 1);
+    return ((x & (2 * sign - 1)) ^ sign) - sign;
+}
+
+/* A sum of k terms, clamped where a block of `every` ends, and after the last of all. */
+static int64_t settled(int64_t sum, int64_t k, int64_t all, int64_t every, int64_t low, int64_t high) {
+    return k == all || (every && k % every == 0) ? saturate(sum, low, high) : sum;
+}
+
 /* The number of bits of x >= 0. */
 static int64_t bitlen(int64_t x) {
     int64_t length = 0;
@@ -82,6 +93,26 @@ static int64_t mul_shift(int64_t x, int64_t m, int64_t shift, int64_t rule) {
     int64_t first = (s_high ? high : low) & (one - 1), below = s_high ? low : 0;
     int half = 2 * first == one && !below, above = 2 * first > one || (2 * first == one && below);
     return rounded(q, first || below, half, above, rule);
+}
+
+static uint64_t magnitude(int64_t x) { return x < 0 ? 0 - (uint64_t)x : (uint64_t)x; }
+
+/* x * m / 2**shift rounded, shift 0..94: exact, by all 128 bits of the product. */
+static int64_t mul_shift_wide(int64_t x, int64_t m, int64_t shift, int64_t rule) {
+    uint64_t a = magnitude(x) & 0xffffffff, b = magnitude(x) >> 32, c = magnitude(m) & 0xffffffff, d = magnitude(m) >> 32;
+    uint64_t middle = (a * c >> 32) + (a * d & 0xffffffff) + (b * c & 0xffffffff);
+    uint64_t low = middle << 32 | (a * c & 0xffffffff);
+    uint64_t high = b * d + (a * d >> 32) + (b * c >> 32) + (middle >> 32);
+    if ((x < 0) != (m < 0)) {
+        low = 0 - low;
+        high = ~high + (low == 0);
+    }
+    if (shift == 0) return as_signed(low);
+    /* The highest of the dropped bits, and whether any below it is 1. */
+    uint64_t first = shift > 64 ? high : low, one = (uint64_t)1 << (shift > 64 ? shift - 65 : shift - 1);
+    int half = (first & one) != 0, below = (first & (one - 1)) != 0 || (shift > 64 && low);
+    uint64_t q = shift > 63 ? (uint64_t)shift_right(as_signed(high), shift - 64) : high << (64 - shift) | low >> shift;
+    return rounded(as_signed(q), half || below, half && !below, half && below, rule);
 }
 
 /* n / d rounded, d > 0. */

@@ -78,7 +78,7 @@ def _intermediates(
     """What made the first mismatch: the operands that stand at its own place, the exact value that was rounded and
     the result before the clip; or the terms of a sum of products."""
     if "product" in vocabulary(op):
-        return _sum(inputs, golden, first)
+        return _sum(op, inputs, golden, first)
     words = [
         f"{'acc' if port == 'x' and values else port} {int(t[first.first])}"
         for port, t in inputs.items()
@@ -91,12 +91,20 @@ def _intermediates(
     return words
 
 
-def _sum(inputs: Arrays, golden: np.ndarray, first: Difference) -> list[str]:
+def _sum(op: Op, inputs: Arrays, golden: np.ndarray, first: Difference) -> list[str]:
     """The number of terms, their sum, and the bias beside it."""
     terms, bias = next(iter(inputs.values())).shape[-1], inputs.get("bias")
-    added = 0 if bias is None else int(bias[first.first[-1]])
+    if "weight" in inputs and inputs["weight"].ndim > 2:
+        terms = inputs["weight"][0].size
+    added = 0 if bias is None else int(bias[first.first[_axis_of_bias(op, golden)]])
     words = [f"{terms} terms", f"sum {int(golden[first.first]) - added}"]
     return words if bias is None else [*words, f"bias {added}"]
+
+
+def _axis_of_bias(op: Op, golden: np.ndarray) -> int:
+    """The axis of the output that the bias runs along."""
+    form = next(iter(op.outputs.values())).form(golden.ndim) or []
+    return form.index(op.inputs["bias"].axes) if op.inputs["bias"].axes in form else -1
 
 
 def _ties(op: Op, inputs: Arrays, values: list[Any], wrong: np.ndarray) -> list[str]:

@@ -22,7 +22,7 @@ from intref.intmath import (
 from intref.ops.op import Op, parts
 
 Arrays = dict[str, np.ndarray]
-ACROSS = {"sum_along", "max_along", "running_sum", "running_max", "product", "swap"}  # these mix elements
+ACROSS = {"sum_along", "max_along", "running_sum", "running_max", "product", "accumulate", "swap"}  # these mix elements
 
 
 @dataclass(frozen=True)

@@ -13,14 +13,12 @@ _MODULO = "y is int32: modulo 2**32 the two agree, and a y that does not fit is 
 _NORMALIZED = "|x * 2**k| <= sigma < 2**31 for every term"
 FAULTS: dict[str, dict[str, str]] = {
     **{name: _MOVED for name in ("embedding", "split_heads", "merge_heads", "transpose", "select_token", "table")},
-    "linear": {"bias read as uint32": _MODULO, "accumulator wrapped to 32 bits": _MODULO},
     "linear_int4": {
         "bias read as uint32": _MODULO,
         "accumulator wrapped to 32 bits": _MODULO,
         "weight read as int8": "& 15 leaves the same nibbles of either reading",
         "weight of 8 bits": "& 15 leaves the same nibbles of either reading",
     },
-    "matmul": {"accumulator wrapped to 32 bits": _MODULO},
     "rescale": {
         "gemmlowp_double -> rule gemmlowp_double at rounding 1 of 2": (
             "that rounding is by a shift of 31, for which the double rule is half_up"
@@ -77,6 +75,9 @@ _PARITY = "q and -q have the same parity"
 _ZERO = "no op asks for the bits of 0 where one bit more matters"
 _STEP = "they part where the number of bits is a step, which is then added either way, and nothing is left"
 VOCABULARY: dict[str, dict[str, str]] = {
+    "accumulate": {
+        "terms -> terms + 1 in *": "a block past the last term is empty: what was saturated is saturated again",
+    },
     "ROUNDS_UP[[]floor]": {
         pattern: "what is anded with False is False"
         for pattern in ("inexact & False -> False in *", "inexact -> inexact ? 1 in *")

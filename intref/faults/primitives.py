@@ -15,7 +15,7 @@ from intref.faults.mechanical import computing_words
 from intref.faults.proofs import Harmless, Wrong, every, fits, operand
 from intref.faults.roots import roots
 from intref.faults.widths import HOW, saturated, wrapped
-from intref.intmath import maximum, minimum, where
+from intref.intmath import maximum, minimum, saturate, where
 from intref.numbertypes import Interval
 from intref.ops.op import Op
 
@@ -177,6 +177,23 @@ def _product_of(tile: int) -> Callable[..., Any]:
     return cut
 
 
+def _register(a: Any, b: Any, start: Any, low: Any, high: Any, every: int = 0) -> Any:
+    """What is left of a sum without terms is its start."""
+    return intmath.accumulate(a, b, start, low, high, every) if a.shape[-1] else start + intmath.matmul(a, b)
+
+
+def _saturated_every(block: int) -> Callable[..., Any]:
+    return lambda a, b, start, low, high, every: _register(a, b, start, low, high, block)
+
+
+def _wrapping(a: Any, b: Any, start: Any, low: Any, high: Any, every: int) -> Any:
+    return (start + intmath.matmul(a, b) - low) % (high - low + 1) + low
+
+
+def _started_late(a: Any, b: Any, start: Any, low: Any, high: Any, every: int) -> Any:
+    return saturate(start + _register(a, b, 0, low, high, every), low, high)
+
+
 def _paired(a: Any) -> Any:
     order = np.arange(a.shape[-1]) ^ 1
     return a[..., np.minimum(order, a.shape[-1] - 1)]
@@ -266,6 +283,34 @@ _PRODUCTS = (
     Wrong("the terms of one operand one late", lambda a, b: intmath.matmul(np.roll(a, 1, -1), b)),
     Wrong("of even terms with their odd neighbours", lambda a, b: intmath.matmul(_paired(a), b)),
 )
+_ACCUMULATIONS = (
+    Wrong(
+        "saturated after the last term alone", lambda a, b, start, low, high, every: _register(a, b, start, low, high)
+    ),
+    *(
+        Wrong(f"saturated after {words}", _saturated_every(block))
+        for words, block in (("every term", 1), *((f"every {n} terms", n) for n in (2, 4, 8, 16, 32)))
+    ),
+    Wrong("wrapped, not saturated", _wrapping),
+    Wrong(
+        "of one bit more", lambda a, b, start, low, high, every: _register(a, b, start, 2 * low, 2 * high + 1, every)
+    ),
+    Wrong("of one bit less", lambda a, b, start, low, high, every: _register(a, b, start, low >> 1, high >> 1, every)),
+    Wrong(
+        "saturated to a symmetric range",
+        lambda a, b, start, low, high, every: _register(a, b, start, -high, high, every),
+    ),
+    Wrong("from 0 on, the start added last", _started_late, operand(2, 0, 0)),
+    Wrong("the terms in reverse order", lambda a, b, *rest: _register(a[..., ::-1], b[..., ::-1, :], *rest)),
+    Wrong("without the last term", lambda a, b, *rest: _register(a[..., :-1], b[..., :-1, :], *rest)),
+    Wrong("without the first term", lambda a, b, *rest: _register(a[..., 1:], b[..., 1:, :], *rest)),
+)
+_WRAPPED = (
+    Wrong("saturated", saturated),
+    Wrong("not done", lambda x, bits: x),
+    Wrong("one bit more", lambda x, bits: intmath.wrap(x, minimum(bits + 1, 62))),
+    Wrong("one bit less", lambda x, bits: intmath.wrap(x, bits - 1)),
+)
 _WRAPS = (Wrong("saturated", lambda x: saturated(x, 32)), Wrong("not done", lambda x: x))
 _MAGNITUDES = (
     Wrong("by complement, one too low below 0", lambda x: np.where(x < 0, -1 - x, x), _NEVER_NEGATIVE),
@@ -283,6 +328,8 @@ WRONG: dict[str, tuple[str, tuple[Wrong, ...]]] = {
     "saturate": ("clip", _CLIPS),
     "mul_shift": ("scaling", _SCALINGS),
     "product": ("accumulation", _PRODUCTS),
+    "accumulate": ("register", _ACCUMULATIONS),
+    "wrap": ("wrap", _WRAPPED),
     "wrap_int32": ("wrap", _WRAPS),
     "absolute": ("magnitude", _MAGNITUDES),
 }

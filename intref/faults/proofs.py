@@ -114,6 +114,8 @@ def _word(name: str, function: Callable[..., Any], uses: list[Use]) -> Callable[
     def noted(*args: Any) -> Any:
         plain = tuple(map(_plain, args))
         made = function(*plain)
+        if isinstance(made, tuple):  # of a word that takes a number apart
+            return tuple(_Recorded(Interval.of(part), uses) for part in made)
         if not isinstance(made, Interval):
             return made
         uses.append(Use(name, plain, made))
@@ -137,14 +139,17 @@ def _uses(op: Op, choices: dict[str, str]) -> list[Use]:
     for name, attr in op.attrs.items():
         plain = choices.get(name, attr.low) if attr.choices or attr.structural else None
         given[name] = _Recorded(ends[name], uses, constant=True) if plain is None else plain
-    names, own = dict(body.__globals__), parts(body)
+    own = {body.__name__: body, **parts(body)}  # run as the body is; any other function is a word
+    names = dict(body.__globals__)
     for name, value in names.items():
-        if name in own:  # what the body is made of is noted as the body is
-            names[name] = types.FunctionType(value.__code__, names, name, value.__defaults__)
-        elif isinstance(value, types.FunctionType) and name != "within":
+        if isinstance(value, types.FunctionType) and name != "within" and name not in own:
             names[name] = _word(name, value, uses)
-    assert isinstance(body, types.FunctionType)
-    types.FunctionType(body.__code__, names, body.__name__, body.__defaults__, body.__closure__)(**given)
+    for name, function in own.items():
+        assert isinstance(function, types.FunctionType)
+        copy = types.FunctionType(function.__code__, names, name, function.__defaults__, function.__closure__)
+        copy.__kwdefaults__ = function.__kwdefaults__
+        names[name] = copy
+    names[body.__name__](**given)
     return uses
 
 

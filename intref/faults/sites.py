@@ -80,9 +80,9 @@ def _one_for_all(op: Op, tensors: Tensors) -> Iterator[Change]:
 
 
 def _zero_points(attrs: dict[str, Any]) -> Iterator[Change]:
-    for name in ("input_zero_point", "output_zero_point"):
-        if attrs.get(name):
-            yield f"{name} with the other sign", {name: -attrs[name]}, {}
+    for name, value in attrs.items():
+        if name.endswith("_zero_point") and value:
+            yield f"{name} with the other sign", {name: -value}, {}
     if zero := attrs.get("output_zero_point"):
         after = {"saturate": lambda x, low, high: intmath.saturate(x, low, high) + zero}
         yield "output_zero_point added after the clip", {"output_zero_point": 0}, after

@@ -44,7 +44,9 @@ from intref.ops.op import Op, dtype_range
 
 Part = Callable[[Op, Mapping[str, np.ndarray], dict[str, Any]], Iterator[Lazy]]
 # Without these a call means something: the constant stands for "left out".
-NEUTRAL = {"bias": 0, "mask": 1, "residual": 0, "eps": 0, "input_zero_point": 0, "output_zero_point": 0}
+NEUTRAL = {"bias": 0, "mask": 1, "residual": 0, "eps": 0}
+ZERO_POINTS = tuple(f"{of}_zero_point" for of in ("input", "output", "x", "weight", "a", "b"))
+NEUTRAL |= dict.fromkeys(ZERO_POINTS, 0)
 NEAREST = ("half_up", "half_down", "half_away", "half_to_zero", "half_even")
 TRUNCATED = "half_up by a division toward zero"
 OF_PRODUCTS = (fp32.RULE, "gemmlowp_double")  # rules of x * multiplier / 2**shift, beside those of a value

@@ -45,7 +45,7 @@ def _dtype(port: Port) -> str:
 
 def _range(port: Port) -> str:
     ends = [f">= {port.low}" if port.low is not None else "", f"<= {port.high}" if port.high is not None else ""]
-    return " and ".join(filter(None, ends)) or "all of the dtype"
+    return f"of {port.bits} bits" if port.bits else " and ".join(filter(None, ends)) or "all of the dtype"
 
 
 def _attrs(op: Op) -> str:
@@ -62,7 +62,10 @@ def _values(attr: Attr) -> str:
 def _default(attr: Attr) -> str:
     if attr.default is None:
         return "must be given"
-    defaults = [attr.default({"output": dtype}) for dtype in INTS]
+    try:
+        defaults = [attr.default({"output": dtype}) for dtype in INTS]
+    except KeyError as other:  # it depends on another attribute
+        return f"by {other.args[0]}, as above"
     if len({*defaults}) == 1:
         return str(defaults[0])
     return f"the {'lowest' if defaults[0] < 0 else 'highest'} value of output"

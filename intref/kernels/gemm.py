@@ -10,21 +10,28 @@ from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
 
 ROWS, COLUMNS = 128, 64  # of a tile: its operands stay in the second-level cache
-INT32 = (-(1 << 31), (1 << 31) - 1)
 # The longest k for which a sum of |x| * 128 stays below 2**31.
 LONGEST = {"int8": (1 << 17) - 1, "uint8": 65793, "int16": 511}
 
 
-def linear(x: np.ndarray, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+def linear(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, x_zero_point: int, weight_zero_point: int,
+    accumulator: int, overflow: str, every: int, output: str,
+) -> dict[str, np.ndarray]:  # fmt: skip
     rows = plain(x, np.int16).reshape(1, -1, x.shape[-1])
-    y = _product(rows, plain(weight)[None], plain(bias), LONGEST[str(x.dtype)])
+    operands = rows, plain(weight)[None], plain(bias), LONGEST[str(x.dtype)]
+    y = _accumulated(*operands, (x_zero_point, weight_zero_point), accumulator, overflow, every, output)
     return {"y": y.reshape(*x.shape[:-1], len(weight))}
 
 
-def matmul(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+def matmul(
+    a: np.ndarray, b: np.ndarray, *, a_zero_point: int, b_zero_point: int,
+    accumulator: int, overflow: str, every: int, output: str,
+) -> dict[str, np.ndarray]:  # fmt: skip
     batches = plain(a, np.int16).reshape(-1, *a.shape[-2:])
     columns = plain(np.swapaxes(b, -1, -2)).reshape(-1, b.shape[-1], b.shape[-2])
-    y = _product(batches, columns, np.zeros(b.shape[-1], np.int32), LONGEST[str(a.dtype)])
+    operands = batches, columns, np.zeros(b.shape[-1], np.int32), LONGEST[str(a.dtype)] if b.dtype == np.int8 else 1
+    y = _accumulated(*operands, (a_zero_point, b_zero_point), accumulator, overflow, every, output)
     return {"y": y.reshape(*a.shape[:-1], b.shape[-1])}
 
 
@@ -35,25 +42,84 @@ def linear_int4(
     y = np.empty((len(rows), n), np.int32)
     args = plain(weight), plain(scale), plain(bias), min(group_size, x.shape[-1])
     ends = over_rows(lambda a, b: _int4_columns(rows, *args, a, b, y), n, rows.size * n >> 3)
-    _require_int32(ends)
+    _require(ends, 1 << 31)
     return {"y": y.reshape(*x.shape[:-1], n)}
 
 
-def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int) -> np.ndarray:
-    """x int16 [B M K], weight int8 [B N K], bias int32 [N] -> int32 [B M N]; OverflowError if one does not fit."""
+def _accumulated(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int, zeros: tuple[int, int],
+    accumulator: int, overflow: str, every: int, output: str,
+) -> np.ndarray:  # fmt: skip
+    """x int16 [B M K], weight int8 or int16 [B N K], bias int32 [N] -> [B M N]; OverflowError for a refused result."""
+    end = 1 << min(accumulator, 62) - 1
+    if every or weight.dtype == np.int16:
+        y = _in_blocks(x, weight, bias, zeros, every or x.shape[-1], end if overflow == "saturate" else 1 << 62)
+    elif (zeros, accumulator, overflow, output) == ((0, 0), 32, "refuse", "int32"):
+        y, ends = _product(x, weight, bias, longest, np.empty((*x.shape[:2], weight.shape[1]), np.int32))
+        _require(ends, 1 << 31)
+        return y
+    else:
+        y, _ = _product(x, weight, bias, longest, np.empty((*x.shape[:2], weight.shape[1]), np.int64))
+        _add_zero_points(x, weight, zeros, y)
+    if overflow == "saturate":
+        y = np.clip(y, -end, end - 1)
+    elif overflow == "wrap":
+        y = ((y + end) & (2 * end - 1)) - end
+    else:
+        _require([(int(y.min()), int(y.max()))], end)
+    return y.astype(output, copy=False)
+
+
+def _require(ends: list[tuple[int, int]], end: int) -> None:
+    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
+    if low < -end or high >= end:
+        raise OverflowError(f"values in [{low}, {high}] do not lie in [{-end}, {end - 1}]")
+
+
+def _add_zero_points(x: np.ndarray, weight: np.ndarray, zeros: tuple[int, int], y: np.ndarray) -> None:
+    """(x - a) * (w - b) = x * w - a * w - b * x + a * b, summed over k."""
+    a, b = zeros
+    if a:
+        y -= a * (weight.sum(axis=-1, dtype=np.int64) - b * x.shape[-1])[:, None, :]
+    if b:
+        y -= b * x.sum(axis=-1, dtype=np.int64)[:, :, None]
+
+
+def _in_blocks(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, zeros: tuple[int, int], every: int, end: int
+) -> np.ndarray:
+    """Sums in the order of k, clamped to [-end, end - 1] after each block."""
     batch, m, k = x.shape
     n = weight.shape[1]
-    y = np.empty((batch, m, n), np.int32)
-    tiles = batch * -(-m // ROWS) * -(-n // COLUMNS)
-    ends = over_rows(lambda a, b: _tiles(x, weight, bias, longest, a, b, y), tiles, batch * m * n * k >> 4)
-    _require_int32(ends)
+    y = np.empty((batch, m, n), np.int64)
+    operands = x, plain(weight, np.int16), bias, *zeros, every, end
+    over_rows(lambda start, stop: _block_rows(*operands, start, stop, y), batch * m, batch * m * n * k)
     return y
 
 
-def _require_int32(ends: list[tuple[int, int]]) -> None:
-    low, high = min(e[0] for e in ends), max(e[1] for e in ends)
-    if low < INT32[0] or high > INT32[1]:
-        raise OverflowError(f"values in [{low}, {high}] do not lie in [{INT32[0]}, {INT32[1]}]")
+@jit
+def _block_rows(x, weight, bias, x_zero, weight_zero, every, end, start, stop, y):
+    m, depth = x.shape[1], x.shape[2]
+    for row in range(start, stop):
+        b, i = row // m, row % m
+        for j in range(weight.shape[1]):
+            total = np.int64(bias[j])
+            for k in range(0, depth, every):
+                for t in range(k, min(k + every, depth)):
+                    total += (np.int64(x[b, i, t]) - x_zero) * (np.int64(weight[b % len(weight), j, t]) - weight_zero)
+                total = min(max(total, -end), end - 1)
+            y[b, i, j] = total
+
+
+def _product(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int, y: np.ndarray
+) -> tuple[np.ndarray, list[tuple[int, int]]]:
+    """x @ weight.T + bias into y, and the lowest and highest result of every task."""
+    batch, m, k = x.shape
+    n = weight.shape[1]
+    tiles = batch * -(-m // ROWS) * -(-n // COLUMNS)
+    ends = over_rows(lambda a, b: _tiles(x, weight, bias, longest, a, b, y), tiles, batch * m * n * k >> 4)
+    return y, ends
 
 
 @jit

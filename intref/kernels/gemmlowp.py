@@ -11,7 +11,7 @@ from intref.kernels.activation import table
 from intref.kernels.arrays import plain, rows
 from intref.kernels.intmath import bitlen, shift_half_up
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 MOST = (1 << 31) - 1
@@ -67,7 +67,7 @@ def _inverse(a):
 def softmax_gemmlowp(
     x: np.ndarray, mask: np.ndarray, *, multiplier: int, shift: int, output: str
 ) -> dict[str, np.ndarray]:
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     p = np.empty(x_rows.shape, output)
     by_distance = np.empty(256, np.int64)
@@ -159,7 +159,7 @@ def softmax_int16(
     x: np.ndarray, mask: np.ndarray, exp_table: np.ndarray, inverse_table: np.ndarray, *, multiplier: int, shift: int,
     rounding: str,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     p = np.empty(x_rows.shape, np.int16)
     settings = (plain(exp_table), plain(inverse_table), multiplier, shift, RULES[rounding])

@@ -8,7 +8,7 @@ import numpy as np
 from intref.kernels.arrays import plain, rows
 from intref.kernels.intmath import wrap_int32
 from intref.kernels.jit import jit
-from intref.kernels.softmax import _row_masks
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 MAX31 = (1 << 31) - 1
@@ -37,7 +37,7 @@ def _exponential(d, one, halvings, tvm):
 def softmax_ivit(
     x: np.ndarray, mask: np.ndarray, *, one: int, halvings: int, bits: int, form: str
 ) -> dict[str, np.ndarray]:
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows, tvm = _narrow(x), form == "tvm"
     p = np.empty(x_rows.shape, np.int16)
     over_rows(

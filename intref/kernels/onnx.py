@@ -1,6 +1,197 @@
-"""Twins of ops/onnx.py."""
+"""Twins of ops/onnx.py: float32 arithmetic on bit patterns, scalar by scalar."""
 
-from collections.abc import Callable
-from typing import Any
+# numba infers the types of the compiled functions.
+# mypy: allow-untyped-defs, no-check-untyped-defs
 
-KERNELS: tuple[Callable[..., Any], ...] = ()
+import numpy as np
+
+from intref.kernels.arrays import along, plain, rows
+from intref.kernels.intmath import bitlen, half_even_shift
+from intref.kernels.jit import jit
+from intref.kernels.threads import over_rows
+
+COST = 32  # elementary steps of one float32 operation
+
+
+@jit
+def _split(pattern):
+    """(sign, significand, exponent), sign 0 or 1."""
+    biased = pattern >> 23 & 255
+    return pattern >> 31 & 1, (pattern & 0x7FFFFF) + (min(biased, 1) << 23), max(biased, 1) - 150
+
+
+@jit
+def _pack(sign, size, exponent):
+    """The float32 nearest size * 2**exponent, 0 <= size < 2**50."""
+    if size == 0:
+        return -sign << 31
+    drop = max(bitlen(size) - 24, -149 - exponent)
+    kept = half_even_shift(size, min(drop, 51)) if drop > 0 else size << -drop
+    return min(kept + (exponent + drop + 149 << 23), 0x7F800000) - (sign << 31)
+
+
+@jit
+def _from_int(x):
+    return _pack(x >> 63 & 1, abs(x), np.int64(0))
+
+
+@jit
+def _to_int(pattern):
+    sign, size, exponent = _split(pattern)
+    if exponent >= 0:
+        size <<= min(exponent, 16)
+    else:
+        size = half_even_shift(size, min(-exponent, 25))
+    return -size if sign else size
+
+
+@jit
+def _multiply(a, b):
+    a_sign, a_size, a_exponent = _split(a)
+    b_sign, b_size, b_exponent = _split(b)
+    return _pack(a_sign ^ b_sign, a_size * b_size, a_exponent + b_exponent)
+
+
+@jit
+def _divide(a, b):
+    a_sign, a_size, a_exponent = _split(a)
+    b_sign, b_size, b_exponent = _split(b)
+    up = 50 - bitlen(a_size)
+    numerator = a_size << up
+    quotient = numerator // b_size
+    if quotient * b_size != numerator:
+        quotient |= 1
+    return _pack(a_sign ^ b_sign, quotient, a_exponent - b_exponent - up)
+
+
+@jit
+def _add(a, b):
+    if a & 0x7FFFFFFF < b & 0x7FFFFFFF:
+        a, b = b, a
+    sign, size, exponent = _split(a)
+    b_sign, b_size, b_exponent = _split(b)
+    gap = min(exponent - b_exponent, 27)
+    b_size <<= 3
+    below = b_size >> gap
+    if below << gap != b_size:
+        below |= 1
+    total = (size << 3) + (below if sign == b_sign else -below)
+    return _pack(sign if total else sign & b_sign, total, exponent - 3)
+
+
+@jit
+def _place(x):
+    return -(np.int64(1) << 31) - x if x < 0 else x
+
+
+def quantize_fp32(
+    x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, *, output: str, low: int, high: int, axis: int
+) -> dict[str, np.ndarray]:
+    moved = np.moveaxis(x, axis, -1)
+    x_rows, s, z = rows(moved), along(scale, moved.shape[-1]), along(zero_point, moved.shape[-1])
+    y = np.empty(x_rows.shape, output)
+    over_rows(lambda i, j: _quantize(x_rows[i:j], s, z, low, high, y[i:j]), len(y), COST * y.size)
+    return {"y": plain(np.moveaxis(y.reshape(moved.shape), -1, axis))}
+
+
+@jit
+def _quantize(x, scale, zero_point, low, high, y):
+    for t in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            whole = _to_int(_divide(np.int64(x[t, i]), scale[i]))
+            y[t, i] = min(max(whole + zero_point[i], low), high)
+
+
+def dequantize_fp32(x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, *, axis: int) -> dict[str, np.ndarray]:
+    moved = np.moveaxis(x, axis, -1)
+    x_rows, s, z = rows(moved, np.int32), along(scale, moved.shape[-1]), along(zero_point, moved.shape[-1])
+    y = np.empty(x_rows.shape, np.int32)
+    over_rows(lambda i, j: _dequantize(x_rows[i:j], s, z, y[i:j]), len(y), COST * y.size)
+    return {"y": plain(np.moveaxis(y.reshape(moved.shape), -1, axis))}
+
+
+@jit
+def _dequantize(x, scale, zero_point, y):
+    for t in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            y[t, i] = _multiply(_from_int(np.int64(x[t, i]) - zero_point[i]), scale[i])
+
+
+def dynamic_quantize(x: np.ndarray) -> dict[str, np.ndarray]:
+    x_rows = rows(x)
+    y, scale, zero_point = (
+        np.empty(x_rows.shape, np.uint8),
+        np.empty(len(x_rows), np.int32),
+        np.empty(len(x_rows), np.uint8),
+    )
+    over_rows(lambda i, j: _dynamic(x_rows[i:j], y[i:j], scale[i:j], zero_point[i:j]), len(y), COST * y.size)
+    one = (*x.shape[:-1], 1)
+    return {"y": y.reshape(x.shape), "scale": scale.reshape(one), "zero_point": zero_point.reshape(one)}
+
+
+@jit
+def _dynamic(x, y, scale, zero_point):
+    for t in range(x.shape[0]):
+        least, most = np.int64(0), np.int64(0)
+        for i in range(x.shape[1]):
+            place = _place(np.int64(x[t, i]))
+            least, most = min(least, place), max(most, place)
+        span = _add(most, -least)
+        s = _divide(span, np.int64(0x437F0000)) if span else np.int64(0x3F800000)
+        zero = min(_to_int(_divide(-least, s)), 255)
+        for i in range(x.shape[1]):
+            y[t, i] = min(max(_to_int(_divide(np.int64(x[t, i]), s)) + zero, 0), 255)
+        scale[t], zero_point[t] = s, zero
+
+
+def quantize_token_fp32(x: np.ndarray, *, by: str) -> dict[str, np.ndarray]:
+    x_rows = rows(x)
+    q, scale = np.empty(x_rows.shape, np.int8), np.empty(len(x_rows), np.int32)
+    over_rows(lambda i, j: _token(x_rows[i:j], by == "quotient", q[i:j], scale[i:j]), len(q), COST * q.size)
+    return {"q": q.reshape(x.shape), "scale": scale.reshape(*x.shape[:-1], 1)}
+
+
+@jit
+def _token(x, by_quotient, q, scale):
+    for t in range(x.shape[0]):
+        peak = np.int64(0)
+        for i in range(x.shape[1]):
+            peak = max(peak, np.int64(x[t, i]) & 0x7FFFFFFF)
+        s = _divide(peak, np.int64(0x42FE0000))
+        scale[t] = s
+        reciprocal = _divide(np.int64(0x42FE0000), peak) if peak else np.int64(0)
+        for i in range(x.shape[1]):
+            if peak == 0:
+                q[t, i] = 0
+            elif by_quotient:
+                q[t, i] = _to_int(_divide(np.int64(x[t, i]), s))
+            else:
+                q[t, i] = _to_int(_multiply(np.int64(x[t, i]), reciprocal))
+
+
+def epilogue_fp32(
+    x: np.ndarray, token: np.ndarray, channel: np.ndarray, bias: np.ndarray, *, order: str
+) -> dict[str, np.ndarray]:
+    x_rows, tokens = rows(x), plain(token, np.int64).reshape(-1)
+    c, b = plain(channel, np.int64), plain(bias, np.int64)
+    y = np.empty(x_rows.shape, np.int32)
+    code = ("token_first", "channel_first", "scales_first").index(order)
+    over_rows(lambda i, j: _epilogue(x_rows[i:j], tokens[i:j], c, b, code, y[i:j]), len(y), 3 * COST * y.size)
+    return {"y": y.reshape(x.shape)}
+
+
+@jit
+def _epilogue(x, token, channel, bias, order, y):
+    for t in range(x.shape[0]):
+        for i in range(x.shape[1]):
+            a = _from_int(np.int64(x[t, i]))
+            if order == 0:
+                v = _multiply(_multiply(a, token[t]), channel[i])
+            elif order == 1:
+                v = _multiply(_multiply(a, channel[i]), token[t])
+            else:
+                v = _multiply(a, _multiply(token[t], channel[i]))
+            y[t, i] = _add(v, bias[i])
+
+
+KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32)

@@ -11,7 +11,7 @@ from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
 
 
-def _row_masks(mask: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
+def row_masks(mask: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np.ndarray]:
     """The distinct masks [M, K], and for every row of x [B H Q K] which of them is its own."""
     batch, heads, queries, keys = shape
     index = np.arange(batch if mask.ndim == 2 else batch * queries).reshape(batch, 1, -1)
@@ -21,7 +21,7 @@ def _row_masks(mask: np.ndarray, shape: tuple[int, ...]) -> tuple[np.ndarray, np
 def softmax_ibert(
     x: np.ndarray, mask: np.ndarray, *, ln2: int, b: int, c: int, multiplier: int, shift: int
 ) -> dict[str, np.ndarray]:
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     terms = tuple(int(t[0]) for t in wide_terms("half_even", np.array([multiplier]), np.array([shift])))
     p = np.empty(x_rows.shape, np.int16)
@@ -62,7 +62,7 @@ def softmax_exp2(
     x: np.ndarray, mask: np.ndarray, multiplier: np.ndarray, shift: np.ndarray, table: np.ndarray
 ) -> dict[str, np.ndarray]:
     _, heads, queries, _ = x.shape
-    masks, own = _row_masks(mask, x.shape)
+    masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     head = np.arange(len(x_rows)) // queries % heads
     m, s, entries = multiplier.astype(np.int64)[head], shift.astype(np.int64)[head], plain(table)

@@ -18,7 +18,7 @@ from intref.ops.op import Attr, Op, Port
 def embedding(ids, table):
     """y[..., d] = table[ids[...], d].
 
-    Inputs      ids int32 [...], 0 <= ids < V; table int8, int16 or int32 [V D].
+    Inputs      ids int32 [...], 0 <= ids < V; table int8, int16, int32 or int64 [V D].
     Attributes  none.
     Output      y [... D] of the dtype of table.
 
@@ -34,7 +34,7 @@ def embedding(ids, table):
 
 EMBEDDING = Op(
     embedding,
-    inputs={"ids": Port("int32", "...", 0), "table": Port("int8 int16 int32", "V D")},
+    inputs={"ids": Port("int32", "...", 0), "table": Port("int8 int16 int32 int64", "V D")},
     attrs={},
     outputs={"y": Port("=table", "... D")},
     constraints={"C5": ("input 'ids' must be below V", lambda t, a: t["ids"].max() < t["table"].shape[0])},

@@ -1,7 +1,11 @@
 """Ops that only move elements."""
 
-from intref.intmath import swap
-from intref.ops.op import INTS, Attr, Op, Port
+from typing import Any
+
+import numpy as np
+
+from intref.intmath import maximum, minimum, swap, where
+from intref.ops.op import INTS, Attr, Op, Port, Tensors
 
 ANY = " ".join((*INTS, "uint8"))
 
@@ -98,4 +102,150 @@ SELECT_TOKEN = Op(
     constraints={"C5": ("attribute 'index' must be below T", lambda t, a: a["index"] < t["x"].shape[-2])},
 )
 
-OPS = (SPLIT_HEADS, MERGE_HEADS, TRANSPOSE, SELECT_TOKEN)
+MAX_RANK, MAX_SIZE = 6, 1 << 24
+
+
+def reshape(x, *, rank, d0, d1, d2, d3, d4, d5):
+    """y has the elements of x, in their order (the last axis runs fastest), and axes of other sizes.
+
+    Inputs      x int8, uint8, int16, int32 or int64 [...].
+    Attributes  rank: 1, 2, 3, 4, 5 or 6, the number of axes of y; d0 .. d5 in [1, 2**24], default 1: their sizes, the
+                first `rank` of them.
+    Output      y [d0], [d0 d1], .. of the dtype of x.
+
+    Exact       y[i] = x[j] wherever i and j are the same element, counted in C order
+    Rounding    none.
+    Saturates   nothing.
+    Overflow    none.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 y has as many elements as x;
+                C6 every size from `rank` on is 1.
+    Source      ONNX Reshape, all sizes known.
+    """
+    if rank == "1":
+        return {"y": x.reshape((d0,))}
+    if rank == "2":
+        return {"y": x.reshape((d0, d1))}
+    if rank == "3":
+        return {"y": x.reshape((d0, d1, d2))}
+    if rank == "4":
+        return {"y": x.reshape((d0, d1, d2, d3))}
+    if rank == "5":
+        return {"y": x.reshape((d0, d1, d2, d3, d4))}
+    return {"y": x.reshape((d0, d1, d2, d3, d4, d5))}
+
+
+def _same_count(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    count = 1
+    for size in tensors["x"].shape:
+        count = count * size
+    return count == attrs["d0"] * attrs["d1"] * attrs["d2"] * attrs["d3"] * attrs["d4"] * attrs["d5"]
+
+
+def _rest_is_one(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    sizes = (attrs["d0"], attrs["d1"], attrs["d2"], attrs["d3"], attrs["d4"], attrs["d5"])
+    return all(size == 1 for size in sizes[int(attrs["rank"]) :])
+
+
+_SIZE = Attr(1, MAX_SIZE, structural=True)
+_SIZE_OR_ONE = Attr(1, MAX_SIZE, default=lambda attrs: 1, structural=True)
+RESHAPE = Op(
+    reshape,
+    inputs={"x": Port(ANY, "...")},
+    attrs={
+        "rank": Attr(choices=("1", "2", "3", "4", "5", "6")),
+        "d0": _SIZE,
+        **{f"d{i}": _SIZE_OR_ONE for i in range(1, MAX_RANK)},
+    },
+    outputs={"y": Port("=x", "I | I J | I J K | I J K L | I J K L P | I J K L P R")},
+    constraints={
+        "C5": ("sizes d0 .. d5 must have the product of those of x", _same_count),
+        "C6": ("sizes from d<rank> on must be 1", _rest_is_one),
+    },
+)
+
+
+def swap_axes(x):
+    """y[..., n, m, d] = x[..., m, n, d].
+
+    Inputs      x int8, uint8, int16, int32 or int64 [... M N D].
+    Attributes  none.
+    Output      y [... N M D] of the dtype of x.
+
+    Exact       y[..., n, m, d] = x[..., m, n, d]
+    Rounding    none.
+    Saturates   nothing.
+    Overflow    none.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
+    Source      ours: with transpose and reshape it makes every permutation of axes.
+    """
+    return {"y": swap(x, -2, -3)}
+
+
+SWAP_AXES = Op(swap_axes, inputs={"x": Port(ANY, "... M N D")}, attrs={}, outputs={"y": Port("=x", "... N M D")})
+
+
+def slice_rows(x, *, start, step, count):
+    """y[..., i, d] = x[..., start + step * i, d], i < count.
+
+    Inputs      x int8, uint8, int16, int32 or int64 [... T D].
+    Attributes  start, step in [0, 2**24]; count in [1, 2**24]. A step of 0 repeats one row.
+    Output      y [... S D] of the dtype of x, S = count.
+
+    Exact       y[..., i, d] = x[..., start + step * i, d]
+    Rounding    none.
+    Saturates   nothing.
+    Overflow    none.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
+                C5 start + step * (count - 1) < T.
+    Source      ONNX Slice along one axis, forwards; with step 0 ONNX Expand.
+    """
+    return {"y": x[..., start + step * np.arange(count), :]}
+
+
+SLICE_ROWS = Op(
+    slice_rows,
+    inputs={"x": Port(ANY, "... T D")},
+    attrs={
+        "start": Attr(0, MAX_SIZE, structural=True),
+        "step": Attr(0, MAX_SIZE, structural=True),
+        "count": Attr(1, MAX_SIZE, structural=True),
+    },
+    outputs={"y": Port("=x", "... S D")},
+    constraints={
+        "C5": (
+            "attributes must satisfy start + step * (count - 1) < T",
+            lambda t, a: a["start"] + a["step"] * (a["count"] - 1) < t["x"].shape[-2],
+        )
+    },
+)
+
+
+def concat_rows(a, b):
+    """y is a and then b, along the last axis but one.
+
+    Inputs      a, b int8, uint8, int16, int32 or int64 [... T D] and [... U D], of one dtype.
+    Attributes  none.
+    Output      y [... S D] of the dtype of a, S = T + U.
+
+    Exact       y[..., i, d] = a[..., i, d] for i < T, b[..., i - T, d] for i >= T
+    Rounding    none.
+    Saturates   nothing.
+    Overflow    none.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 a and b have one dtype.
+    Source      ONNX Concat of two tensors.
+    """
+    split = a.shape[-2]
+    i = np.arange(split + b.shape[-2])
+    before, after = a[..., minimum(i, split - 1), :], b[..., maximum(i - split, 0), :]
+    return {"y": where((i < split)[:, None], before, after)}
+
+
+CONCAT_ROWS = Op(
+    concat_rows,
+    inputs={"a": Port(ANY, "... T D"), "b": Port(ANY, "... U D")},
+    attrs={},
+    outputs={"y": Port("=a", "... S D")},
+    constraints={"C5": ("inputs 'a' and 'b' must have one dtype", lambda t, a: t["a"].dtype == t["b"].dtype)},
+)
+
+OPS = (SPLIT_HEADS, MERGE_HEADS, TRANSPOSE, SELECT_TOKEN, RESHAPE, SWAP_AXES, SLICE_ROWS, CONCAT_ROWS)

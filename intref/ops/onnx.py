@@ -1,5 +1,334 @@
-"""Ops of ONNX operators and float32 epilogues."""
+"""ONNX operators on float tensors, and the float32 epilogue of GPU kernels: float32 as bit patterns, in integers.
 
-from intref.ops.op import Op
+A float32 is carried as its bit pattern, an int32. fl32(v) is the float32 nearest to v, ties to the even significand,
+with subnormal numbers, both zeros, and infinity beyond the largest: IEEE 754 binary32, round to nearest even.
+"""
 
-OPS: tuple[Op, ...] = ()
+from typing import Any
+
+from intref.intmath import (
+    absolute,
+    bitlen,
+    divide,
+    max_along,
+    maximum,
+    minimum,
+    mul_shift,
+    saturate,
+    split_fp32,
+    spread,
+    where,
+    within,
+)
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors
+
+MAGNITUDE = (1 << 31) - 1  # all but the sign bit
+INFINITY = 255 << 23
+TWO_32 = 159 << 23  # the float32 2**32
+LEAST_PEAK = 10 << 23  # 2**-117: over 255 it is still a normal number
+P127 = 0x42FE0000  # 127 as a float32
+P255 = 0x437F0000
+ONE = 127 << 23
+QUANTIZED = ("int8", "uint8", "int16", "int32")
+
+
+def pack_fp32(sign, size, exponent):
+    """fl32(size * 2**exponent), 0 <= size < 2**50, negative where sign is; a size of 0 is the zero of that sign."""
+    up = 50 - bitlen(size)
+    drop = maximum(up - exponent - 149, 26)  # of 50 bits; a subnormal number keeps fewer than 24
+    kept = within(mul_shift(within(size << up, 0, (1 << 50) - 1), 1, minimum(drop, 51), "half_even"), 0, 1 << 24)
+    # Significand and exponent side by side: a carry out of the one raises the other.
+    pattern = kept + where(size > 0, exponent - up + drop + 149 << 23, 0)
+    pattern = within(minimum(pattern, INFINITY), 0, INFINITY)
+    return where(sign < 0, pattern - (1 << 31), pattern)
+
+
+def fp32_from_int(x):
+    """fl32(x), |x| < 2**50; 0 is +0."""
+    return pack_fp32(x, absolute(x), 0)
+
+
+def fp32_to_int(x):
+    """x rounded half to even; beyond 2**39, any number of that sign and no less."""
+    sign, size, exponent = split_fp32(x)
+    return sign * mul_shift(size << 16, 1, saturate(16 - exponent, 0, 41), "half_even")
+
+
+def fp32_multiply(a, b):
+    """fl32(a * b)."""
+    a_sign, a_size, a_exponent = split_fp32(a)
+    b_sign, b_size, b_exponent = split_fp32(b)
+    return pack_fp32(a_sign * b_sign, a_size * b_size, a_exponent + b_exponent)
+
+
+def fp32_divide(a, b):
+    """fl32(a / b), b not 0: 26 bits of the quotient and, by rounding to odd, whether any bit is below them."""
+    a_sign, a_size, a_exponent = split_fp32(a)
+    b_sign, b_size, b_exponent = split_fp32(b)
+    up = 50 - bitlen(a_size)
+    quotient = divide(within(a_size << up, 0, (1 << 50) - 1), within(b_size, 1, (1 << 24) - 1), "odd")
+    return pack_fp32(a_sign * b_sign, quotient, a_exponent - b_exponent - up)
+
+
+def fp32_add(a, b):
+    """fl32(a + b): the smaller is rounded to odd at 3 bits below the larger's last, the sum of both to nearest."""
+    larger = a & MAGNITUDE >= b & MAGNITUDE
+    sign, size, exponent = split_fp32(where(larger, a, b))
+    b_sign, b_size, b_exponent = split_fp32(where(larger, b, a))
+    below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 26), 0, 26), "odd")
+    total = within((size << 3) + sign * b_sign * below, 0, (1 << 28) - 1)
+    return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
+
+
+def fp32_span(a, b):
+    """fl32(a + b) of two that are not negative, whose patterns are in their order: 2 bits below suffice."""
+    _, size, exponent = split_fp32(maximum(a, b))
+    _, b_size, b_exponent = split_fp32(minimum(a, b))
+    below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_exponent, 25), 0, 25), "odd")
+    return pack_fp32(1, (size << 2) + below, exponent - 2)
+
+
+def fp32_ordered(x):
+    """The integer at the place of x among all float32s, 0 for both zeros; of that integer, the pattern again."""
+    return where(x < 0, -(1 << 31) - x, x)
+
+
+def quantize_fp32(x, scale, zero_point, *, output, low, high, axis):
+    """y = clamp(half_even(fl32(x / scale)) + zero_point, low, high), x and scale float32.
+
+    Inputs      x int32 [...], the bit patterns of finite float32s; scale int32 [C], those of finite float32s of either
+                sign, none 0; zero_point int32 [Z].
+    Attributes  output: int8, uint8, int16 or int32. low, high: default to the range of output.
+                axis in [-8, 7], default -1: the axis of x that C and Z run along.
+    Output      y [...] of dtype output.
+
+    Exact       q = fl32(x / scale), a float32 that may be subnormal or infinite
+                y = clamp(half_even(q) + zero_point, low, high)
+    Rounding    half_even twice: to a float32, then to an integer.
+    Saturates   y to [low, high]; an infinite q to its side.
+    Overflow    none: |half_even(q)| counts as 2**39 or more from there on.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
+                C5 axis exists, C and Z are 1 or its size; C6 low <= high inside output's range;
+                C7 x is finite; C8 scale is finite and not 0.
+    Source      ONNX QuantizeLinear as ONNX Runtime computes it; a cast to int8 of a GPU kernel is that by a scale of 1.
+    """
+    ndim = len(x.shape)
+    whole = fp32_to_int(fp32_divide(x, spread(scale, axis, ndim)))
+    return {"y": saturate(whole + spread(zero_point, axis, ndim), low, high)}
+
+
+def _channels_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    shape, axis = tensors["x"].shape, attrs["axis"]
+    return -len(shape) <= axis < len(shape) and {len(tensors["scale"]), len(tensors["zero_point"])} <= {1, shape[axis]}
+
+
+def _exact(x: Any) -> Any:
+    """The values of x; of a range, its low end: what else it holds is checked when it is known."""
+    return x.lo if hasattr(x, "lo") else x
+
+
+def _x_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["x"]).ravel())
+
+
+def _scale_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["scale"]).ravel())
+
+
+def _scale_divides(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(0 < int(v) & MAGNITUDE < INFINITY for v in _exact(tensors["scale"]).ravel())
+
+
+_CHANNELS = ("inputs 'scale' and 'zero_point' must have length 1 or the size of axis", _channels_fit)
+_AXIS = Attr(-8, 7, default=lambda attrs: -1, structural=True)
+QUANTIZE_FP32 = Op(
+    quantize_fp32,
+    inputs={"x": Port("int32", "..."), "scale": Port("int32", "C"), "zero_point": Port("int32", "Z")},
+    attrs={"output": Attr(choices=QUANTIZED), "low": LOW, "high": HIGH, "axis": _AXIS},
+    outputs={"y": Port("output", "...")},
+    constraints={
+        "C5": _CHANNELS,
+        "C6": CLIP_FITS,
+        "C7": ("input 'x' must be finite float32s", _x_is_finite),
+        "C8": ("input 'scale' must be finite float32s and not 0", _scale_divides),
+    },
+)
+
+
+def dequantize_fp32(x, scale, zero_point, *, axis):
+    """y = fl32(fl32(x - zero_point) * scale), scale and y float32.
+
+    Inputs      x int8, uint8, int16 or int32 [...]; scale int32 [C], the bit patterns of finite float32s;
+                zero_point int32 [Z].
+    Attributes  axis in [-8, 7], default -1: the axis of x that C and Z run along.
+    Output      y int32 [...], bit patterns.
+
+    Exact       y = fl32(fl32(x - zero_point) * scale)
+    Rounding    half_even to a float32, twice; the first is exact below 2**24.
+    Saturates   nothing: y may be subnormal, and infinite. x = zero_point gives the zero of scale's sign.
+    Overflow    none: |x - zero_point| < 2**32.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
+                C5 axis exists, C and Z are 1 or its size; C6 scale is finite.
+    Source      ONNX DequantizeLinear as ONNX Runtime computes it.
+    """
+    ndim = len(x.shape)
+    return {"y": fp32_multiply(fp32_from_int(x - spread(zero_point, axis, ndim)), spread(scale, axis, ndim))}
+
+
+DEQUANTIZE_FP32 = Op(
+    dequantize_fp32,
+    inputs={"x": Port(" ".join(QUANTIZED), "..."), "scale": Port("int32", "C"), "zero_point": Port("int32", "Z")},
+    attrs={"axis": _AXIS},
+    outputs={"y": Port("int32", "...")},
+    constraints={"C5": _CHANNELS, "C6": ("input 'scale' must be finite float32s", _scale_is_finite)},
+)
+
+
+def dynamic_quantize(x):
+    """y = min(half_even(fl32(x / scale)) + zero_point, 255): uint8 by the least and the greatest x of a row.
+
+    Inputs      x int32 [... D], the bit patterns of float32s, |x| < 2**127.
+    Attributes  none.
+    Output      y uint8 [... D]; scale int32 [... 1], a bit pattern; zero_point uint8 [... 1].
+
+    Exact       a = min(0, min_d x); b = max(0, max_d x)
+                scale = fl32(fl32(b - a) / 255), 1 where a = b
+                zero_point = half_even(fl32(-a / scale))
+                y = min(half_even(fl32(x / scale)) + zero_point, 255)
+    Rounding    half_even at every step: of each sum and quotient to a float32, of the last two to an integer.
+    Saturates   y to 255, where both a and b are at a tie; it is never below 0, nor zero_point above 255.
+    Overflow    none: b - a < 2**128.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 |x| < 2**127;
+                C6 a row is all 0 or holds an x of at least 2**-117, so that scale is normal.
+    Source      ONNX DynamicQuantizeLinear as ONNX Runtime computes it: there the whole tensor is one row.
+    """
+    place = fp32_ordered(x)
+    below = absolute(minimum(-max_along(-place, -1), 0))  # -a; what is not negative is its own place
+    above = maximum(max_along(place, -1), 0)
+    span = fp32_span(above, below)
+    scale = where(span > 0, fp32_divide(span, P255), ONE)
+    zero_point = within(fp32_to_int(fp32_divide(below, scale)), 0, 255)
+    y = within(minimum(fp32_to_int(fp32_divide(x, scale)) + zero_point, 255), 0, 255)
+    return {"y": y, "scale": scale, "zero_point": zero_point}
+
+
+def _x_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 254 for v in _exact(tensors["x"]).ravel())
+
+
+def _peaks_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    peak = (_exact(tensors["x"]).astype("int64") & MAGNITUDE).max(axis=-1)
+    return bool(((peak == 0) | (peak >= LEAST_PEAK)).all())
+
+
+_PEAKS_FIT = ("rows of input 'x' must be all 0 or hold a magnitude of at least 2**-117", _peaks_fit)
+DYNAMIC_QUANTIZE = Op(
+    dynamic_quantize,
+    inputs={"x": Port("int32", "... D")},
+    attrs={},
+    outputs={"y": Port("uint8", "... D"), "scale": Port("int32", "... 1"), "zero_point": Port("uint8", "... 1")},
+    constraints={
+        "C5": ("input 'x' must be float32s below 2**127 in magnitude", _x_leaves_room),
+        "C6": _PEAKS_FIT,
+    },
+    reduces=("D",),
+)
+
+
+def quantize_token_fp32(x, *, by):
+    """q = half_even(x / scale), scale = max |x| / 127 in float32, one scale for each row.
+
+    Inputs      x int32 [... D], the bit patterns of float32s, |x| < 2**38.
+    Attributes  by: quotient or reciprocal.
+    Output      q int8 [... D], |q| <= 127; scale int32 [... 1], the bit pattern of a float32 in [0, 2**32).
+
+    Exact       peak = max_d |x[d]|; scale = fl32(peak / 127)
+                quotient: v[d] = fl32(x[d] / scale)
+                reciprocal: v[d] = fl32(x[d] * fl32(127 / peak))
+                q[d] = half_even(v[d]); a row that is all 0 has scale 0 and q = 0
+    Rounding    half_even at every step, of q to an integer.
+    Saturates   nothing: |v| < 127.5.
+    Overflow    none: 127 / peak < 2**125.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 |x| < 2**38;
+                C6 a row is all 0 or holds an x of at least 2**-117, so that scale is normal.
+    Source      token-wise int8 activations of GPU kernels; reciprocal: vLLM, int8_quant_kernels.cu.
+    """
+    peak = max_along(x & MAGNITUDE, -1)
+    scale = within(fp32_divide(peak, P127), 0, TWO_32 - 1)
+    if by == "quotient":
+        v = fp32_divide(x, maximum(scale, 1))  # all 0: by the least float32
+    else:
+        v = fp32_multiply(x, fp32_divide(P127, maximum(peak, 1)))
+    return {"q": within(fp32_to_int(v), -127, 127), "scale": scale}
+
+
+def _x_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 165 for v in _exact(tensors["x"]).ravel())
+
+
+QUANTIZE_TOKEN_FP32 = Op(
+    quantize_token_fp32,
+    inputs={"x": Port("int32", "... D")},
+    attrs={"by": Attr(choices=("quotient", "reciprocal"))},
+    outputs={"q": Port("int8", "... D"), "scale": Port("int32", "... 1")},
+    constraints={"C5": ("input 'x' must be float32s below 2**38 in magnitude", _x_is_small), "C6": _PEAKS_FIT},
+    reduces=("D",),
+)
+
+
+def epilogue_fp32(x, token, channel, bias, *, order):
+    """y = x * token * channel[n] + bias[n], every step in float32.
+
+    Inputs      x int32 [... N], an accumulator; as bit patterns of float32s: token int32 [... 1] in [0, 2**32),
+                channel int32 [N] of magnitude below 2**32, bias int32 [N] of magnitude below 2**127.
+    Attributes  order: token_first, channel_first or scales_first.
+    Output      y int32 [... N], bit patterns of finite float32s.
+
+    Exact       a = fl32(x)
+                token_first: v = fl32(fl32(a * token) * channel[n])
+                channel_first: v = fl32(fl32(a * channel[n]) * token)
+                scales_first: v = fl32(a * fl32(token * channel[n]))
+                y = fl32(v + bias[n]); a bias of -0 changes nothing, as if there were none
+    Rounding    half_even to a float32 at every step; no product is fused with a sum.
+    Saturates   nothing; a product may be subnormal.
+    Overflow    none: |v| <= 2**95, |y| < 2**128.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
+                C5 channel is below 2**32; C6 bias is below 2**127.
+    Source      the epilogue of int8 products with float32 scales for tokens and channels, as GPU kernels have it
+                (CUTLASS-style scaled products, torch._int_mm followed by two products).
+    """
+    a = fp32_from_int(x)
+    if order == "token_first":
+        v = fp32_multiply(fp32_multiply(a, token), channel)
+    elif order == "channel_first":
+        v = fp32_multiply(fp32_multiply(a, channel), token)
+    else:
+        v = fp32_multiply(a, fp32_multiply(token, channel))
+    return {"y": fp32_add(v, bias)}
+
+
+def _channel_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 159 for v in _exact(tensors["channel"]).ravel())
+
+
+def _bias_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 254 for v in _exact(tensors["bias"]).ravel())
+
+
+EPILOGUE_FP32 = Op(
+    epilogue_fp32,
+    inputs={
+        "x": Port("int32", "... N"),
+        "token": Port("int32", "... 1", 0, TWO_32 - 1),
+        "channel": Port("int32", "N"),
+        "bias": Port("int32", "N"),
+    },
+    attrs={"order": Attr(choices=("token_first", "channel_first", "scales_first"))},
+    outputs={"y": Port("int32", "... N")},
+    constraints={
+        "C5": ("input 'channel' must be float32s below 2**32 in magnitude", _channel_is_small),
+        "C6": ("input 'bias' must be float32s below 2**127 in magnitude", _bias_leaves_room),
+    },
+)
+
+OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32)

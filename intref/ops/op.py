@@ -27,12 +27,14 @@ class Port:
     dtype: allowed dtypes, the attribute that names it, or "=port" for that of another port.
     axes:  names of axes, forms separated by |; "..." stands for any leading axes, the same for all ports that have it.
     low, high: the values allowed, where narrower than the dtype.
+    bits:  of an output: the attribute that says how many bits it has, if fewer than its dtype; more are refused.
     """
 
     dtype: str
     axes: str
     low: int | None = None
     high: int | None = None
+    bits: str = ""
 
     def forms(self) -> list[list[str]]:
         return [form.split() for form in self.axes.split("|")]
@@ -162,11 +164,19 @@ class Op:
         named = {f"={port}": dtype for port, dtype in dtypes.items()}
         return {k: named.get(p.dtype) or str(attrs.get(p.dtype, p.dtype)) for k, p in self.outputs.items()}
 
+    def output_range(self, name: str, dtype: str, attrs: Mapping[str, Any]) -> tuple[int, int]:
+        """What an output of that dtype holds."""
+        low, high = dtype_range(dtype)
+        if bits := self.outputs[name].bits:
+            end = 1 << attrs[bits] - 1
+            return max(low, -end), min(high, end - 1)
+        return low, high
+
     def run(self, tensors: Tensors, attrs: dict[str, Any]) -> dict[str, np.ndarray]:
         """The reference on int64, outputs narrowed; BoundError if one does not fit. attrs complete."""
         values = self.reference(**{k: t.astype(np.int64) for k, t in tensors.items()}, **attrs)
         dtypes = self.output_dtypes({k: str(t.dtype) for k, t in tensors.items()}, attrs)
-        return {k: narrow(values[k], dtypes[k]) for k in self.outputs}
+        return {k: narrow(values[k], dtype, self.output_range(k, dtype, attrs)) for k, dtype in dtypes.items()}
 
     def trace(self, tensors: Tensors, attrs: dict[str, Any]) -> tuple[dict[str, Any], list[Tracer]]:
         """Outputs and the log of every intermediate, for tensors of any number type."""

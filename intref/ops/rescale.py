@@ -29,7 +29,7 @@ def rescale(x, multiplier, shift, *, rounding, input_zero_point, output_zero_poi
 
     Inputs      x int8, uint8, int16, int32 or int64 [...], |x| <= 2**62; multiplier int32 [C], either sign;
                 shift int8 [S] in [0, 94].
-    Attributes  rounding: one of the rules below. output: int8, int16, int32 or int64.
+    Attributes  rounding: one of the rules below. output: int8, int16, int32, int64 or uint8.
                 input_zero_point, output_zero_point int32, default 0. low, high: default to the range of output.
                 axis in [-8, 7], default -1: the axis of x that C and S run along.
     Output      y [...] of dtype output.
@@ -53,7 +53,8 @@ def rescale(x, multiplier, shift, *, rounding, input_zero_point, output_zero_poi
                 C9 tosa_double: shift in [2, 62], |x - input_zero_point| <= 2**31;
                 C10 fp32_half_even: shift 0, s finite.
     Source      ours; rules as IEEE 754, RISC-V vxrm, gemmlowp fixedpoint.h (SRDHM then RoundingDivideByPOT),
-                TOSA 1.0 apply_scale_32, ONNX QLinearMatMul as ONNX Runtime computes it.
+                TOSA 1.0 apply_scale_32 (its 16-bit multipliers on 48-bit values are half_up), RISC-V V 1.0 vnclip
+                (multiplier 1) and vsmul (shift one less than the width), ONNX QLinearMatMul as ONNX Runtime computes.
     """
     ndim = len(x.shape)
     multiplier, shift = spread(multiplier, axis, ndim), spread(shift, axis, ndim)
@@ -135,7 +136,7 @@ RESCALE = Op(
         "rounding": Attr(choices=RULES),
         "input_zero_point": Attr(INT32.low, INT32.high, default=lambda attrs: 0),
         "output_zero_point": Attr(INT32.low, INT32.high, default=lambda attrs: 0),
-        "output": OUTPUT,
+        "output": Attr(choices=(*INTS, "uint8")),
         "low": LOW,
         "high": HIGH,
         "axis": Attr(-8, 7, default=lambda attrs: -1, structural=True),

@@ -27,14 +27,14 @@ PRODUCT: dict[str, Any] = {
 SHIFTED: dict[str, Any] = {"form": ("torch", "tvm"), "halvings": range(1, 31)}  # of I-ViT's exponential
 # Site -> the keys it may have beside op and borrowed, and the values allowed: a choice, or a range of integers.
 SITES: dict[str, dict[str, Any]] = {
-    "embedding": {"scale": ("table", "sum")},
+    "embedding": {"scale": ("table", "sum", "wide")},
     "embedding_sum": {"rounding": NEAREST},
     "norm": {"rounding": RULES, "bits": range(8, 25), "form": SHIFTED["form"]},
-    "linear_input": REQUANTIZED,
-    "linear": PRODUCT,
+    "linear_input": {**REQUANTIZED, "by": ("quotient", "reciprocal")},
+    "linear": {**PRODUCT, "order": ("token_first", "channel_first", "scales_first")},
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
-    "softmax_input": {**REQUANTIZED, "bits": range(8, 33)},
+    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2")},
     "softmax": {
         "constants": ("code", "paper"),  # of the authors' code or their paper
         "mask": ("exclude", "add"),

@@ -5,13 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from intref.builder import Builder
 from intref.model import Model
 from intref.profiles import Profile
-from intref.quantize.builder import Builder
 from intref.quantize.graph import FloatModel
 from intref.quantize.observe import Progress, Ranges
 from intref.quantize.recipe import Recipe
-from intref.quantize.sites import SPREAD, Lowering, Value, rescaled
+from intref.quantize.sites import SPREAD, Lowering, Step, Value, rescaled
 
 MAX_BATCH = 1 << 12
 
@@ -20,6 +20,13 @@ def lower(
     model: FloatModel, ranges: Ranges, recipe: Recipe, profile: Profile, about: dict[str, Any], progress: Progress
 ) -> Model:
     """The integer model of a post-norm encoder; BoundError names the first node that is not proved."""
+    return lower_in_steps(model, ranges, recipe, profile, about, progress)[0]
+
+
+def lower_in_steps(
+    model: FloatModel, ranges: Ranges, recipe: Recipe, profile: Profile, about: dict[str, Any], progress: Progress
+) -> tuple[Model, list[Step]]:
+    """`lower`, and how it went: the lowering of every site, in order."""
     config = model.config
     build = Builder({"B": MAX_BATCH, "T": min(config.max_tokens, 512)})
     graph = _Graph(model, Lowering(build, ranges, recipe, profile, config.heads, config.width * config.norm_eps))
@@ -30,7 +37,7 @@ def lower(
     graph.finish(x)
     told = {"profile": profile.name, "recipe": recipe.name, "family": model.family}
     labels = [config.labels[i] for i in sorted(config.labels)] if "classifier" in model.heads else []
-    return build.model({**about, **told, "labels": labels})
+    return build.model({**about, **told, "labels": labels}), graph.low.steps
 
 
 class _Graph:
@@ -66,6 +73,9 @@ class _Graph:
 
     def _stream(self, x: Value, site: str) -> Value:
         """A norm's output as the residual stream carries it: fixed point as it is, raw sums rescaled."""
+        return self.low.step("stream", site, (x,), lambda: self._streamed(x, site))
+
+    def _streamed(self, x: Value, site: str) -> Value:
         low, bits = self.low, self.low.recipe.residual_bits
         if x.offset is None:
             return x

@@ -20,15 +20,15 @@ FORMS = ("symmetric", "ibert")
 OBSERVERS = ("minmax", "percentile", "mse")
 # table -> key -> what it must be: a tuple of choices, or (low, high) of a number.
 TABLES: dict[str, dict[str, Any]] = {
-    "weights": {"bits": (2, 8), "form": FORMS},
-    "activations": {"bits": (2, 8), "observer": OBSERVERS, "percentile": (50.0, 100.0)},
+    "weights": {"bits": (2, 48), "form": FORMS},
+    "activations": {"bits": (2, 48), "observer": OBSERVERS, "percentile": (50.0, 100.0)},
     "wide": {
         "observer": ("minmax",),
         "headroom": (1.0, 16.0),
-        "embedding_bits": (8, 24),
-        "sum_bits": (8, 24),
-        "residual_bits": (8, 24),
-        "output_bits": (8, 24),
+        "embedding_bits": (8, 48),
+        "sum_bits": (8, 48),
+        "residual_bits": (8, 48),
+        "output_bits": (8, 48),
     },
 }
 

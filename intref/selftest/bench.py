@@ -74,6 +74,7 @@ DEVICES: dict[str, Answer] = {
 # What is wrong in its answers, not in its manners: it must be wrong in some case of every package.
 WRONG = ("always wrong", "does nothing", "echo", "zeros")
 EXPECTED = {**dict.fromkeys(DEVICES, "fails"), RIGHT: "passes"}
+NO_MORE = ("reshape",)  # ops that do no more than an echo does: for them it is right
 
 
 class Planted(Device):
@@ -96,7 +97,8 @@ def check_devices(op_name: str, given: Sequence[Case] | None = None) -> list[Fin
     few = telling(op_name, directed(op_name) if given is None else given)
     with tempfile.TemporaryDirectory() as folder:
         package = Path(write_op_golden(op_name, Path(folder) / "right", few))
-        found = [Finding(op_name, name, EXPECTED[name], _judged(package, Planted(DEVICES[name]))) for name in DEVICES]
+        devices = [name for name in DEVICES if name != "echo" or op_name not in NO_MORE]
+        found = [Finding(op_name, name, EXPECTED[name], _judged(package, Planted(DEVICES[name]))) for name in devices]
         last = read_golden(package).cases[-1].id
         found.append(Finding(op_name, "one bit of one case", "fails", _judged(package, Planted(_one_bit(last)))))
         found += _flips(op_name, package)

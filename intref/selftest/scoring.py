@@ -18,7 +18,7 @@ from intref.faults.slips import Lazy
 from intref.faults.variants import lazily, tried
 from intref.ops import OPS
 from intref.ops.op import Op
-from intref.vectors import Case, cases, equivalent
+from intref.vectors import Case, cases, equivalent, still_open
 from intref.vectors import harmless as argued
 
 CRASHES = (ArithmeticError, ValueError, TypeError, LookupError, AttributeError, NameError, MemoryError)
@@ -47,7 +47,8 @@ class Tally:
 
 @dataclass(frozen=True)
 class OpScore:
-    """survivors: what no case shows and no reason excuses. stale: reasons for what a case does show."""
+    """survivors: what no case shows and no reason excuses. stale: reasons for what a case does show. open: survivors
+    that are known and published as such."""
 
     op: str
     cases: int
@@ -55,6 +56,7 @@ class OpScore:
     faults: Tally
     survivors: tuple[str, ...] = ()
     stale: tuple[str, ...] = ()
+    open: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -63,7 +65,7 @@ class OpScore:
     def json(self) -> dict[str, Any]:
         tallies = {"mutants": self.mutants, "faults": self.faults}
         counts = {k: {"killed": t.killed, "total": t.total, "equivalent": t.equivalent} for k, t in tallies.items()}
-        return {"cases": self.cases, **counts}
+        return {"cases": self.cases, **counts, "open": len(self.open)}
 
 
 class _Bench:
@@ -136,6 +138,7 @@ def score(op_name: str, given: Sequence[Case] | None = None) -> OpScore:
     found = fault_verdicts(op, bench)
     idle = () if given is None else _unasked(op, found)
     found |= dict.fromkeys(idle, "")
+    reasons = {}
     if not all(found.values()):
         proved = harmless(op, {**OPERATORS, **PRIMITIVES})
         reasons = {words: PROVED for words, verdict in found.items() if words in proved and not verdict}
@@ -143,7 +146,11 @@ def score(op_name: str, given: Sequence[Case] | None = None) -> OpScore:
     listed = {words: why_equivalent(op_name, words, known) for words in found}
     by_faults, alive_too, stale_too = _tally(found, {k: v for k, v in listed.items() if v} | reasons)
     survivors = (*(f"mutant: {name}" for name in alive), *(_fault(words, words in idle) for words in alive_too))
-    return OpScore(op_name, len(asked), by_mutants, by_faults, survivors, (*stale, *stale_too))
+    known_open = still_open(op_name) if given is None else frozenset[str]()
+    stale += [f"listed as open, but killed: {what}" for what in sorted(known_open - {*survivors}) if what[:3] != "bin"]
+    unknown = tuple(what for what in survivors if what not in known_open)
+    left = tuple(what for what in survivors if what in known_open)
+    return OpScore(op_name, len(asked), by_mutants, by_faults, unknown, (*stale, *stale_too), left)
 
 
 def _tally(verdicts: Mapping[str, str], reasons: Mapping[str, str]) -> tuple[Tally, list[str], list[str]]:

@@ -29,7 +29,7 @@ from intref.vectors import (
 from intref.vectors.case import FLAGS, Broken, Case, SplitMix64
 from intref.vectors.levels import stream
 from intref.vectors.reach import REACH
-from intref.vectors.sought import sought
+from intref.vectors.sought import sought, still_open
 
 __all__ = [
     "FLAGS",
@@ -40,6 +40,7 @@ __all__ = [
     "equivalent",
     "harmless",
     "refused",
+    "still_open",
     "stream",
     "unreachable",
 ]

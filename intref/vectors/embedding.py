@@ -39,6 +39,8 @@ def embedding() -> Iterator[Case]:
         table = stream.integers(-30000, 30000, (300, 5), dtype)
         yield _rows(f"random, {dtype}", "random", stream.integers(0, 299, (2, 2, 7), "int32"), table, dtype)
     yield from asked("embedding")
+    least, most = dtype_range("int64")
+    yield _rows("extremes of int64", "dtype extreme", [1, 0], [[least, most], [most, least]], "int64")
 
 
 def _positions(why: str, flags: str, mask: Any, form: str, start: int) -> Case:

@@ -5,12 +5,29 @@ from typing import Any
 
 import numpy as np
 
+from intref.vectors import registers
 from intref.vectors.asked import asked
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 
+_WIDE = "no sum needs more than 54 bits: registers of 59 bits and more hold them all"
+_REGISTER = {
+    "_accumulated: 60 -> 61 in bits = minimum(accumulator, 60)": _WIDE,
+    "_accumulated: 60 -> 59 in bits = minimum(accumulator, 60)": _WIDE,
+    "_accumulated: wrap(y, bits) if overflow == 'wrap' else y -> wrap(y, bits) in "
+    "return wrap(y, bits) if overflow == 'wrap' else y": "refuse: what fits does not wrap, what does not is refused",
+}
+_FROM_ZERO = "a matmul starts from 0"
 EQUIVALENT: dict[str, dict[str, str]] = {
     "linear": {
-        "-1 -> 1 in return {'y': product(x, swap(weight, -1, -2)) + bias}": "weight has two axes: the last is axis 1",
+        **_REGISTER,
+        "-1 -> 1 in right = swap(weight - weight_zero_point, -1, -2)": "weight has two axes: the last is axis 1",
+    },
+    "matmul": {
+        **_REGISTER,
+        "_accumulated: start + product(a, b) -> product(a, b) in y = start + product(a, b)": _FROM_ZERO,
+        "_accumulated: start -> -start in y = start + product(a, b)": _FROM_ZERO,
+        "_accumulated: start -> -start in "
+        "return accumulate(a, b, start, -(1 << bits - 1), (1 << bits - 1) - 1, every)": _FROM_ZERO,
     },
     "linear_int4": {
         "k -> -k in w = ((weight[:, k // 2] >> k % 2 * 4) + 8 & 15) - 8 #2": "-k is odd where k is",
@@ -19,6 +36,7 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "-1 -> 1 in return {'y': product(x, swap(w * scale[:, k // group_size], -1, -2)) + bias}": "two axes: -1 is 1",
     },
 }
+HARMLESS = {"matmul": {"register: from 0 on, the start added last": _FROM_ZERO}}
 ENDS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
 
 
@@ -54,6 +72,7 @@ def linear() -> Iterator[Case]:
         weight, bias = stream.integers(-128, 127, (9, shape[-1]), "int8"), stream.integers(-999, 999, 9, "int32")
         yield _linear(f"random, {dtype}", "random axes", x, weight, bias, dtype)
     yield from asked("linear")
+    yield from registers.linear()
 
 
 def _matmul(why: str, flags: str, a: Any, b: Any, dtype: str = "int8") -> Case:
@@ -80,6 +99,7 @@ def matmul() -> Iterator[Case]:
         a = stream.integers(*ENDS[dtype], (*lead, 5, 17), dtype)
         yield _matmul(f"random, {dtype}", "random axes", a, stream.integers(-128, 127, (*lead, 17, 6), "int8"), dtype)
     yield from asked("matmul")
+    yield from registers.matmul()
 
 
 def packed(w: Any) -> np.ndarray:
@@ -150,6 +170,8 @@ def linear_int4() -> Iterator[Case]:
 
 
 CASES: dict[str, Generator] = {"linear": linear, "matmul": matmul, "linear_int4": linear_int4}
+_LOW_BIAS = np.array([0, -(1 << 30) - 1], np.int32)
+_NOT_A_REGISTER = ({"accumulator": 7}, {"accumulator": 65}, {"overflow": "clip"}, {"every": -1}, {"output": "int16"})
 REFUSED: dict[str, dict[str, list[Broken]]] = {
     "linear": {
         "C1": [
@@ -163,14 +185,22 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
             {"weight": np.zeros(3, np.int8)},
             {"x": np.zeros((1, (1 << 20) + 1), np.int8)},
         ],
-        "C4": [{"axis": 0}],
-        "BoundError": [{"bias": np.array([(1 << 31) - 320, 0], np.int32)}],
+        "C4": [{"axis": 0}, *_NOT_A_REGISTER, {"x_zero_point": 1 << 15}, {"weight_zero_point": -(1 << 15) - 1}],
+        "C5": [{"accumulator": 33, "output": "int32"}],
+        "C6": [{"every": 1}, {"every": 2, "overflow": "wrap"}],
+        "C7": [{"accumulator": 8, "bias": np.array([128, 0], np.int32)}, {"accumulator": 31, "bias": _LOW_BIAS}],
+        "BoundError": [{"bias": np.array([(1 << 31) - 320, 0], np.int32)}, {"accumulator": 9}],
     },
     "matmul": {
-        "C1": [{"a": np.zeros((2, 3), np.int64)}, {"b": np.zeros((3, 4), np.uint8)}],
+        "C1": [{"a": np.zeros((2, 3), np.int64)}, {"b": np.zeros((3, 4), np.uint8)}, {"b": np.zeros((3, 4), np.int32)}],
         "C2": [{"a": np.zeros((2, 4), np.int8)}, {"a": np.zeros((1, 2, 3), np.int8)}, {"b": np.zeros(3, np.int8)}],
-        "C4": [{"axis": 0}],
-        "BoundError": [{"a": np.full((1, 1024), -(1 << 15), np.int16), "b": np.full((1024, 1), -64, np.int8)}],
+        "C4": [{"axis": 0}, *_NOT_A_REGISTER, {"a_zero_point": 1 << 15}, {"b_zero_point": -(1 << 15) - 1}],
+        "C5": [{"accumulator": 64, "output": "int32"}],
+        "C6": [{"every": 1}, {"every": 2, "overflow": "wrap"}],
+        "BoundError": [
+            {"a": np.full((1, 1024), -(1 << 15), np.int16), "b": np.full((1024, 1), -64, np.int8)},
+            {"accumulator": 8},
+        ],
     },
     "linear_int4": {
         "C1": [

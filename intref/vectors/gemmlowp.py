@@ -156,11 +156,14 @@ def softmax_int16() -> Iterator[Case]:
     yield _soft16("the largest sum", "extreme wide", np.zeros((1, 1 << 15), np.int8), tables=largest)
     yield from _soft16_masks()
     stream = SplitMix64(42)
-    x = stream.integers(-900, 900, (1, 1, 67, 5), "int16")
-    yield _soft16("random, 67 queries", "random axes", x, stream.integers(0, 1, (1, 67, 5), "int8"))
+    rows = stream.integers(-900, 900, (1, 1, 67, 5), "int16")
+    yield _soft16("random, 67 queries", "random axes", rows, stream.integers(0, 1, (1, 67, 5), "int8"))
     for keys, rounding in ((3, "half_up"), (31, "half_away"), (64, "gemmlowp_double")):
-        x, mask = stream.integers(-32768, 32767, (2, 2, 3, keys), "int16"), stream.integers(0, 1, (2, 3, keys), "int8")
-        yield _soft16(f"random, {keys} keys", "random mask axes", x, mask, multiplier=1518500250, rounding=rounding)
+        rows, mask = (
+            stream.integers(-32768, 32767, (2, 2, 3, keys), "int16"),
+            stream.integers(0, 1, (2, 3, keys), "int8"),
+        )
+        yield _soft16(f"random, {keys} keys", "random mask axes", rows, mask, multiplier=1518500250, rounding=rounding)
 
 
 def _soft16_masks() -> Iterator[Case]:

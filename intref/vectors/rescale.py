@@ -111,6 +111,16 @@ def _sites() -> Iterator[Case]:
     yield rescale_case(
         "to int64", "dtype wide", [1 << 60, -(1 << 60)], M31, 31, dtype="int64", output="int64", zero=(0, 5)
     )
+    for dtype in ("int8", "uint8", "int16", "int32", "int64"):
+        low, high = dtype_range(dtype)
+        x = [max(low, -(1 << 20)), -1, 0, 1, 63, min(high, 1 << 20)] if low else [0, 1, 63, 64, 255]
+        yield rescale_case(
+            f"{dtype} to uint8", "dtype clip", x, 1 << 30, 30, dtype=dtype, output="uint8", zero=(0, 128)
+        )
+    ends = [-9, -1, 0, 1, 99, 254, 255, 256, 264]
+    yield rescale_case("either side of both ends of uint8", "clip", ends, 1, 0, "floor", "int64", "uint8")
+    ends = [1, 9, 10, 11, 99, 199, 200, 201, 999]
+    yield rescale_case("inside uint8", "clip", ends, 1, 0, "floor", "int64", "uint8", low=10, high=200)
     yield rescale_case("a range of one value", "clip degenerate", [-9, 0, 9], 1, 0, low=5, high=5)
 
 
@@ -152,7 +162,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
             {"shift": np.array([-1], np.int8)},
             {"x": np.array([(1 << 62) + 1])},
         ],
-        "C4": [{"rounding": "nearest"}, {"output": "uint8"}, {"axis": 8}, {"input_zero_point": 1 << 31}],
+        "C4": [{"rounding": "nearest"}, {"output": "uint16"}, {"axis": 8}, {"input_zero_point": 1 << 31}],
         "C5": [{"shift": np.zeros(2, np.int8)}, {"axis": 1}, {"multiplier": np.ones(2, np.int32)}],
         "C6": [{"low": 1, "high": 0}, {"high": 128}, {"low": -129}],
         "C7": [

@@ -7,7 +7,7 @@ entry keeps its place, so the ids of cases stay.
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from intref.vectors.case import Case
 from intref.vectors.drawn import drawn
@@ -32,7 +32,15 @@ class Entry(NamedTuple):
 
 def entries(op_name: str) -> list[Entry]:
     """What was found for an op."""
-    path = FOLDER.joinpath(f"{op_name}.toml")
-    table = tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}
-    calls = table.get("calls", ())
+    calls = _table(op_name).get("calls", ())
     return [Entry(int(n), str(why), {k: int(v) for part in sizes for k, v in part.items()}) for n, why, *sizes in calls]
+
+
+def still_open(op_name: str) -> frozenset[str]:
+    """What no case shows yet, and nobody has shown to be impossible: "mutant: ..", "fault: .." or "bin: .."."""
+    return frozenset(str(goal) for goal in _table(op_name).get("open", ()))
+
+
+def _table(op_name: str) -> dict[str, Any]:
+    path = FOLDER.joinpath(f"{op_name}.toml")
+    return tomllib.loads(path.read_text("utf-8")) if path.is_file() else {}

@@ -163,7 +163,19 @@ def rescale_no_zero_point(t, a, raw):
     return right("rescale", raw, {**a, "output_zero_point": 0})
 
 
+def int32_alone(function):
+    """A device without zero points, whose accumulator is an int32."""
+
+    def device(t, a, raw):
+        zeros = any(value for name, value in a.items() if name.endswith("_zero_point"))
+        plain = (a["accumulator"], a["overflow"], a["output"]) == (32, "refuse", "int32")
+        return None if zeros or not plain else function(t, a, raw)
+
+    return device
+
+
 @only("linear")
+@int32_alone
 def linear_no_bias(t, a, raw):
     return {"y": wrap(t["x"] @ t["weight"].T, 32).astype(np.int32)}
 
@@ -173,11 +185,13 @@ def wrap(x, bits):
 
 
 @only("linear")
+@int32_alone
 def linear_24_bits(t, a, raw):
     return {"y": wrap(wrap(t["x"] @ t["weight"].T, 24) + t["bias"], 32).astype(np.int32)}
 
 
 @only("linear")
+@int32_alone
 def linear_x_signed(t, a, raw):
     """uint8 activations read as int8."""
     x = raw["x"].view(np.int8).astype(np.int64) if raw["x"].dtype == np.uint8 else t["x"]
@@ -185,6 +199,7 @@ def linear_x_signed(t, a, raw):
 
 
 @only("matmul")
+@int32_alone
 def matmul_saturates_every_step(t, a, raw):
     """A 16-bit accumulator that saturates after every product, in the order of k."""
     total = np.zeros((*t["a"].shape[:-1], t["b"].shape[-1]), np.int64)
@@ -267,7 +282,8 @@ def rescale_dithers(t, a, raw):
 @only("linear")
 def linear_burnt(t, a, raw):
     """Outside of the catalogue: bit 4 of every accumulator is stuck at 1."""
-    return {"y": (right("linear", raw, a)["y"] | 16).astype(np.int32)}
+    y = right("linear", raw, a)["y"]
+    return {"y": (y | 16).astype(y.dtype)}
 
 
 @only("softmax_exp2")

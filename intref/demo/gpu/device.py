@@ -40,10 +40,16 @@ def _made(shape: tuple[int, ...], dtype: str) -> Any:
     return torch.empty(shape, dtype=getattr(torch, dtype), device=WHERE)
 
 
+def _plain(attrs: dict[str, Any]) -> bool:
+    """Whether a product is what the kernels do: no zero points, 32 bits, nothing that wraps or saturates."""
+    zeros = any(value for name, value in attrs.items() if name.endswith("_zero_point"))
+    return not zeros and (attrs["accumulator"], attrs["overflow"], attrs["output"]) == (32, "refuse", "int32")
+
+
 def linear(t: Arrays, attrs: dict[str, Any]) -> dict[str, Any] | None:
     """x [... K] by weight [N K], with its strides exchanged, plus bias."""
     x, weight = t["x"], t["weight"]
-    if x.shape[-1] > MAX_K:
+    if x.shape[-1] > MAX_K or not _plain(attrs):
         return None
     n, k = weight.shape
     y = _made((*x.shape[:-1], n), "int32")
@@ -54,7 +60,7 @@ def linear(t: Arrays, attrs: dict[str, Any]) -> dict[str, Any] | None:
 def matmul(t: Arrays, attrs: dict[str, Any]) -> dict[str, Any] | None:
     """a [... M K] by b [... K N], one group of programs for each of the leading indices."""
     a, b = t["a"], t["b"]
-    if a.shape[-1] > MAX_K:
+    if a.shape[-1] > MAX_K or b.dtype != np.int8 or not _plain(attrs):
         return None
     *lead, m, k = a.shape
     n = b.shape[-1]

@@ -200,6 +200,11 @@ def _wrap_int32(x: Value) -> Any:
     return (x + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
+def _wrap(x: Value, bits: Value) -> Any:
+    end = _power(bits - 1)
+    return (x + end) % (end * 2) - end
+
+
 def _scale_fp32(x: Value, pattern: Value) -> Value:
     """What the rule says in integers, in the floats that it is about: ONNX rounds half to even."""
     if pattern.known is None:
@@ -221,6 +226,7 @@ SPECIAL: dict[Any, Callable[..., Any]] = {
     intmath.ISQRT: _isqrt,
     intmath.BITLEN: _bitlen,
     intmath.WRAP_INT32: _wrap_int32,
+    intmath.WRAP: _wrap,
     intmath.SCALE_FP32: _scale_fp32,
     **{intmath.DIVIDE[rule]: _divide(rule) for rule in intmath.ROUNDS_UP},
     **{intmath.MUL_SHIFT[rule]: _mul_shift(rule) for rule in intmath.ROUNDS_UP},

@@ -147,24 +147,33 @@ def _name(graph: Graph, operand: Operand) -> str:
     return operand.name if isinstance(operand, Tensor) else graph.constant(operand)
 
 
-def _product(graph: Graph, a: Operand, b: Operand) -> tuple[str, tuple[int, ...]] | None:
-    """MatMulInteger, for operands of a byte and two axes or more."""
+def _product(
+    graph: Graph, a: Operand, b: Operand, zeros: tuple[int, int], attrs: Mapping[str, Any]
+) -> tuple[str, tuple[int, ...]] | None:
+    """MatMulInteger, for operands of a byte and two axes or more, and the accumulator that it has."""
     if _dtype(a) not in BYTES or _dtype(b) not in BYTES or len(a.shape) < 2 or len(b.shape) < 2:
         return None
+    ends = [dtype_range(_dtype(x)) for x in (a, b)]
+    held = all(low <= zero <= high for zero, (low, high) in zip(zeros, ends))
+    if not held or (attrs["accumulator"], attrs["overflow"], attrs["output"]) != (32, "refuse", "int32"):
+        return None
     lead = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    name = graph.node("MatMulInteger", [_name(graph, a), _name(graph, b)])
+    points = [graph.constant(np.array(zero, _dtype(x))) for zero, x in zip(zeros, (a, b))] if any(zeros) else []
+    name = graph.node("MatMulInteger", [_name(graph, a), _name(graph, b), *points])
     return name, (*lead, a.shape[-2], b.shape[-1])
 
 
-def _linear(graph: Graph, operands: Mapping[str, Any], _: dict[str, Any]) -> Made | None:
-    found = _product(graph, operands["x"], np.asarray(operands["weight"].T, order="C"))
+def _linear(graph: Graph, operands: Mapping[str, Any], attrs: dict[str, Any]) -> Made | None:
+    weight = np.asarray(operands["weight"].T, order="C")
+    found = _product(graph, operands["x"], weight, (attrs["x_zero_point"], attrs["weight_zero_point"]), attrs)
     if found is None:
         return None
     return _made(graph.node("Add", [found[0], graph.constant(operands["bias"])]), "int32", found[1])
 
 
-def _matmul(graph: Graph, operands: Mapping[str, Any], _: dict[str, Any]) -> Made | None:
-    found = _product(graph, operands["a"], operands["b"])
+def _matmul(graph: Graph, operands: Mapping[str, Any], attrs: dict[str, Any]) -> Made | None:
+    zeros = (attrs["a_zero_point"], attrs["b_zero_point"])
+    found = _product(graph, operands["a"], operands["b"], zeros, attrs)
     return found and _made(found[0], "int32", found[1])
 
 

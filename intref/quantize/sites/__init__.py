@@ -1,22 +1,46 @@
 """One lowering for each op that a profile may put at a site: real scales in, nodes and integer constants out."""
 
 # Each module enters its lowerings into SITES.
-from intref.quantize.sites import activation, attention, embedding, gemmlowp, head, ivit, linear, norm
+from intref.quantize.sites import (
+    activation,
+    attention,
+    deeploy,
+    embedding,
+    fqvit,
+    gemmini,
+    gemmlowp,
+    head,
+    ita,
+    ivit,
+    linear,
+    norm,
+    onnx,
+    tosa,
+    wide,
+)
 from intref.quantize.sites.linear import rescaled
-from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Value
+from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Step, Value
 
 __all__ = [
     "SITES",
     "SPREAD",
     "Lowering",
+    "Step",
     "Value",
     "activation",
     "attention",
+    "deeploy",
     "embedding",
+    "fqvit",
+    "gemmini",
     "gemmlowp",
     "head",
+    "ita",
     "ivit",
     "linear",
     "norm",
+    "onnx",
     "rescaled",
+    "tosa",
+    "wide",
 ]

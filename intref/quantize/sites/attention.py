@@ -7,7 +7,7 @@ import numpy as np
 from intref.quantize import scales
 from intref.quantize.scales import dyadic, symmetric_range
 from intref.quantize.sites.linear import rescaled, token_rescaled
-from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers
+from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers, register
 
 FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert holds
 
@@ -19,6 +19,7 @@ def static_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     return Value(made.tensor, made.scale, heads=np.full(low.heads, float(made.scale)))
 
 
+@lowers("attention_input", "epilogue_fp32")
 @lowers("attention_input", "rescale_token")
 def token_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     """q, k or v: int8, one static scale for each head, so that no token scale meets P * V's sum over tokens."""
@@ -32,14 +33,20 @@ def token_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     return Value(made.tensor, made.scale, heads=heads)
 
 
-@lowers("scores", "matmul")
-def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Value:
-    """q * k for every head; 1 / sqrt(d) goes into the scale."""
+def heads_apart(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> tuple[str, str]:
+    """q [B H T d] and k transposed [B H d T]."""
     build, axes = low.build, ("B", low.heads, "T", head_width)
     left = build.node("split_heads", f"{site}.q", {"x": q.tensor}, {"heads": low.heads}, y=axes)["y"]
     right = build.node("split_heads", f"{site}.k", {"x": k.tensor}, {"heads": low.heads}, y=axes)["y"]
-    turned = build.node("transpose", f"{site}.kt", {"x": right}, y=("B", low.heads, head_width, "T"))["y"]
-    name = build.node("matmul", site, {"a": left, "b": turned}, y=("B", low.heads, "T", "T"))["y"]
+    return left, build.node("transpose", f"{site}.kt", {"x": right}, y=("B", low.heads, head_width, "T"))["y"]
+
+
+@lowers("scores", "matmul")
+def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Value:
+    """q * k for every head; 1 / sqrt(d) goes into the scale."""
+    left, turned = heads_apart(low, q, k, site, head_width)
+    attrs, axes = register(low.site("scores")), ("B", low.heads, "T", "T")
+    name = low.build.node("matmul", site, {"a": left, "b": turned}, attrs, y=axes)["y"]
     assert q.heads is not None and k.heads is not None
     scale = np.float32(np.float32(q.heads.max()) * np.float32(k.heads.max())) / np.float32(math.sqrt(head_width))
     return Value(name, scale, heads=q.heads * k.heads / math.sqrt(head_width))
@@ -75,7 +82,8 @@ def weighted_values(low: Lowering, p: Value, v: Value, site: str) -> str:
     width = int(low.build.axes(v.tensor)[-1]) // low.heads
     axes = ("B", low.heads, "T", width)
     split = low.build.node("split_heads", f"{site}.v", {"x": v.tensor}, {"heads": low.heads}, y=axes)["y"]
-    return low.build.node("matmul", f"{site}.pv", {"a": p.tensor, "b": split}, y=axes)["y"]
+    attrs = register(low.site("context"))
+    return low.build.node("matmul", f"{site}.pv", {"a": p.tensor, "b": split}, attrs, y=axes)["y"]
 
 
 def merged(low: Lowering, x: str, site: str) -> str:

@@ -12,13 +12,16 @@ from intref.quantize.sites.lowering import FIXED_BITS, Lowering, Value, lowers
 
 @lowers("embedding", "embedding")
 def embed(low: Lowering, ids: str, table: Array, site: str, peak: float) -> Value:
-    """Rows of a table: int8 at its own scale, or fixed point at the scale of the sum.
+    """Rows of a table: int8 at its own scale, or fixed point of 24 or 48 bits at the scale of the sum.
 
     peak: the largest entry of all tables, for a row that calibration never met must not be clipped.
     """
     if low.site("embedding")["scale"] == "sum":
         scale: Any = low.fixed_scale("emb.sum", peak)
         entries, dtype = fitted(table / scale, FIXED_BITS - 1), "int32"
+    elif low.site("embedding")["scale"] == "wide":
+        scale = scales.power_of_two(max(low.ranges.peak("emb.sum") * low.recipe.headroom, peak), 48)
+        entries, dtype = fitted(table.astype(np.float64) / scale, 47), "int64"
     else:
         bits = low.recipe.weight_bits
         scale = scales.weight_scale(table.reshape(1, -1), bits)[0]

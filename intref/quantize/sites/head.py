@@ -8,6 +8,7 @@ from intref.quantize.sites.lowering import Lowering, Value, lowers
 
 
 @lowers("logits", "rescale")
+@lowers("logits", "epilogue_fp32")
 @lowers("logits", "rescale_token")
 def logits(low: Lowering, acc: Value, site: str) -> Value:
     """One scale for all classes, so that integers can be compared."""

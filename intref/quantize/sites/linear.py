@@ -1,5 +1,6 @@
 """Linear layers: their inputs, their accumulators, and every way back from an accumulator."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 from intref.ops.token import GUARD
 from intref.quantize import scales
 from intref.quantize.scales import Array, dyadic, fitted, rounded
-from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers
+from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers, register
 
 STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
 TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be quantize_token"
@@ -43,6 +44,8 @@ def token_rescaled(
     assert acc.token is not None and acc.bias is not None
     width = len(acc.bias)
     out = np.broadcast_to(np.asarray(scale, np.float64), (width,))
+    if len(acc.token) == 1:
+        return fp32_rescaled(low, acc, site, out if np.ndim(scale) else out[:1], bits, form, residual)
     multiplier, shift = dyadic(acc.scale / out, bits=16, max_shift=62 + GUARD)
     inputs: dict[str, Any] = {
         "x": acc.tensor,
@@ -61,6 +64,31 @@ def token_rescaled(
     if np.ndim(scale) == 0:
         low.build.scale(name, float(scale))
     return Value(name, np.float64(scale) if np.ndim(scale) == 0 else out)
+
+
+def fp32_rescaled(
+    low: Lowering, acc: Value, site: str, scale: Array, bits: int, form: str, residual: Value | None
+) -> Value:
+    """The same in float32, then as integers of scale [1] or [N]; a residual is added to those."""
+    assert acc.token is not None and acc.bias is not None
+    axes, out = low.build.axes(acc.tensor), np.float64(scale[0]) if len(scale) == 1 else scale
+    inputs = {"x": acc.tensor, "token": acc.token[0], "channel": pattern(acc.scale), "bias": pattern(acc.bias)}
+    order = {"order": low.site("linear").get("order", "token_first")}
+    value = low.build.node("epilogue_fp32", f"{site}.fp32", inputs, order, y=axes)["y"]
+    inner = site if residual is None else f"{site}.scaled"
+    inputs = {"x": value, "scale": pattern(scale), "zero_point": np.zeros(1, np.int32)}
+    made = low.build.node("quantize_fp32", inner, inputs, {"output": container(bits), **clip(bits, form)}, y=axes)["y"]
+    if residual is not None:
+        at = {"rounding": "half_even", "clamp": form}
+        return added(low, Value(made, out), residual, site, float(scale[0]), bits, at)
+    if len(scale) == 1:
+        low.build.scale(made, float(scale[0]))
+    return Value(made, out)
+
+
+def pattern(value: Any) -> Array:
+    """The bit patterns of the nearest float32s, int32 [N]."""
+    return np.atleast_1d(np.asarray(value, np.float64)).astype(np.float32).view(np.int32)
 
 
 def requantized(low: Lowering, acc: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any]) -> Value:
@@ -87,7 +115,7 @@ def added(
 @lowers("linear_input", "rescale")
 def static_input(low: Lowering, x: Value, site: str) -> Value:
     """A static int8 scale, from calibration."""
-    if low.build.tensors[x.tensor].dtype == "int8":
+    if low.build.tensors[x.tensor].dtype == "int8" and x.offset is None:
         return x
     name, bits = f"{site}.q", low.recipe.activation_bits
     if name not in low.made:
@@ -98,7 +126,7 @@ def static_input(low: Lowering, x: Value, site: str) -> Value:
 def _narrowed(low: Lowering, x: Value, site: str, kind: str) -> Value:
     at = low.site(kind)
     bits = int(at.get("bits", low.recipe.activation_bits))
-    scale = low.scale_of(site, bits)
+    scale = np.float32(math.log(2)) if at.get("scale") == "ln 2" else low.scale_of(site, bits)
     made = requantized(low, replace(x, heads=None), f"{site}.in", scale, bits, at)
     return replace(made, heads=None if x.heads is None else np.full(low.heads, float(scale)))
 
@@ -132,6 +160,8 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
 
     floor: the least scale the accumulator may have.
     """
+    few = max(low.recipe.weight_bits, low.recipe.activation_bits) <= 8
+    low.require(few, site, "linear takes weights and activations of at most 8 bits, not those of this recipe")
     static = x.token is None
     least = np.maximum(np.abs(bias) / 2.0**30, floor) / np.float64(x.scale) if static else 0.0
     scale = np.maximum(scales.weight_scale(weight, low.recipe.weight_bits), least).astype(np.float32)
@@ -142,7 +172,7 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     integer = scales.ibert_bias(bias, product) if static else np.zeros(len(bias), np.int32)
     axes = (*low.build.axes(x.tensor)[:-1], len(bias))
     inputs = {"x": x.tensor, "weight": q, "bias": integer}
-    name = low.build.node("linear", f"{site}.linear", inputs, y=axes)["y"]
+    name = low.build.node("linear", f"{site}.linear", inputs, register(low.site("linear")), y=axes)["y"]
     return Value(name, product, bias=None if static else bias.astype(np.float64), token=x.token)
 
 
@@ -154,7 +184,8 @@ def residual_add(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     return added(low, acc, x, site, low.wide_scale(site, bits), bits, at, int(at.get("spare_bits", 0)))
 
 
+@lowers("residual", "epilogue_fp32")
 @lowers("residual", "rescale_token_residual")
 def residual_token(low: Lowering, acc: Value, x: Value, site: str) -> Value:
-    """One rounding for both terms."""
+    """Product and residual at one fixed point: with one rounding for both, or in float32 the product by itself."""
     return token_rescaled(low, acc, site, low.fixed_scale(site), FIXED_BITS, "symmetric", residual=x)

@@ -5,15 +5,15 @@ point with token-wise inputs (ours). Which one a model gets is the profile's cho
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from intref.builder import Builder
 from intref.errors import BoundError, Unsupported
 from intref.profiles import Profile
 from intref.quantize import scales
-from intref.quantize.builder import Builder
 from intref.quantize.observe import Ranges
 from intref.quantize.recipe import Recipe
 from intref.quantize.scales import Array, symmetric_range
@@ -29,17 +29,29 @@ class Value:
     """An integer tensor. scale: real value of 1, a number or per last-axis channel [D] (of either sign).
 
     offset: real values [D] still to be added where scale cannot carry them. bias: likewise, of a product. token: the
-    tensors (mantissa, exponent) that the scale is multiplied by, row by row. heads: scale per head [H]. total: the
-    tensor of row sums that probabilities are still to be divided by.
+    tensors that the scale is multiplied by, row by row: (mantissa, exponent), or a float32's bit pattern alone. heads:
+    scale per head [H]. total: the tensor of row sums that probabilities are still to be divided by.
     """
 
     tensor: str
     scale: Any
     offset: Array | None = None
     bias: Array | None = None
-    token: tuple[str, str] | None = None
+    token: tuple[str, ...] | None = None
     heads: Array | None = None
     total: str | None = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """The lowering of one site: what it read, which of the graph's nodes it made (first up to last), what it gave."""
+
+    kind: str
+    site: str
+    args: tuple[Value, ...]
+    first: int
+    last: int
+    result: Value
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,8 @@ class Lowering:
     heads: int
     epsilon: float  # of a norm, times its width
     made: dict[str, Value] = field(default_factory=dict)  # static inputs that more than one site reads
+    steps: list[Step] = field(default_factory=list)  # in order; one that is made inside of another is not told of
+    inside: list[str] = field(default_factory=list)
 
     def site(self, kind: str) -> Mapping[str, Any]:
         """What the profile says of a site; of an optional one that it leaves out, nothing."""
@@ -66,13 +80,24 @@ class Lowering:
             raise Unsupported(
                 f"profile {self.profile.name}: site {kind!r} cannot be lowered to {op!r}, only to {known}"
             )
+        site = [arg for arg in args if isinstance(arg, str)][-1]  # the last text of every site's arguments
         try:
-            return SITES[kind, op](self, *args, **kwargs)
+            return self.step(kind, site, args, lambda: SITES[kind, op](self, *args, **kwargs))
         except BoundError as error:
             if str(error).startswith("node "):
                 raise
-            site = [arg for arg in args if isinstance(arg, str)][-1]  # the last text of every site's arguments
             raise BoundError(f"node {site} (op {op}): {error}") from None
+
+    def step(self, kind: str, site: str, args: tuple[Any, ...], lowered: Callable[[], Value]) -> Value:
+        """What `lowered` gives, told in steps: a Value of its own, so that it is known from what it was made of."""
+        first = len(self.build.nodes)
+        self.inside.append(site)
+        result = replace(lowered())
+        self.inside.pop()
+        if not self.inside:
+            values = tuple(arg for arg in args if isinstance(arg, Value))
+            self.steps.append(Step(kind, site, values, first, len(self.build.nodes), result))
+        return result
 
     def require(self, holds: bool, site: str, needs: str) -> None:
         """Unsupported where a profile joins sites that do not understand each other: never a model that is wrong."""
@@ -117,6 +142,11 @@ def lowers(kind: str, op: str) -> Callable[[Callable[..., Value]], Callable[...,
         return function
 
     return enter
+
+
+def register(at: Mapping[str, Any]) -> dict[str, Any]:
+    """What a site says of its accumulator."""
+    return {name: at[name] for name in ("accumulator", "overflow", "every") if name in at}
 
 
 def container(bits: int) -> str:

@@ -24,6 +24,11 @@ class Chance:
     def pick(self, choices: Sequence[Picked]) -> Picked:
         return choices[self.word() % len(choices)]
 
+    def shuffled(self, items: Sequence[Picked]) -> list[Picked]:
+        """All of them, in any order."""
+        left = list(items)
+        return [left.pop(self.word() % len(left)) for _ in items]
+
     def number(self, low: int, high: int) -> int:
         """An integer in [low, high], uniform."""
         return low + self.word() % (high - low + 1)

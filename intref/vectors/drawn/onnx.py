@@ -1,9 +1,149 @@
-"""Random calls of ops/onnx.py."""
+"""Random calls of ops/onnx.py: patterns of every kind, quotients near ties, sums that cancel."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
+
+from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, pack_fp32
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.drawn.products import Call
 
-DRAWS: dict[str, Callable[[Chance], Call]] = {}
-AXES: dict[str, str] = {}
+SIGN = 1 << 31
+ORDERS = ("token_first", "channel_first", "scales_first")
+
+
+def _patterns(c: Chance, shape: Any, least: int, most: int, signed: bool = True) -> np.ndarray:
+    """float32s with biased exponents in [least, most], significands of few bits, of many, and all ones."""
+    fraction = c.widely(0, (1 << 23) - 1, shape)
+    kept = c.uniform(0, 23, shape)
+    fraction = np.where(c.uniform(0, 1, shape) > 0, fraction, fraction & -(1 << kept))
+    fraction = np.where(c.uniform(0, 7, shape) > 0, fraction, (1 << 23) - 1 - (fraction & 1))
+    pattern = (c.uniform(least, most, shape) << 23) + fraction
+    return pattern - (c.uniform(0, 1, shape) << 31) if signed else pattern
+
+
+def _near(c: Chance, pattern: np.ndarray) -> np.ndarray:
+    """A neighbour of each finite number that is not 0, or itself."""
+    moved = pattern + c.uniform(-1, 1, pattern.shape)
+    inside = (moved >> 31 == pattern >> 31) & (moved >> 23 & 255 < 255)
+    return np.where(inside, moved, pattern)
+
+
+def _float(n: Any, exponent: Any = 0) -> np.ndarray:
+    n = np.asarray(n, np.int64)
+    return np.asarray(pack_fp32(np.where(n < 0, -1, 1), np.abs(n), np.asarray(exponent, np.int64)))
+
+
+def _finite(c: Chance, x: np.ndarray) -> np.ndarray:
+    return np.where(x >> 23 & 255 < 255, x, _patterns(c, x.shape, 0, 254))
+
+
+def _channels(c: Chance, shape: tuple[int, ...]) -> tuple[int, int, int]:
+    """(axis, scales, zero points)."""
+    axis = c.number(-len(shape), len(shape) - 1)
+    return axis, c.pick((1, shape[axis])), c.pick((1, shape[axis]))
+
+
+def _along(v: np.ndarray, axis: int, ndim: int) -> np.ndarray:
+    return v.reshape([-1 if i == axis % ndim else 1 for i in range(ndim)])
+
+
+def quantize_fp32(c: Chance) -> Call:
+    """x solved from half integers, integers at the clips, and anything."""
+    shape = (*c.lead(), c.size("D", 33))
+    axis, scales, zeros = _channels(c, shape)
+    middle = c.pick((1, 30, 110, 127, 127, 140, 254))
+    scale = _patterns(c, scales, max(middle - 9, 0), min(middle + 9, 254))
+    scale = np.where(scale & SIGN - 1, scale, 1)
+    output = c.pick(QUANTIZED)
+    bits = {"int8": 9, "uint8": 9, "int16": 17, "int32": 33}[output]
+    goal = _float(c.widely(-(1 << bits), 1 << bits, shape), -1)
+    goal = goal if output != "int32" or c.word() % 2 else _patterns(c, shape, 127 + 19, 127 + 24)
+    x = _near(c, np.asarray(fp32_multiply(goal, _along(scale, axis, len(shape)))))
+    x = np.where(c.uniform(0, 7, shape) > 0, _finite(c, x), _patterns(c, shape, 0, 254))
+    zero = c.widely(-(1 << bits - 1), 1 << bits - 2, zeros) * c.number(0, 1)
+    tensors = {"x": x, "scale": scale, "zero_point": np.clip(zero, -SIGN, SIGN - 1)}
+    return {k: v.astype(np.int32) for k, v in tensors.items()}, {"output": output, "axis": axis, **c.clip(output)}
+
+
+def dequantize_fp32(c: Chance) -> Call:
+    """Integers of every length by scales of every exponent: subnormal and infinite products, ties."""
+    shape = (*c.lead(), c.size("D", 33))
+    axis, scales, zeros = _channels(c, shape)
+    x = c.filled(c.pick(QUANTIZED), shape)
+    least = c.pick((0, 0, 100, 118, 223, 245))
+    scale = _patterns(c, scales, least, min(least + c.number(0, 30), 254))
+    zero = c.widely(-SIGN, SIGN - 1, zeros) >> c.number(0, 31)
+    return {"x": x, "scale": scale.astype(np.int32), "zero_point": zero.astype(np.int32)}, {"axis": axis}
+
+
+def dynamic_quantize(c: Chance) -> Call:
+    """Rows whose scale is a power of two, with ties; rows of one sign; anything."""
+    shape = (*c.lead(), c.size("D", 65))
+    rows = (*shape[:-1], 1)
+    least = c.number(0, 509)
+    row = np.clip(c.uniform(-509, 0, shape), -least, 509 - least)
+    row = np.where(c.uniform(0, 1, shape) > 0, row, c.uniform(-least, 510 - least, shape))
+    row[..., :1], row[..., -1:] = -least, 510 - least
+    even = _float(row, c.uniform(-80, 80, rows) - 1)
+    middle = c.uniform(40, 220, rows)
+    any_ = _patterns(c, shape, 0, 0) + (np.clip(middle + c.uniform(-c.number(0, 30), 0, shape), 0, 253) << 23)
+    any_[..., :1] = any_[..., :1] & ~(255 << 23) | middle << 23
+    one = np.where(np.arange(shape[-1]) == shape[-1] - 1, any_ - (c.uniform(0, 30, shape) << 23), any_ & SIGN - 1)
+    sign = c.uniform(0, 3, rows)
+    alike = np.where(sign == 1, any_ & SIGN - 1, any_ | -SIGN)
+    any_ = np.where(sign == 0, any_, np.where(sign == 3, one, alike))
+    scale = _patterns(c, rows, 60, 180, signed=False)
+    solved = _near(c, np.asarray(fp32_multiply(_float(row, -1), scale)))
+    kind = c.uniform(0, 2, rows)
+    x = np.where(kind == 0, even, np.where(kind == 1, any_, solved))
+    x = np.where(c.uniform(0, 9, rows) > 0, x, x & -SIGN)
+    x = np.where((x >> 23 & 255) < 254, x, 0)
+    return {"x": x.astype(np.int32)}, {}
+
+
+def quantize_token_fp32(c: Chance) -> Call:
+    """Rows whose scale is a power of two, with ties; x solved from half integers; anything below a peak."""
+    shape = (*c.lead(), c.size("D", 65))
+    rows = (*shape[:-1], 1)
+    half = c.uniform(-254, 254, shape)
+    half[..., :1] = np.where(half[..., :1] < 0, -254, 254)
+    scale = _patterns(c, rows, 20, 156, signed=False)
+    even = _float(half, c.uniform(-80, 30, rows) - 1)
+    solved = _near(c, np.asarray(fp32_multiply(_float(half, -1), scale)))
+    middle = c.uniform(20, 164, rows)
+    any_ = _patterns(c, shape, 0, 0) + (np.clip(middle + c.uniform(-c.number(0, 12), 0, shape), 0, 164) << 23)
+    any_[..., :1] = any_[..., :1] & ~(255 << 23) | middle << 23
+    kind = c.uniform(0, 2, rows)
+    x = np.where(kind == 0, even, np.where(kind == 1, solved, any_))
+    x = np.where(c.uniform(0, 9, rows) > 0, x, x & -SIGN)
+    return {"x": x.astype(np.int32)}, {"by": c.pick(("quotient", "reciprocal"))}
+
+
+def epilogue_fp32(c: Chance) -> Call:
+    """Scales of every exponent, products that are subnormal, biases that cancel and those far away."""
+    shape = (*(c.lead() or (1,)), c.size("N", 33))
+    x = c.filled("int32", shape)
+    token = c.pick((1, 40, 110, 127, 150))
+    channel = min(c.pick((1, 40, 110, 127, 150, max(104 - token, 1))), 150)
+    tokens = _patterns(c, (*shape[:-1], 1), max(token - 8, 0), token + 8, signed=False)
+    channels = _patterns(c, shape[-1], max(channel - 8, 0), channel + 8)
+    product = np.asarray(fp32_multiply(fp32_multiply(fp32_from_int(x.astype(np.int64)), tokens), channels))
+    row = product.reshape(-1, shape[-1])[c.number(0, 1000) % (product.size // shape[-1])]
+    other = np.asarray(fp32_multiply(row, _float(c.widely(-99, 99, shape[-1]), c.uniform(-40, 40, shape[-1]))))
+    opposite = np.where(row < 0, row + SIGN, row - SIGN)
+    bias = np.where(c.uniform(0, 1, shape[-1]) > 0, _near(c, opposite), other)
+    bias = np.where(c.uniform(0, 7, shape[-1]) > 0, bias, _patterns(c, shape[-1], 0, 253))
+    bias = np.where(bias >> 23 & 255 < 254, bias, -SIGN)
+    tensors = {"x": x, "token": tokens, "channel": channels, "bias": bias}
+    return {k: v.astype(np.int32) for k, v in tensors.items()}, {"order": c.pick(ORDERS)}
+
+
+DRAWS: dict[str, Callable[[Chance], Call]] = {
+    f.__name__: f for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32)
+}
+AXES: dict[str, str] = {
+    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
+    "epilogue_fp32": "N",
+}

@@ -26,7 +26,11 @@ def linear(c: Chance) -> Call:
     bias = c.filled("int32", n)
     while not _fitting(x, weight.T, bias):
         bias, x = bias // 2, x // 2 if not bias.any() else x
-    return {"x": x, "weight": weight, "bias": bias.astype(np.int32)}, {}
+    tensors = {"x": x, "weight": weight, "bias": bias.astype(np.int32)}
+    if c.fixed:
+        return tensors, {}
+    attrs, bias = _register(c, x, weight.T, bias, ("x_zero_point", "weight_zero_point"))
+    return {**tensors, "bias": bias}, attrs
 
 
 def matmul(c: Chance) -> Call:
@@ -35,7 +39,36 @@ def matmul(c: Chance) -> Call:
     a, b = c.filled(c.pick(("int8", "uint8", "int16")), (*lead, m, k)), c.filled("int8", (*lead, k, n))
     while not _fitting(a, b):
         a = a // 2
-    return {"a": a, "b": b}, {}
+    if c.fixed:
+        return {"a": a, "b": b}, {}
+    b = c.filled("int16", b.shape) if c.word() % 2 else b
+    attrs, _ = _register(c, a, b, np.zeros(1, np.int32), ("a_zero_point", "b_zero_point"))
+    return {"a": a, "b": b}, attrs
+
+
+def _register(
+    c: Chance, a: np.ndarray, b: np.ndarray, bias: np.ndarray, zeros: tuple[str, str]
+) -> tuple[dict[str, Any], np.ndarray]:
+    """Zero points, and an accumulator near what the sums need: attributes, and a bias that fits it."""
+    points = [c.pick((0, 0, c.wide(-128, 127), c.wide(-(1 << 15), (1 << 15) - 1))) for _ in zeros]
+    y = np.matmul(a.astype(np.int64) - points[0], b.astype(np.int64) - points[1])
+    overflow = c.pick(("refuse", "wrap", "saturate", "saturate"))
+    needed = max(_bits(y + bias), _bits(bias), 8)
+    bits = needed + c.pick((0, 0, 1, 9)) if overflow == "refuse" else needed - c.pick((-1, 0, 1, 2, 3, 5))
+    accumulator = c.pick((*[min(max(bits, 8), 64)] * 4, c.number(max(needed, 8), 64)))
+    attrs: dict[str, Any] = {"overflow": overflow, "accumulator": accumulator}
+    if overflow == "saturate":
+        attrs["every"] = c.pick((0, 1, 1, 2, 3, 4, 5, 8, 16, 31, 300, a.shape[-1], 1 << 20))
+    if accumulator <= 32 and c.word() % 2:
+        attrs["output"] = "int64"
+    while _bits(bias) > accumulator:
+        bias = bias // 2
+    return {**dict(zip(zeros, points)), **attrs}, bias.astype(np.int32)
+
+
+def _bits(x: np.ndarray) -> int:
+    """Of a two's complement number that holds every element."""
+    return max(int(x.max()).bit_length(), int(-1 - x.min()).bit_length()) + 1
 
 
 def linear_int4(c: Chance) -> Call:
@@ -97,6 +130,36 @@ def select_token(c: Chance) -> Call:
     return {"x": x}, {"index": c.number(0, rows - 1)}
 
 
+def reshape(c: Chance) -> Call:
+    """Some sizes, and others of the same product."""
+    sizes = [c.size("R", 5) for _ in range(c.number(0, 5))] + [c.size("C", 97 if c.word() % 4 else 5)]
+    x = c.filled(c.pick(ANY), c.shuffled(sizes), -LIMIT, LIMIT)
+    rank, left, made = c.number(1, 6), int(x.size), []
+    for _ in range(rank - 1):
+        made.append(c.pick([n for n in range(1, 33) if left % n == 0]))
+        left //= made[-1]
+    return {"x": x}, {"rank": str(rank), **{f"d{i}": n for i, n in enumerate(c.shuffled([*made, left]))}}
+
+
+def swap_axes(c: Chance) -> Call:
+    shape = (*c.lead(), c.size("M", 33), c.size("N", 33), c.size("D", 33))
+    return {"x": c.filled(c.pick(ANY), shape, -LIMIT, LIMIT)}, {}
+
+
+def slice_rows(c: Chance) -> Call:
+    rows = c.size("T")
+    x = c.filled(c.pick(ANY), (*c.lead(), rows, c.size("D", 33)), -LIMIT, LIMIT)
+    start, step = c.number(0, rows - 1), c.pick((0, 0, 1, 1, 2, 3, 5, 17))
+    last = (rows - 1 - start) // step if step else c.number(0, 33)
+    return {"x": x}, {"start": start, "step": step, "count": 1 + c.pick((last, c.number(0, last)))}
+
+
+def concat_rows(c: Chance) -> Call:
+    lead, width, dtype = c.lead(), c.size("D", 33), c.pick(ANY)
+    a, b = (c.filled(dtype, (*lead, c.size(axis, 33), width), -LIMIT, LIMIT) for axis in "TU")
+    return {"a": a, "b": b}, {}
+
+
 LIMIT = 1 << 62
 _DRAWN = (linear, matmul, linear_int4, embedding, positions, mean_pool, split_heads, merge_heads, transpose)
-DRAWS = {draw.__name__: draw for draw in (*_DRAWN, select_token)}
+DRAWS = {draw.__name__: draw for draw in (*_DRAWN, select_token, reshape, swap_axes, slice_rows, concat_rows)}

@@ -51,6 +51,8 @@ def rescale(c: Chance) -> Call:
     if any(abs(v - zero) * abs(multiplier) >> shift >= LIMIT for v in x):
         x = _inside([0] * len(x), *ends)
     attrs |= {"input_zero_point": zero, "output_zero_point": offset}
+    if c.word() % 8 == 0:
+        attrs = {k: v for k, v in attrs.items() if k not in ("low", "high")} | {"output": "uint8"}
     return {"x": np.array(x, dtype).reshape(c.pick(((64,), (8, 8), (2, 4, 8)))), **tensors}, attrs
 
 

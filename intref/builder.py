@@ -1,5 +1,6 @@
 """Grows an integer model node by node, proving the bounds of every tensor as it is made."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -25,10 +26,10 @@ class Builder:
         self.outputs: dict[str, str] = {}
         self.scales: dict[str, tuple[int, int]] = {}
 
-    def input(self, name: str, dtype: str, low: int, high: int, default: int | None) -> str:
-        """A model input [B T]."""
+    def input(self, name: str, dtype: str, low: int, high: int, default: int | None, axes: Axes = ("B", "T")) -> str:
+        """A model input."""
         self.inputs[name] = default
-        self.tensors[name] = info(dtype, ("B", "T"), low, high)
+        self.tensors[name] = info(dtype, axes, low, high)
         self.prover.given(name, self.tensors[name])
         return name
 
@@ -49,15 +50,23 @@ class Builder:
     ) -> dict[str, str]:
         """Append a node. inputs: port -> tensor name, or the value of a constant, which is named site.port.
 
-        axes: output port -> axes. The tensor of the first output is named as the site, others site.port.
+        axes: output port -> axes, none where no size of the model is symbolic. The tensor of the first output is named
+        as the site, others site.port.
         """
         ports = {port: self._tensor(op, site, port, given) for port, given in inputs.items()}
         outputs = {port: site if i == 0 else f"{site}.{port}" for i, port in enumerate(OPS[op].outputs)}
         node = Node(op, ports, outputs, dict(attrs or {}), site, version=OPS[op].version)
-        declared = self.prover.node(node, axes)
+        declared = self.prover.node(node, axes or None)
         self.tensors.update({outputs[port]: d for port, d in declared.items()})
         self.nodes.append(node)
         return outputs
+
+    def rename(self, name: str, new: str) -> None:
+        """Give the first output of the last node another name: its site's as well."""
+        node = self.nodes[-1]
+        self.nodes[-1] = replace(node, site=new, outputs={p: new if t == name else t for p, t in node.outputs.items()})
+        self.tensors[new] = self.tensors.pop(name)
+        self.prover.rename(name, new)
 
     def _tensor(self, op: str, site: str, port: str, given: Any) -> str:
         if isinstance(given, str):

@@ -1,0 +1,75 @@
+"""The ops that are defined by float32 again, from SPEC.md alone.
+
+NumPy's float32 is the one of the text: each operation rounds once, half to even, and keeps subnormals.
+"""
+
+import numpy as np
+from words import along, clamp
+
+
+def floats(pattern):
+    return pattern.astype(np.int32).view(np.float32)
+
+
+def patterns(x):
+    return x.astype(np.float32, casting="no").view(np.int32).astype(np.int64)
+
+
+def integers(x):
+    """The nearest integer, half to even; what is beyond 2**40, or infinite, as 2**40."""
+    return np.clip(np.rint(x), np.float32(-(2**40)), np.float32(2**40)).astype(np.int64)
+
+
+def quantize_fp32(x, scale, zero_point, a):
+    scale, zero_point = along(scale, a["axis"], x.ndim), along(zero_point, a["axis"], x.ndim)
+    with np.errstate(over="ignore", under="ignore"):
+        q = floats(x) / floats(scale)
+    return clamp(integers(q) + zero_point, a["low"], a["high"])
+
+
+def dequantize_fp32(x, scale, zero_point, a):
+    scale, zero_point = along(scale, a["axis"], x.ndim), along(zero_point, a["axis"], x.ndim)
+    with np.errstate(over="ignore", under="ignore"):
+        return patterns((x - zero_point).astype(np.float32) * floats(scale))
+
+
+def dynamic_quantize(x, a):
+    x = floats(x)
+    low = np.minimum(x.min(-1, keepdims=True), np.float32(0))
+    high = np.maximum(x.max(-1, keepdims=True), np.float32(0))
+    scale = np.where(low == high, np.float32(1), (high - low) / np.float32(255))
+    zero_point = integers(-low / scale)
+    return np.minimum(integers(x / scale) + zero_point, 255), patterns(scale), zero_point
+
+
+def quantize_token_fp32(x, a):
+    x = floats(x)
+    peak = np.abs(x).max(-1, keepdims=True)
+    scale = peak / np.float32(127)
+    some = peak > 0
+    if a["by"] == "reciprocal":
+        v = x * (np.float32(127) / np.where(some, peak, np.float32(1)))
+    else:
+        v = x / np.where(some, scale, np.float32(1))
+    return np.where(some, integers(v), 0), patterns(scale)
+
+
+def epilogue_fp32(x, token, channel, bias, a):
+    x, token, channel = x.astype(np.float32), floats(token), floats(channel)
+    if a["order"] == "token_first":
+        v = x * token * channel
+    elif a["order"] == "channel_first":
+        v = x * channel * token
+    else:
+        v = x * (token * channel)
+    return patterns(v + floats(bias))
+
+
+# op -> its inputs in order, its outputs in order, a function of the inputs (int64) and the attributes
+OPS = {
+    "quantize_fp32": ("x scale zero_point", "y", quantize_fp32),
+    "dequantize_fp32": ("x scale zero_point", "y", dequantize_fp32),
+    "dynamic_quantize": ("x", "y scale zero_point", dynamic_quantize),
+    "quantize_token_fp32": ("x", "q scale", quantize_token_fp32),
+    "epilogue_fp32": ("x token channel bias", "y", epilogue_fp32),
+}

@@ -1,0 +1,64 @@
+"""Legal bit patterns of float32s: what makes a drawn call of the ops of ops/onnx.py legal."""
+
+from collections.abc import Container
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from intref.ops.onnx import LEAST_PEAK, MAGNITUDE
+from intref.ops.op import dtype_range
+from intref.testing.integers import Draw, filled
+
+Tensors = dict[str, np.ndarray]
+Attrs = dict[str, Any]
+
+
+def _below(pattern: np.ndarray, exponent: int) -> np.ndarray:
+    """The patterns, those with this biased exponent or a higher one with the next lower."""
+    return pattern - (np.maximum((pattern >> 23 & 255) - (exponent - 1), 0) << 23)
+
+
+def _along_axis(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+    """An axis, and a scale and a zero point of length 1 or its size."""
+    if not tensors["x"].ndim:
+        tensors["x"] = tensors["x"].reshape(1)
+    shape = tensors["x"].shape
+    if "axis" not in fixed:
+        attrs["axis"] = draw(st.integers(-len(shape), len(shape) - 1))
+    if -len(shape) <= attrs["axis"] < len(shape):
+        lengths = st.sampled_from([1, shape[attrs["axis"]]])
+        for name in ("scale", "zero_point"):
+            tensors[name] = filled(draw, (draw(lengths),), *dtype_range("int32"), "int32")
+    tensors["scale"] = _below(tensors["scale"], 255)
+
+
+def _quantize(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+    _along_axis(draw, tensors, attrs, fixed)
+    tensors["x"] = _below(tensors["x"], 255)
+    tensors["scale"] = np.where(tensors["scale"] & MAGNITUDE, tensors["scale"], 1).astype(np.int32)
+
+
+def _rows(exponent: int) -> Any:
+    """Rows below 2**(exponent - 127), 0 where they have no peak of a normal scale."""
+
+    def fit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+        x = _below(tensors["x"], exponent)
+        peak = (x & MAGNITUDE).max(axis=-1, keepdims=True)
+        tensors["x"] = np.where(peak >= LEAST_PEAK, x, 0).astype(np.int32)
+
+    return fit
+
+
+def _epilogue(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+    tensors["channel"], tensors["bias"] = _below(tensors["channel"], 159), _below(tensors["bias"], 254)
+
+
+FIT = {
+    "quantize_fp32": _quantize,
+    "dequantize_fp32": _along_axis,
+    "dynamic_quantize": _rows(254),
+    "quantize_token_fp32": _rows(165),
+    "epilogue_fp32": _epilogue,
+}
+MADE = {name: {"scale", "zero_point"} for name in ("quantize_fp32", "dequantize_fp32")}

@@ -1,0 +1,370 @@
+"""Mutants and faults of ops/onnx.py that no call can show: the same float32, or none that sets a bit."""
+
+from collections.abc import Mapping
+
+Reasons = dict[str, str]
+_UP = "up = 50 - bitlen(size)"
+_DROP = "drop = maximum(up - exponent - 149, 26)"
+_KEPT = "kept = within(mul_shift(within(size << up, 0, (1 << 50) - 1), 1, minimum(drop, 51), 'half_even'), 0, 1 << 24)"
+_PATTERN = "pattern = kept + where(size > 0, exponent - up + drop + 149 << 23, 0)"
+_INFINITE = "pattern = within(minimum(pattern, INFINITY), 0, INFINITY)"
+_SIGNED = "return where(sign < 0, pattern - (1 << 31), pattern)"
+_TO_INT = "return sign * mul_shift(size << 16, 1, saturate(16 - exponent, 0, 41), 'half_even')"
+_UP_A = "up = 50 - bitlen(a_size)"
+_DIVIDED = "return pack_fp32(a_sign * b_sign, quotient, a_exponent - b_exponent - up)"
+_MULTIPLIED = "return pack_fp32(a_sign * b_sign, a_size * b_size, a_exponent + b_exponent)"
+_LARGER = "larger = a & MAGNITUDE >= b & MAGNITUDE"
+_BELOW = "below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 26), 0, 26), 'odd')"
+_ADDED = "return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)"
+_SPANNED = "below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_exponent, 25), 0, 25), 'odd')"
+_SPAN = "return pack_fp32(1, (size << 2) + below, exponent - 2)"
+
+_CARRY = "they part at a power of two, for which 2**24 is kept at one exponent less: the same pattern"
+_ONES = "they part at 2**k - 1, which 23 bits round up to 2**k as 24 do: a quotient has 26 or more"
+_NOTHING = "beyond that nothing is left, however far"
+_HALF = "less than a half as well"
+_SAME = "the same int32"
+_NEGATIVE = "of a sign only < 0 is asked, and it is 1 or -1"
+_SMALL = "a subnormal number is 0 as an integer, and no output shows it"
+_NORMAL = "what sets a bit is normal: less than 26 either way"
+_ZERO = "0 becomes a number below 2**-40, which is 0 as an integer"
+_SIZE = "no quotient and no sum that is not 0 has a size of 1"
+_FINITE = "every number is finite, or multiplied by 0"
+_TIES = "a quotient of float32s is never halfway between two, but for subnormal ones, which are 0 as integers"
+_BEYOND = "beyond every output either way"
+_FEW = "|v| < 2**8: the shift is at least 32"
+_POSITIVE = "the other factor is positive, and of a sign only < 0 is asked"
+_BITS = "one bit more of the numerator: rounding to odd needs none"
+_EQUAL = "they part where the magnitudes are equal: either may come first"
+_ENOUGH = "2**k - 1 over what is no larger leaves 26 bits; over what is larger it is seen as 0 or 1 alone"
+_FAR = "further apart, all that is left is whether it is 0"
+
+
+def _mutants(part: str, statement: str, changes: Mapping[str, str]) -> Reasons:
+    """change -> why, of one statement of a function; a change of the second such place ends in #2."""
+    where = f"{part}: " if part else ""
+    found = {}
+    for change, why in changes.items():
+        what, second, _ = change.partition(" #2")
+        found[f"{where}{what} in {statement}{second}"] = why
+    return found
+
+
+_EVERY = {
+    **_mutants("pack_fp32", _UP, {"size -> size - 1": _CARRY}),
+    **_mutants("pack_fp32", _KEPT, {"51 -> 52": _HALF}),
+    **_mutants("pack_fp32", _SIGNED, {"pattern - (1 << 31) -> pattern + (1 << 31)": _SAME}),
+}
+_NOT_KEPT = _mutants("pack_fp32", _KEPT, {"minimum(drop, 51) -> drop": _NOTHING})
+_FINITE_ONLY = _mutants(
+    "pack_fp32",
+    _INFINITE,
+    dict.fromkeys(
+        ("minimum(pattern, INFINITY) -> pattern", "INFINITY -> INFINITY + 1", "INFINITY -> INFINITY - 1"), _FINITE
+    ),
+)
+# Where only integers are seen of quotients and products, and their signs are never those of an integer.
+_INTEGERS = {
+    **_EVERY,
+    **_NOT_KEPT,
+    **_mutants("pack_fp32", _UP, {"size -> size + 1": _ONES}),
+    **_mutants("pack_fp32", _KEPT, {"51 -> 50": _SMALL}),
+    **_mutants(
+        "pack_fp32",
+        _PATTERN,
+        {
+            "where(size > 0, exponent - up + drop + 149 << 23, 0) -> exponent - up + drop + 149 << 23": _ZERO,
+            **dict.fromkeys(("size > 0 -> size >= 0", "size -> size + 1", "0 -> -1"), _ZERO),
+            **dict.fromkeys(("size -> size - 1", "0 -> 1"), _SIZE),
+        },
+    ),
+    **_mutants("pack_fp32", _SIGNED, dict.fromkeys(("sign < 0 -> sign <= 0", "sign -> sign - 1", "0 -> 1"), _NEGATIVE)),
+    **_mutants("fp32_to_int", _TO_INT, {"41 -> 42": _HALF, **dict.fromkeys(("0 -> 1", "0 -> -1"), _BEYOND)}),
+    **_mutants("fp32_divide", _UP_A, {"a_size -> a_size + 1": _ENOUGH}),
+}
+# Rows by a scale that is normal and positive, integers of 8 bits.
+_NORMAL_DROP = (
+    *(f"up - exponent -> {other}" for other in ("up + exponent", "up", "exponent", "exponent - up")),
+    *(f"up -> {other}" for other in ("up + 1", "up - 1", "-up")),
+    *(f"exponent -> {other}" for other in ("exponent + 1", "exponent - 1", "-exponent")),
+    *("maximum(up - exponent - 149, 26) -> 26", "149 -> 150", "149 -> 148"),
+)
+_ROWS = {
+    **_INTEGERS,
+    **_FINITE_ONLY,
+    **_mutants(
+        "fp32_to_int",
+        _TO_INT,
+        {
+            "saturate(16 - exponent, 0, 41) -> minimum(16 - exponent, 41)": _FEW,
+            **dict.fromkeys(("0 -> 1", "0 -> -1"), _FEW),
+        },
+    ),
+    **_mutants("fp32_divide", _UP_A, dict.fromkeys(("50 -> 51", "a_size -> a_size - 1"), _BITS)),
+    **_mutants(
+        "fp32_divide",
+        _DIVIDED,
+        dict.fromkeys(("a_sign * b_sign -> a_sign", "a_sign -> a_sign - 1", "b_sign -> b_sign + 1"), _POSITIVE),
+    ),
+}
+EQUIVALENT: dict[str, Reasons] = {
+    "quantize_fp32": {
+        **_INTEGERS,
+        **_mutants(
+            "pack_fp32", _DROP, dict.fromkeys(("up -> up + 1", "exponent -> exponent - 1", "149 -> 148"), _SMALL)
+        ),
+        **_mutants(
+            "pack_fp32",
+            _KEPT,
+            dict.fromkeys(
+                (f"'half_even' -> '{rule}'" for rule in ("half_up", "half_down", "half_away", "half_to_zero")), _TIES
+            ),
+        ),
+        **_mutants("pack_fp32", _PATTERN, {"0 -> 1 #2": _ZERO}),
+        **_mutants(
+            "pack_fp32", _INFINITE, dict.fromkeys(("INFINITY -> INFINITY + 1", "INFINITY -> INFINITY - 1"), _BEYOND)
+        ),
+    },
+    "dequantize_fp32": {
+        **_EVERY,
+        **_mutants("fp32_from_int", "return pack_fp32(x, absolute(x), 0)", {"x -> -x #2": "|-x| = |x|"}),
+        **_mutants("pack_fp32", _KEPT, {"51 -> 50": "a product is a multiple of 2**-149: if not 0, it keeps a bit"}),
+        **_mutants(
+            "pack_fp32",
+            _SIGNED,
+            {
+                "where(sign < 0, pattern - (1 << 31), pattern) -> where(sign < 0, pattern, pattern - (1 << 31))": (
+                    "x is rounded once and its product once: two turns of the sign are none"
+                ),
+            },
+        ),
+    },
+    "dynamic_quantize": {
+        **_ROWS,
+        **_mutants(
+            "",
+            "below = absolute(minimum(-max_along(-place, -1), 0))",
+            {
+                "0 -> 1": "2**-149 beside a span of 2**-117 or more adds nothing",
+            },
+        ),
+        **_mutants(
+            "",
+            "above = maximum(max_along(place, -1), 0)",
+            {
+                "0 -> -1": "as a summand the pattern -1 is shifted by less than 0, which leaves nothing",
+            },
+        ),
+        **_mutants(
+            "pack_fp32", _DROP, dict.fromkeys(("up -> up + 1", "exponent -> exponent - 1", "149 -> 148"), _NORMAL)
+        ),
+        **_mutants(
+            "pack_fp32", _PATTERN, {"0 -> -1 #2": "0 / scale is then a multiple of 256, which uint8 does not see"}
+        ),
+        **_mutants(
+            "",
+            "scale = where(span > 0, fp32_divide(span, P255), ONE)",
+            dict.fromkeys(("span -> span - 1", "0 -> 1"), "C6: no span is the least float32"),
+        ),
+        **_mutants(
+            "fp32_ordered",
+            "return where(x < 0, -(1 << 31) - x, x)",
+            dict.fromkeys(("x -> x + 1", "0 -> -1"), "the pattern -1 is no number"),
+        ),
+        **_mutants(
+            "fp32_span",
+            _SPANNED,
+            {"minimum(exponent - b_exponent, 25) -> exponent - b_exponent": _FAR, "25 -> 26": _FAR},
+        ),
+        **_mutants("fp32_span", _SPAN, dict.fromkeys(("1 -> 2", "1 -> 0"), "of a sign only < 0 is asked")),
+    },
+    "quantize_token_fp32": {
+        **_ROWS,
+        **_mutants("", "v = fp32_divide(x, maximum(scale, 1))", {"1 -> 2": "0 over either is 0"}),
+        **_mutants("", "v = fp32_multiply(x, fp32_divide(P127, maximum(peak, 1)))", {"1 -> 2": "0 times either is 0"}),
+        **_mutants(
+            "fp32_multiply",
+            _MULTIPLIED,
+            dict.fromkeys(("a_sign * b_sign -> a_sign", "a_sign -> a_sign - 1", "b_sign -> b_sign + 1"), _POSITIVE),
+        ),
+        **_mutants("pack_fp32", _DROP, dict.fromkeys(_NORMAL_DROP, _NORMAL)),
+    },
+    "epilogue_fp32": {
+        **_EVERY,
+        **_FINITE_ONLY,
+        **_mutants("fp32_from_int", "return pack_fp32(x, absolute(x), 0)", {"x -> -x #2": "|-x| = |x|"}),
+        **_mutants(
+            "fp32_multiply",
+            _MULTIPLIED,
+            dict.fromkeys(
+                ("a_sign -> -a_sign", "b_sign -> -b_sign"),
+                "every order multiplies twice: two turns of the sign are none",
+            ),
+        ),
+        **_mutants(
+            "fp32_add",
+            _LARGER,
+            dict.fromkeys(
+                (f"{_LARGER[9:]} -> a & MAGNITUDE > b & MAGNITUDE", "MAGNITUDE -> MAGNITUDE - 1", "b -> b + 1"), _EQUAL
+            ),
+        ),
+        **_mutants(
+            "fp32_add", _BELOW, {"minimum(exponent - b_exponent, 26) -> exponent - b_exponent": _FAR, "26 -> 27": _FAR}
+        ),
+        **_mutants(
+            "fp32_add",
+            _ADDED,
+            {
+                **dict.fromkeys(("total -> total - 1", "0 -> 1"), "no sum is 1: what cancels is a multiple of 4"),
+                **dict.fromkeys(("sign -> sign - 1", "sign -> sign - 1 #2", "b_sign -> b_sign - 1"), _NEGATIVE),
+            },
+        ),
+    },
+}
+_FLOAT = "float32 rounds to 24 bits as this does, and 24 bits to an integer; a subnormal number is exact, or not seen"
+_WORD = "the same 32 bits"
+_CHOSEN = "below 2**31 for what is finite; for 0 another value is chosen"
+_LONG = "a size below 2**19 is 0, or that of a product that is 0 as a float32"
+_EXACT = "a shift beyond 31 is of a subnormal number, which is exact"
+_TOO_LARGE = "infinite either way"
+_RULES = ("half_up", "half_down", "half_away", "half_to_zero", "half_up by a division toward zero")
+_SHORT = "a quotient by a normal scale has 26 or 27 bits"
+_SEEN = "more than 31 is for a size below 2**19, or of a subnormal number: 0, or seen as 0"
+_AMOUNTS = ("at most 31", "the low 5 bits of the amount")
+_SHIFTS = ("rounded twice, *", "shift at most 31", "the low 5 bits of shift")
+_TWICE = "scaling {} of {}: rounded twice, *"
+HARMLESS: dict[str, Reasons] = {
+    "epilogue_fp32": {
+        "rule fp32_half_even at rounding [15] of 5": _FLOAT,
+        "channel read as uint32": _WORD,
+        "bias read as uint32": _WORD,
+        "bit length 1 of 4: at most 31": "only 2**31 has 32 bits: 2**24 is kept at one exponent less, the same pattern",
+        "choice 3 of 11: the first value everywhere": "a zero has the exponent -149: its product is subnormal",
+        _TWICE.format(5, 5): _EXACT,
+        "addition 7 of 15: * to 32 bits": _CHOSEN,
+        "addition 1[15] of 15: * to 32 bits": _CHOSEN,
+        "left shift [35] of 10: by at most 31": _LONG,
+        "left shift [35] of 10: by the low 5 bits of the amount": _LONG,
+        "left shift [46] of 10: * to 32 bits": _CHOSEN,
+        "left shift 10 of 10: * to 32 bits": _CHOSEN,
+    },
+    "quantize_fp32": {
+        **{f"rule {rule} at rounding 2 of 3": _TIES for rule in _RULES},
+        "rule fp32_half_even at rounding [23] of 3": _FLOAT,
+        "x read as uint32": _WORD,
+        "scale read as uint32": _WORD,
+        "choice 1 of 2: the first value everywhere": _ZERO,
+        "clip 1 of 2: low one too *": _BEYOND,
+        "clip 1 of 2: high one too high": _HALF,
+        _TWICE.format(1, 2): _SMALL,
+        "scaling 1 of 2: shift at most 31": _SMALL,
+        "addition [34] of 4: saturated to 32 bits": _BEYOND,
+        "left shift 2 of 4: by at most 31": _LONG,
+        "left shift 2 of 4: by the low 5 bits of the amount": _LONG,
+        "left shift 3 of 4: saturated to 32 bits": _BEYOND,
+    },
+    "dequantize_fp32": {
+        "rule fp32_half_even at *": _FLOAT,
+        "scale read as uint32": _WORD,
+        _TWICE.format(2, 2): _EXACT,
+        "addition 7 of 7: saturated to 32 bits": _TOO_LARGE,
+        "left shift 3 of 4: by at most 31": _LONG,
+        "left shift 3 of 4: by the low 5 bits of the amount": _LONG,
+        "left shift 4 of 4: saturated to 32 bits": _TOO_LARGE,
+    },
+    "dynamic_quantize": {
+        **{f"rule {rule} at rounding [469] of 10": _TIES for rule in _RULES},
+        "rule fp32_half_even at rounding [24679] of 10": _FLOAT,
+        "rule fp32_half_even at rounding 10 of 10": _FLOAT,
+        "bit length [246] of 7: one less": _BITS,
+        "bit length [57] of 7: of the low 32 bits": _SHORT,
+        "bit length [57] of 7: at most 31": _SHORT,
+        "maximum ? of 2: at least 0": "0 is among the numbers of which it is the greatest",
+        "choice [2479] of 10: the first value everywhere": _ZERO,
+        "choice [358] of 10: the second value everywhere": "never negative",
+        "clip ? of 2: no low side": _FEW,
+        "clip ? of 2: low one too *": _FEW,
+        "clip ? of 2: high one too high": _HALF,
+        "clip ? of 2: high for every value outside": _FEW,
+        **{_TWICE.format(place, 7): _SEEN for place in (2, 3, 4, 6)},
+        "scaling [2346] of 7: shift at most 31": _SEEN,
+        "scaling [234] of 7: the low 5 bits of shift": _SEEN,
+        "product [35] of 5: * to 32 bits": "|v| < 2**8",
+        "addition [47] of 14: * to 32 bits": _CHOSEN,
+        "addition 1[03] of 14: * to 32 bits": _CHOSEN,
+        "addition 14 of 14: * to 32 bits": "|v| < 2**8",
+        "difference 1 of 34: * to 32 bits": "for x >= 0 another value is chosen",
+        **{f"left shift {places} of 15: by {how}": _SEEN for places in ("[35689]", "1[23]") for how in _AMOUNTS},
+        "left shift [47] of 15: * to 32 bits": _CHOSEN,
+        "left shift 1[04] of 15: * to 32 bits": _CHOSEN,
+    },
+    "quantize_token_fp32": {
+        **{f"rule {rule} at rounding [24] of {count}": _TIES for rule in _RULES for count in (5, 6)},
+        "rule fp32_half_even at rounding [245] of 5": _FLOAT,
+        "rule fp32_half_even at rounding [2456] of 6": _FLOAT,
+        "x read as uint32": _WORD,
+        "bit length [13] of [45]: one less": _BITS,
+        "bit length 4 of [45]: of the low 32 bits": _SHORT,
+        "bit length 4 of [45]: at most 31": _SHORT,
+        "choice [13] of 4: the first value everywhere": _ZERO,
+        "choice [135] of 6: the first value everywhere": _ZERO,
+        "choice 2 of 4: the second value everywhere": "never negative",
+        "choice [24] of 6: the second value everywhere": "never negative",
+        "clip: no low side": _FEW,
+        "clip: low one too *": _FEW,
+        "clip: high one too high": _HALF,
+        "clip: high for every value outside": _FEW,
+        "clip: the wrong side": "beyond is a multiple of 2**16, of which int8 sees 0",
+        "clip: 0 beyond either side": "beyond is a multiple of 2**16, of which int8 sees 0",
+        **{f"scaling {places}: {how}": _SEEN for places in ("[12] of 3", "[13] of 4") for how in _SHIFTS},
+        "product 3 of 3: * to 32 bits": "|v| < 2**8",
+        "product 5 of 5: * to 32 bits": "|v| < 2**8",
+        "addition [36] of 6: * to 32 bits": _CHOSEN,
+        "addition [36] of 10: * to 32 bits": _CHOSEN,
+        "addition 10 of 10: * to 32 bits": _CHOSEN,
+        **{f"left shift {places}: by {how}": _SEEN for places in ("[1245] of 7", "[127] of 9") for how in _AMOUNTS},
+        "left shift [36] of 7: * to 32 bits": _CHOSEN,
+        "left shift [368] of 9: * to 32 bits": _CHOSEN,
+    },
+}
+_NO_NUMBER = "these patterns are no finite numbers"
+_NEVER = r"(negative, ([1-9]|1\d|2[0-3]) bits|-1|int32 at its high end)"
+_SIGNS = {r"fp32_\w+: \w*sign \* b_sign \| zero": "a sign is 1 or -1"}
+UNREACHABLE: dict[str, Reasons] = {
+    "quantize_fp32": {
+        rf"(x|scale): {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"pack_fp32: size > 0 \| left is one more": _SIZE,
+        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+    },
+    "dequantize_fp32": {
+        rf"scale: {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"x: axes \[\.\.\.\], none leading": "C5: axis must exist",
+    },
+    "dynamic_quantize": {
+        rf"x: {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"fp32_ordered: x < 0 \| left is one less": _NO_NUMBER,
+        r"pack_fp32: size > 0 \| left is one more": _SIZE,
+        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+        r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
+        r"span > 0 \| left is one more": "C6: no span is the least float32",
+        r"fp32_to_int: saturate\(16 - exponent, 0, 41\) \| (far below|one below|at) low": _FEW,
+    },
+    "quantize_token_fp32": {
+        rf"x: {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"pack_fp32: size > 0 \| left is one more": _SIZE,
+        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+        r"fp32_to_int: saturate\(16 - exponent, 0, 41\) \| (far below|one below|at) low": _FEW,
+        r"maximum\((scale|peak), 1\) \| left is (equal|one more)": "C6: none is so small but 0",
+    },
+    "epilogue_fp32": {
+        rf"(channel|bias): {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
+        r"fp32_add: total > 0 \| left is one more": "no sum is 1: what cancels is a multiple of 4",
+        r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": "a sign is 1 or -1",
+    },
+}

@@ -1,0 +1,300 @@
+"""Do networks of ONNX come in with the bits that others have for them, and do files that are none cost one line?"""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import intref
+from intref.cli.main import main
+from intref.errors import FormatError, IntrefError, SpecError, Unsupported
+
+onnx = pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper  # noqa: E402 (what is skipped above is not imported)
+
+from intref.importing import imported_and_checked  # noqa: E402
+
+VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "deeploy"
+NETWORKS = sorted(path.parent for path in VECTORS.glob("**/network.onnx"))
+MICROSOFT = "com.microsoft"
+
+
+def network(path, nodes, inputs, outputs=("y",), **constants):
+    """A file of one graph; inputs: name -> (ONNX dtype, sizes)."""
+    values = [numpy_helper.from_array(np.asarray(v), k) for k, v in constants.items()]
+    given = [helper.make_tensor_value_info(name, *declared) for name, declared in inputs.items()]
+    made = [helper.make_tensor_value_info(name, TensorProto.INT32, None) for name in outputs]
+    graph = helper.make_graph(nodes, "graph", given, made, values)
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(MICROSOFT, 1)]
+    model = helper.make_model(graph, opset_imports=opsets)
+    model.ir_version = 8
+    onnx.save(model, path)
+    return path
+
+
+def node(op, inputs, output="y", domain="", **attrs):
+    return helper.make_node(
+        op, inputs.split(), [output], name=f"the_{op}{'' if output == 'y' else output}", domain=domain, **attrs
+    )
+
+
+def both(model, feeds):
+    """The outputs, that both backends agree on."""
+    slow, fast = model.run(feeds, "reference"), model.run(feeds, "fast")
+    assert slow.digest == fast.digest
+    return [*slow.outputs.values()]
+
+
+def numbers(shape, dtype="int8", seed=0, low=None, high=None):
+    info = np.iinfo(dtype)
+    low, high = info.min if low is None else low, info.max if high is None else high
+    return np.random.default_rng(seed).integers(low, high, shape, dtype, endpoint=True)
+
+
+@pytest.mark.skipif(not NETWORKS, reason="the recorded networks are not here")
+@pytest.mark.parametrize("folder", NETWORKS, ids=lambda path: str(path.relative_to(VECTORS)))
+def test_a_recorded_network_has_its_recorded_bits(folder):
+    found = imported_and_checked(folder / "network.onnx", folder)
+    assert (found.mismatches, found.unmatched) == (0, ()) and found.compared > 0
+    slow = imported_and_checked(
+        folder / "network.onnx", folder, None, found.model.about["requant_rounding"], "reference"
+    )
+    assert slow.mismatches == 0 and slow.model.hash == found.model.hash
+
+
+X = {"x": (TensorProto.INT32, [2, 3, 4, 5])}
+MOVED = {
+    "Transpose-0213": (node("Transpose", "x", perm=[0, 2, 1, 3]), {}),
+    "Transpose-0132": (node("Transpose", "x", perm=[0, 1, 3, 2]), {}),
+    "Transpose-3120": (node("Transpose", "x", perm=[3, 1, 2, 0]), {}),
+    "Transpose-2301": (node("Transpose", "x", perm=[2, 3, 0, 1]), {}),
+    "Transpose": (node("Transpose", "x"), {}),
+    "Reshape": (node("Reshape", "x c"), {"c": np.array([0, -1, 10])}),
+    "Flatten": (node("Flatten", "x", axis=-2), {}),
+    "Unsqueeze": (node("Unsqueeze", "x c"), {"c": np.array([0, -1])}),
+    "Slice": (node("Slice", "x c d e f"), {"c": [1, -4], "d": [99, -1], "e": [2, -1], "f": [2, 1]}),
+    "Gather": (node("Gather", "x c", axis=2), {"c": np.array([[3, 0, 1], [2, 2, -1]])}),
+    "Gather-one": (node("Gather", "x c", axis=1), {"c": np.array(-1)}),
+    "Concat": (node("Concat", "x c x", axis=-1), {"c": numbers((2, 3, 4, 2), "int32")}),
+    "Pad": (node("Pad", "x c d"), {"c": [0, 1, 0, 2, 1, 0, 0, 3], "d": np.array(-7, np.int32)}),
+    "Expand": (node("Expand", "x c"), {"c": [2, 3, 4, 5]}),
+    "ReduceSum": (node("ReduceSum", "x c", keepdims=0), {"c": [1, 3]}),
+    "Add": (node("Add", "c x"), {"c": numbers((3, 1, 5), "int32", high=99, low=-99)}),
+    "Add-bias": (node("Add", "x c"), {"c": numbers(5, "int32", high=99, low=-99)}),
+    "Sub": (node("Sub", "c x"), {"c": numbers((4, 1), "int32", high=99, low=-99)}),
+    "Mul": (node("Mul", "x c"), {"c": np.array(-3, np.int32)}),
+    "Relu": (node("Relu", "x"), {}),
+    "Clip": (node("Clip", "x c d"), {"c": np.array(-5, np.int32), "d": np.array(9, np.int32)}),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_standard_operators_do_what_the_reference_of_onnx_does(tmp_path, name):
+    from onnx.reference import ReferenceEvaluator
+
+    made, constants = MOVED[name]
+    inputs = {"x": (TensorProto.INT32, [1, 4, 1] if name == "Expand" else [2, 3, 4, 5])}
+    path = network(tmp_path / "n.onnx", [made], inputs, **constants)
+    x = numbers(inputs["x"][1], "int32", 3, -1000, 1000)
+    (expected,) = ReferenceEvaluator(str(path)).run(None, {"x": x})
+    (found,) = both(intref.import_onnx(path, {"x": "int16"}), {"x": x})
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_a_split_has_every_part(tmp_path):
+    made = helper.make_node("Split", ["x", "c"], ["a", "b"], axis=2)
+    path = network(tmp_path / "n.onnx", [made], X, ("a", "b"), c=[1, 3])
+    x = numbers((2, 3, 4, 5), "int32")
+    a, b = both(intref.import_onnx(path), {"x": x})
+    np.testing.assert_array_equal(np.concatenate([a, b], 2), x)
+
+
+W, IMAGE = numbers((12, 6), seed=1), numbers((6, 2, 3, 2), seed=2)
+SCALES = {"sa": np.float32(0.02), "sb": np.float32(0.013), "sy": np.float32(0.07)}
+ZEROS = {"za": np.uint8(117), "zb": np.int8(0), "zy": np.uint8(100)}
+START = numbers(6, "int32", 4, -999, 999)
+QUANTIZED = {
+    "MatMulInteger": ("x w za", [5, 12], {}, ""),
+    "QLinearMatMul": ("x sa za w sb zb sy zy", [5, 12], {}, ""),
+    "QGemm": ("x sa za w sb zb c sy zy", [5, 12], {}, MICROSOFT),
+    "ConvInteger": ("x i za", [1, 4, 7, 6], {"group": 2, "strides": [2, 1], "pads": [1, 0, 2, 1]}, ""),
+    "QLinearConv": (
+        "x sa za i sb zb sy zy c",
+        [1, 4, 7, 6],
+        {"group": 2, "strides": [2, 3], "auto_pad": "SAME_UPPER"},
+        "",
+    ),
+}
+
+
+def judged_by_onnxruntime(path, given, ours=None):
+    """Both backends' outputs are those of ONNX Runtime."""
+    runtime = pytest.importorskip("onnxruntime")
+    expected = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, given)
+    for found, want in zip(both(intref.import_onnx(path), ours or given), expected):
+        assert found.dtype == want.dtype
+        np.testing.assert_array_equal(found, want)
+
+
+@pytest.mark.parametrize("op", QUANTIZED)
+def test_quantized_operators_have_the_bits_of_onnxruntime(tmp_path, op):
+    inputs, sizes, attrs, domain = QUANTIZED[op]
+    used = {k: v for k, v in {"w": W, "i": IMAGE, "c": START, **SCALES, **ZEROS}.items() if k in inputs.split()}
+    path = network(
+        tmp_path / "n.onnx", [node(op, inputs, domain=domain, **attrs)], {"x": (TensorProto.UINT8, sizes)}, **used
+    )
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.INT32 if "Integer" in op else TensorProto.UINT8
+    onnx.save(model, path)
+    judged_by_onnxruntime(path, {"x": numbers(sizes, "uint8", 5)})
+
+
+def test_dequantize_product_quantize_is_a_product_and_a_rescale(tmp_path):
+    nodes = [
+        node("QuantizeLinear", "f sa za", "q"),
+        node("DequantizeLinear", "q sa za", "qf"),
+        node("DequantizeLinear", "w sb zb", "wf"),
+        node("MatMul", "qf wf", "p"),
+        node("QuantizeLinear", "p sy zy", "y"),
+    ]
+    path = network(tmp_path / "n.onnx", nodes, {"f": (TensorProto.FLOAT, [5, 12])}, w=W, **SCALES, **ZEROS)
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.elem_type = TensorProto.UINT8
+    onnx.save(model, path)
+    x = numbers((5, 12), "uint8", 6)
+    real = (x.astype(np.float32) - 117) * SCALES["sa"]
+    judged_by_onnxruntime(path, {"f": real}, {"f": x})
+
+
+def test_inputs_are_declared_measured_or_int8(tmp_path):
+    path = network(tmp_path / "n.onnx", [node("Relu", "x")], {"x": (TensorProto.FLOAT, [2, 3])})
+    assert intref.import_onnx(path).tensors["x"].dtype == "int8"
+    assert intref.import_onnx(path, {"x": "uint8[1,4]"}).tensors["x"].axes == (1, 4)
+    measured = intref.import_onnx(path, values={"x": np.full((2, 3), 255)})
+    assert measured.tensors["x"].dtype == "uint8"
+    with pytest.raises(SpecError, match="input 'x': expected one of int8"):
+        intref.import_onnx(path, {"x": "float32"})
+    with pytest.raises(SpecError, match="input 'z' is unknown, inputs are x"):
+        intref.import_onnx(path, {"z": "int8"})
+
+
+def test_a_sum_that_may_leave_int32_wraps_and_one_that_may_not_does_not(tmp_path):
+    path = network(tmp_path / "n.onnx", [node("Add", "x z")], {"x": (1, [4]), "z": (1, [4])})
+    wide = intref.import_onnx(path, {"x": "int32", "z": "int32"})
+    assert wide.nodes[0].attrs["overflow"] == "wrap"
+    assert intref.import_onnx(path, {"x": "int32", "z": "int32"}).hash == wide.hash
+    assert intref.import_onnx(path).nodes[0].attrs["overflow"] == "refuse"
+
+
+def requant(div, **constants):
+    rounds = node("RequantShift", "x m a", div=numpy_helper.from_array(np.float32([div])), n_levels=256, signed=1)
+    return [rounds], {"m": np.float32([1.0]), "a": np.float32([0.0]), **constants}
+
+
+def test_the_rounding_is_the_one_that_was_recorded(tmp_path, capsys):
+    nodes, constants = requant(2.0)
+    path = network(tmp_path / "n.onnx", nodes, {"x": (1, [4])}, **constants)
+    np.savez(tmp_path / "inputs.npz", x=np.array([-3, -1, 1, 3]))
+    np.savez(tmp_path / "outputs.npz", y=np.array([-2, -1, 0, 1]))
+    assert main(["import", "onnx", str(path), "--check", str(tmp_path), "-o", str(tmp_path / "m.safetensors")]) == 0
+    said = capsys.readouterr().out
+    assert "half_up 4, floor 0" in said and "equal" in said
+    assert intref.open(tmp_path / "m.safetensors").about["requant_rounding"] == "floor"
+    assert main(["import", "onnx", str(path), "--check", str(tmp_path), "--requant-rounding", "half_up"]) == 1
+
+
+def refused(tmp_path, nodes, inputs=None, kind=(FormatError, Unsupported), **constants):
+    """The one line that an import is refused with."""
+    path = network(tmp_path / "n.onnx", nodes, inputs or {"x": (1, [2, 3])}, **constants)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(kind) as caught:
+            intref.import_onnx(path)
+    line = str(caught.value)
+    assert "\n" not in line and line.startswith(str(path))
+    return line
+
+
+def test_an_unknown_op_is_named_with_the_nearest_there_is(tmp_path, capsys):
+    line = refused(tmp_path, [node("iLayerNrm", "x", D=4)])
+    assert line.endswith("node 'the_iLayerNrm' (iLayerNrm): op 'iLayerNrm' with attributes D is not supported; "
+                         "the nearest that is: iLayerNorm")  # fmt: skip
+    assert main(["import", "onnx", str(tmp_path / "n.onnx")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+BROKEN = {
+    "NaN": ([node("Add", "x c")], {"c": np.float32([1, np.nan, 0])}, "expected integers of at most 32 bits, found nan"),
+    "fractions": ([node("Add", "x c")], {"c": np.float32([0.5])}, "expected integers of at most 32 bits, found 0.5"),
+    "a cycle": ([node("Add", "x z", "y"), node("Relu", "y", "z")], {}, "expected an earlier tensor, found a cycle"),
+    "no such input": ([node("Relu", "nothing")], {}, "expected an earlier tensor, found nothing that makes it"),
+    "a wrong rank": ([node("MatMul", "x c")], {"c": np.float32([1, 2])}, "expected matrices"),
+    "a wrong size": ([node("MatMul", "x c")], {"c": np.ones((4, 4), np.float32)}, "expected matrices"),
+    "sizes that do not meet": ([node("Add", "x c")], {"c": np.ones((5, 4), np.float32)}, "cannot be broadcast"),
+    "no attribute": ([node("iGELU", "x", one=3)], {}, "expected attribute 'b', found one"),
+    "no input": ([node("RequantShift", "x", div=2)], {}, "expected what RequantShift takes"),
+    "no power of two": (
+        [node("RequantShift", "x c c", div=3)],
+        {"c": np.float32([1])},
+        "expected a power of two, found 3",
+    ),
+    "weights too wide": (
+        [node("MatMul", "x c")],
+        {"c": np.full((3, 3), 300.0, np.float32)},
+        "expected a constant that int8",
+    ),
+    "an axis": ([node("Concat", "x x", axis=9)], {}, "expected inputs alike but for axis 9"),
+    "made twice": ([node("Relu", "x"), node("Relu", "x")], {}, "expected a new name, found one made already"),
+    "a bad perm": ([node("Transpose", "x", perm=[0, 0])], {}, "perm: expected each of 0..1 once"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_graph_costs_one_line(tmp_path, name):
+    nodes, constants, expected = BROKEN[name]
+    assert expected in refused(tmp_path, nodes, kind=IntrefError, **constants)
+
+
+def test_a_broken_file_costs_one_line(tmp_path):
+    path = network(tmp_path / "n.onnx", [node("Relu", "x")], {"x": (1, [2])}, c=np.ones(500, np.float32))
+    whole = path.read_bytes()
+    for data in (b"", b"\0" * 100, whole[:40], whole[: len(whole) // 2], b"PK\3\4" + whole):
+        path.write_bytes(data)
+        with pytest.raises(FormatError) as caught:
+            intref.import_onnx(path)
+        assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+    with pytest.raises(FormatError, match="regular file"):
+        intref.import_onnx(tmp_path)
+
+
+def test_external_data_and_false_sizes_are_refused(tmp_path):
+    path = network(tmp_path / "n.onnx", [node("Add", "x c")], {"x": (1, [2])}, c=np.ones(2, np.float32))
+    model = onnx.load(path)
+    tensor = model.graph.initializer[0]
+    tensor.dims[:] = [1 << 40]
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(FormatError, match=r"constant 'c': expected \[1099511627776\] values, found \d+ bytes"):
+        intref.import_onnx(path)
+    tensor.dims[:] = [2]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    entry = tensor.external_data.add()
+    entry.key, entry.value = "location", "/etc/passwd"
+    path.write_bytes(model.SerializeToString())
+    with pytest.raises(FormatError, match="expected its values in the file, found external data in '/etc/passwd'"):
+        intref.import_onnx(path)
+
+
+def test_an_import_can_be_packed_and_judged(tmp_path):
+    nodes, constants = requant(4.0)
+    path = network(
+        tmp_path / "n.onnx",
+        [node("MatMul", "q w", "x"), *nodes],
+        {"q": (1, [2, 12])},
+        w=W.astype(np.float32),
+        **constants,
+    )
+    model = intref.import_onnx(path)
+    intref.write_golden(model, {"q": numbers((2, 12))}, tmp_path / "gold")
+    assert model.proof().ranges["y"] == (-128, 127)

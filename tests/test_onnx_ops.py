@@ -1,0 +1,105 @@
+"""Answers of the float32 ops worked out by hand from their docstrings; patterns are written in hexadecimal."""
+
+import numpy as np
+
+from intref import call
+
+
+def f32(*values: float) -> np.ndarray:
+    """Bit patterns of numbers that float32 holds."""
+    pattern = np.array(values, np.float32)
+    assert pattern.tolist() == [*values]
+    return pattern.view(np.int32)
+
+
+def quantize(x, scale, output="int8", zero=0):
+    tensors = {"x": x, "scale": scale, "zero_point": np.array([zero], np.int32)}
+    return call("quantize_fp32", tensors, {"output": output})["y"].tolist()
+
+
+def test_quantize_rounds_ties_to_even_then_adds_the_zero_point_then_clips():
+    # 0.5 -> 0, 1.5 -> 2, 2.5 -> 2, -0.5 -> 0, -1.5 -> -2; + 3; 124.5 -> 124 + 3 = 127, 125.5 -> 126 + 3 > 127
+    x = f32(0.5, 1.5, 2.5, -0.5, -1.5, 124.5, 125.5)
+    assert quantize(x, f32(1.0), zero=3) == [3, 5, 5, 3, 1, 127, 127]
+
+
+def test_quantize_rounds_the_quotient_to_float32_first():
+    # 10.5 / 3 = 3.5 -> 4. The float32 before 10.5 is 10.5 - 2**-20: a third of 2**-20 below 3.5 is 1.33 of the steps of
+    # 2**-22 that float32 has there, so the quotient is 3.5 - 2**-22 -> 3.
+    assert quantize(np.array([0x41280000, 0x41280000 - 1], np.int32), f32(3.0)) == [4, 3]
+    # 4194305.5 / (1 + 2**-23) = 4194305.5 - 0.5000001 + ..: in steps of 1/2 that is 4194305.0, but the same over
+    # 1 - 2**-24 is 4194305.5 + 0.25 + ..., which float32 takes to the even one of 4194305.5 and 4194306: -> 4194306.
+    x = f32(4194305.5, 4194305.5)
+    tensors = {"x": x, "scale": np.array([0x3F800001, 0x3F7FFFFF], np.int32), "zero_point": np.zeros(1, np.int32)}
+    assert call("quantize_fp32", tensors, {"output": "int32"})["y"].tolist() == [4194305, 4194306]
+
+
+def test_quantize_by_a_scale_per_channel_and_an_infinite_quotient():
+    x = np.array([[0x3F800000, 0x3F800000, 0x7F7FFFFF]], np.int32)  # 1, 1, the largest
+    tensors = {"x": x, "scale": f32(0.5, -0.25, 2.0**-126), "zero_point": np.array([0, 1, -5], np.int32)}
+    assert call("quantize_fp32", tensors, {"output": "int8"})["y"].tolist() == [[2, -3, 127]]
+
+
+def test_dequantize_rounds_before_and_after_the_product():
+    # 16777217 -> 16777216 in float32; * 3 = 50331648 = 3 * 2**24: 0x4C400000. 5 * 0.75 = 3.75 = 0x40700000.
+    tensors = {"x": np.array([16777217, 5], np.int32), "scale": f32(3.0, 0.75), "zero_point": np.zeros(1, np.int32)}
+    assert call("dequantize_fp32", tensors, {})["y"].tolist() == [0x4C400000, 0x40700000]
+    # (7 - 9) * 2**-149 = -2 * 2**-149, subnormal: pattern 2 with the sign. (9 - 9) * -1 = -0.
+    scale, nine = np.array([1, -0x40800000], np.int32), np.array([9], np.int32)
+    tensors = {"x": np.array([7, 9], np.int8), "scale": scale, "zero_point": nine}
+    assert call("dequantize_fp32", tensors, {})["y"].tolist() == [2 - (1 << 31), -(1 << 31)]
+
+
+def test_dynamic_quantize_by_the_span_of_a_row():
+    # a = -100, b = 155: scale 255 / 255 = 1, zero point 100; 1.5 -> 2, 2.5 -> 2, -100 -> 0, 155 -> 255.
+    # All positive: a = 0; b = 510: scale 2, zero point 0; 3 / 2 = 1.5 -> 2; 1 / 2 -> 0.
+    x = np.stack([f32(-100.0, 155.0, 1.5, 2.5), f32(510.0, 3.0, 1.0, 0.0)])
+    made = call("dynamic_quantize", {"x": x}, {})
+    assert made["y"].tolist() == [[0, 255, 102, 102], [255, 2, 0, 0]]
+    assert made["scale"].tolist() == [[0x3F800000], [0x40000000]]
+    assert made["zero_point"].tolist() == [[100], [0]]
+
+
+def test_dynamic_quantize_of_zeros_has_scale_one():
+    made = call("dynamic_quantize", {"x": np.array([0, -(1 << 31)], np.int32)}, {})
+    assert (made["y"].tolist(), made["scale"].tolist(), made["zero_point"].tolist()) == ([0, 0], [0x3F800000], [0])
+
+
+def test_token_scale_is_the_peak_over_127():
+    # peak 254 / 127 = 2 = 0x40000000: 1 / 2 -> 0, 3 / 2 -> 2, -5 / 2 -> -2, -254 -> -127. By the reciprocal 127 / 254
+    # = 1/2 the same. A row of zeros has scale 0.
+    x = np.stack([f32(1.0, 3.0, -5.0, -254.0), f32(0.0, 0.0, 0.0, 0.0)])
+    for by in ("quotient", "reciprocal"):
+        made = call("quantize_token_fp32", {"x": x}, {"by": by})
+        assert made["q"].tolist() == [[0, 2, -2, -127], [0, 0, 0, 0]]
+        assert made["scale"].tolist() == [[0x40000000], [0]]
+
+
+def epilogue(order, x, token, channel, bias):
+    given = {"x": x, "token": token, "channel": channel, "bias": bias}
+    return call("epilogue_fp32", {k: np.array([v], np.int32) for k, v in given.items()}, {"order": order})["y"].tolist()
+
+
+def test_epilogue_rounds_once_for_each_product():
+    # u = 2**-23. token = channel = 1 + u. x = 3: 3 * (1 + u) = 3 + 3u, in steps of 2u: a tie between 3 + 2u (odd) and
+    # 3 + 4u (even) -> 3 + 4u; times 1 + u = 3 + 7u + ..: in steps of 2u just above the tie -> 3 + 8u: pattern + 4.
+    # scales first: (1 + u)**2 = 1 + 2u + u * u -> 1 + 2u; 3 + 6u -> 3 + 6u exactly: pattern + 3.
+    one = 0x3F800001
+    assert epilogue("token_first", 3, one, one, -(1 << 31)) == [0x40400004]
+    assert epilogue("channel_first", 3, one, one, -(1 << 31)) == [0x40400004]
+    assert epilogue("scales_first", 3, one, one, -(1 << 31)) == [0x40400003]
+
+
+def test_epilogue_tells_the_token_s_order_from_the_channel_s():
+    # x = 3, token 1 + u, channel 1.5: token first 3 + 4u, * 1.5 = 4.5 + 6u in steps of 4u: a tie of 4.5 + 4u (odd: 4.5
+    # is 9437184 * 4u, even) and 4.5 + 8u -> + 8u: pattern + 2. channel first 4.5, * (1 + u) = 4.5 + 4.5u -> 4.5 + 4u.
+    assert epilogue("token_first", 3, 0x3F800001, 0x3FC00000, -(1 << 31)) == [0x40900002]
+    assert epilogue("channel_first", 3, 0x3F800001, 0x3FC00000, -(1 << 31)) == [0x40900001]
+
+
+def test_epilogue_adds_the_bias_last():
+    # 2**24 + 1 -> 2**24 as it is converted; + 1 is a tie of 2**24 and 2**24 + 2 -> 2**24: 0x4B800000; + 3 -> + 4.
+    one = 0x3F800000
+    assert epilogue("token_first", (1 << 24) + 1, one, one, one) == [0x4B800000]
+    assert epilogue("token_first", 1 << 24, one, one, 0x40400000) == [0x4B800002]
+    assert epilogue("token_first", -3, one, one, 0x40400000) == [0]  # x - x is +0
