@@ -9,6 +9,7 @@ from intref.vectors import gemmlowp_elements as elements
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.gemmlowp_equivalent import EQUIVALENT
 from intref.vectors.gemmlowp_harmless import HARMLESS
+from intref.vectors.gemmlowp_rows import ROWS
 
 __all__ = ["CASES", "EQUIVALENT", "HARMLESS", "REFUSED"]
 
@@ -50,6 +51,16 @@ def softmax_gemmlowp() -> Iterator[Case]:
     for keys in (2, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 33, 64, 127, 128, 129, 256, 257, 511):
         yield _soft(f"{keys} equal keys: a sum of another length", "extreme", np.zeros((1, keys), np.int8))
     yield _soft("longest row, int16: a sum of 31 bits", "extreme wide", np.zeros((1, 4095), np.int8), output="int16")
+    yield _soft(
+        "the minimum attended, a far key not", "mask extreme", [[-128, 127]], [[1, 0]], **{**STEEP, "output": "int16"}
+    )
+    few = [[127, 127 - 30, 127 - 31, 127 - 32]]
+    yield _soft("multiplier 1: the cut is not far down", "extreme", few, multiplier=1, shift=26, output="int16")
+    for multiplier, shift, rows in ROWS:
+        constants = {"multiplier": multiplier, "shift": shift, "output": "int16"}
+        yield _soft(f"a unit from ties of p: {multiplier}, {shift}", "tie wide", [rows], **constants)
+    wide = SplitMix64(48).integers(-128, 127, (1, 2, 3, 101), "int8")
+    yield _soft("random, 101 keys", "random axes", wide, output="int16")
     yield from _soft_masks()
     stream = SplitMix64(41)
     for keys, attrs in ((3, UNIT), (31, STEEP), (64, FINE)):
@@ -123,6 +134,7 @@ def softmax_int16() -> Iterator[Case]:
     yield _soft16("multiplier 0: all equal", "degenerate", ends, multiplier=0)
     steep: Any = ([0, 32767] * 256 + [0], [32767, 0] * 256 + [32767])
     yield _soft16("steep tables", "extreme tie", [[7, 6, 5, 0, -1, -120, -121, -122, -300]], tables=steep)
+    yield _soft16("rows below 0", "extreme", [[-500, -501, -900], [-130, -131, -700]], tables=steep)
     yield _soft16("a sum of 0", "degenerate", [[7, 6]], tables=([0] * 513, inverse_table()))
     yield _soft16("a sum of 1", "degenerate", [[7, 6]], tables=([0] * 510 + [0, 1, 1], inverse_table()))
     largest: Any = ([32767] * 513, [32767] * 513)

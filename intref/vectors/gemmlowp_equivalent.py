@@ -8,15 +8,20 @@ _BELOW = "any fill at or below every x leaves the maximum alone; a masked key co
 _BIT31 = "|a| < 15 * 2**27: bit 31 of part - a is 0"
 _DISTANCE = "only whether c is that number counts"
 _ENDS = "what lies beyond the last cell is cut to its last place either way"
+_EVEN = "total is shifted left at least once: what is halved is even"
 _FAR = "where c is far the outer choices answer, whatever a is; elsewhere |c| < far"
+_FARD = "where d < -far, e is 0 whatever a is; elsewhere -d * 2**shift <= 31 * 2**26"
 _INT8 = "128 in int8 is -128"
+_KEYLESS = "a row with a key has total >= 2**19; without one every e is 0"
 _MULT = "the product is never negative"
 _NEAR = "within a unit of a = 0 both branches round to the same y"
 _NEVER = "s is never positive, and below zero the two rules agree"
 _NOBODY = "where the sum is 0, so is every e"
+_PARTS = "tried for each of the 2**24 parts: y is the same"
 _POSITIVE = "nothing negative is divided there, or no tie of it is met"
 _SHIFT31 = "shift is at least 31: there is no left shift"
 _SHIFTED = "only differences of x count"
+_TINY = "e below 2**8 counts for nothing in total, nor in p"
 _TOP = "2**31 - 1 and 2**31 both give 128 less what is subtracted, or 128, which is cut to 127"
 _TWICE = "terms and sum are negated both, and half_away is odd"
 _UNIT = "its few units of 2**-31 move no y: tried for every argument within 48 units of a tie of y"
@@ -275,5 +280,59 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             _NOBODY,
         ),
         "x -> x + 1 in seen = where(attend, x, -(1 << 15))": _SHIFTED,
+    },
+    "softmax_gemmlowp": {
+        **dict.fromkeys(
+            (
+                "mask -> -mask in attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]",
+                "mask -> -mask in attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None] #2",
+                "attend -> -attend in seen = where(attend, x, -128)",
+                "attend -> -attend in e = where(attend, where(d >= -far, _exp(a, 5), 0), 0)",
+            ),
+            _ANY,
+        ),
+        "128 -> 129 in seen = where(attend, x, -128)": _BELOW,
+        "_inverse: a -> a + 1 in d = a + (1 << 31) >> 1": _EVEN,
+        **dict.fromkeys(
+            (
+                "maximum(d, -far) -> d in a = _product(within(maximum(d, -far) << shift, -(31 << 26), 0), multiplier)",
+                "far -> far + 1 in a = _product(within(maximum(d, -far) << shift, -(31 << 26), 0), multiplier)",
+            ),
+            _FARD,
+        ),
+        **dict.fromkeys(
+            (
+                "1 << 19 -> 19 in total = within(maximum(sum_along(_divided(e, 12), -1), 1 << 19), 1 << 19, MOST)",
+                "1 << 19 -> 19 << 1 in total = within(maximum(sum_along(_divided(e, 12), -1), 1 << 19), 1 << 19, MOST)",
+                "19 -> 18 in total = within(maximum(sum_along(_divided(e, 12), -1), 1 << 19), 1 << 19, MOST)",
+            ),
+            _KEYLESS,
+        ),
+        **dict.fromkeys(
+            (
+                "_exp: ONE_THIRD -> ONE_THIRD + 1 in tail = _product(_divided(x4, 2) + x3, ONE_THIRD) + x2",
+                "_exp: ONE_THIRD -> ONE_THIRD - 1 in tail = _product(_divided(x4, 2) + x3, ONE_THIRD) + x2",
+            ),
+            _PARTS,
+        ),
+        "_divided: 'half_away' -> 'half_up' in return mul_shift(x, 1, bits, 'half_away')": _POSITIVE,
+        "x -> x + 1 in seen = where(attend, x, -128)": _SHIFTED,
+        **dict.fromkeys(
+            (
+                "0 -> 1 in e = where(attend, where(d >= -far, _exp(a, 5), 0), 0)",
+                "0 -> -1 in e = where(attend, where(d >= -far, _exp(a, 5), 0), 0)",
+                "0 -> 1 in e = where(attend, where(d >= -far, _exp(a, 5), 0), 0) #2",
+                "0 -> -1 in e = where(attend, where(d >= -far, _exp(a, 5), 0), 0) #2",
+            ),
+            _TINY,
+        ),
+        **dict.fromkeys(
+            (
+                "_exp: part -> part + 1 in rest = part - a",
+                "_exp: a -> a - 1 in rest = part - a",
+                "_exp: rest -> rest + 1 in y = where(rest >> 29 - whole + bit & 1, _product(y, HALVINGS[bit]), y)",
+            ),
+            _WHOLE,
+        ),
     },
 }

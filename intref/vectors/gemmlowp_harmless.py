@@ -8,16 +8,26 @@ _C5 = "C5 keeps what is shifted within 32 bits"
 _C5B = "a distance below 2**16 and a shift to the left by at most 15, or a sum and its bits: 31 bits"
 _CELL = "the table has cells for 16 bits, and both leave the same"
 _CLIPPED = "what leaves 32 bits is cut to the range of output as well"
+_CUT = "the minimum cuts it as well"
+_EVEN = "total is shifted left at least once: what is halved is even"
 _EVERY = "tried for each of the 255 c: the root, to the nearest, is the same"
 _FAR = "where c is far the outer choices answer, whatever a is; elsewhere |c| < far"
+_FARD = "where d < -far, e is 0 whatever a is; elsewhere -d * 2**shift <= 31 * 2**26"
 _MULT = "the product is never negative"
 _NEAR = "within a unit of a = 0 both branches round to the same y"
 _NEVER = "s is never positive, and below zero the two rules agree"
 _NONE = "table, places and sums are never negative"
+_NORMAL = "total << 32 - n lies in [2**31, 2**32)"
 _ODD = "half_away rounds magnitudes"
+_POSITIVE = "nothing negative is divided there, or no tie of it is met"
 _ROOM = "|product| < 2**31 - 2**20: the zero point has room"
+_SAME = (
+    "no tie is met, nothing negative is rounded, or the next steps take the unit back: tried for every part and every d"
+)
 _SHIFT31 = "shift is at least 31: there is no left shift"
 _SMALL = "2 * r reaches 2**31 for exp below 8 units alone, and exp(-15) has 656"
+_STOP = "a shift beyond 31 needs 512 keys and int8, where the published kernels stop: no case asks for it"
+_TINY = "e below 2**8 counts for nothing in total, nor in p"
 _TOP = "2**31 - 1 and 2**31 both give 128 less what is subtracted, or 128, which is cut to 127"
 _UNIT = "its few units of 2**-31 move no y: tried for every argument within 48 units of a tie of y"
 _WHOLE = "part - a is a multiple of the least bit that is asked for"
@@ -287,6 +297,8 @@ HARMLESS: dict[str, dict[str, str]] = {
         ),
     },
     "softmax_int16": {
+        "maximum: the first element": "a maximum that is none reads beyond the table, or changes nothing",
+        "maximum: without the last element": "a maximum that is none reads beyond the table, or changes nothing",
         **dict.fromkeys(
             (
                 "left shift: wrapped to 32 bits",
@@ -328,6 +340,118 @@ HARMLESS: dict[str, dict[str, str]] = {
                 "gemmlowp_double -> rule half_up by a division toward zero at rounding 6 of 6",
             ),
             _NONE,
+        ),
+    },
+    "softmax_gemmlowp": {
+        **dict.fromkeys(
+            (
+                "right shift 1 of 8: logical, of 32 bits",
+                "right shift 2 of 8: logical, of 32 bits",
+                "right shift 3 of 8: logical, of 32 bits",
+                "right shift 4 of 8: logical, of 32 bits",
+                "right shift 5 of 8: logical, of 32 bits",
+                "right shift 6 of 8: logical, of 32 bits",
+                "right shift 7 of 8: logical, of 32 bits",
+            ),
+            _AND,
+        ),
+        "product 21 of 22: saturated to 32 bits": _CUT,
+        **dict.fromkeys(
+            (
+                "half_up at floor 8 of 8",
+                "half_even at floor 8 of 8",
+                "right shift 8 of 8: rounded up",
+            ),
+            _EVEN,
+        ),
+        **dict.fromkeys(
+            (
+                "left shift 1 of 6: wrapped to 32 bits",
+                "left shift 1 of 6: saturated to 32 bits",
+            ),
+            _FARD,
+        ),
+        **dict.fromkeys(
+            (
+                "difference 5 of 10: wrapped to 32 bits",
+                "difference 5 of 10: saturated to 32 bits",
+            ),
+            _NORMAL,
+        ),
+        **dict.fromkeys(
+            (
+                "scaling 1 of 4: of a magnitude, the sign put back",
+                "scaling 2 of 4: of a magnitude, the sign put back",
+            ),
+            _ODD,
+        ),
+        "rule half_up at every rounding": _POSITIVE,
+        **dict(
+            _rules(
+                25,
+                _SAME,
+                half_to_zero="1 3 4 6 8 9 10 11 12 13 14 17 18 19 20 21",
+                half_away="2 3 4 6 8 9 10 11 12 13 14 18 19 20 21 22 24",
+                truncated="2 4 5 7 9 10 11 12 13 14 16 18 20 22 24 25",
+                half_down="3 4 6 8 9 10 11 12 13 14 18 19 20 21",
+                half_even="3 4 6 8 9 10 11 12 13 14 18 19 20 21 22 24",
+                half_up="5 7 16 25",
+                ceil="7",
+            )
+        ),
+        **dict.fromkeys(
+            (
+                "scaling 4 of 4: rounded twice, half_up at 31 bits and half_up after it",
+                "scaling 4 of 4: rounded twice, half_up at 31 bits and half_even after it",
+                "scaling 4 of 4: rounded twice, half_up at 31 bits and half_away after it",
+                "scaling 4 of 4: rounded twice, half_up at 31 bits and floor after it",
+                "scaling 4 of 4: shift at most 31",
+                "scaling 4 of 4: the low 5 bits of shift",
+            ),
+            _STOP,
+        ),
+        **dict(
+            _rules(
+                25,
+                _TINY,
+                floor="15",
+                ceil="15",
+                toward_zero="15",
+                odd="15",
+                half_down="15",
+                half_away="15",
+                half_to_zero="15",
+                half_even="15",
+                truncated="15",
+            )
+        ),
+        **dict.fromkeys(
+            (
+                "product 13 of 22: wrapped to 32 bits",
+                "product 13 of 22: saturated to 32 bits",
+            ),
+            _TINY,
+        ),
+        **dict.fromkeys(
+            (
+                "half_up at floor 1 of 8",
+                "half_even at floor 1 of 8",
+                "right shift 1 of 8: rounded up",
+            ),
+            _WHOLE,
+        ),
+        **dict.fromkeys(
+            (
+                "toward_zero at floor 1 of 8",
+                "toward_zero at floor 2 of 8",
+                "toward_zero at floor 3 of 8",
+                "toward_zero at floor 4 of 8",
+                "toward_zero at floor 5 of 8",
+                "toward_zero at floor 6 of 8",
+                "toward_zero at floor 7 of 8",
+                "toward_zero at every floor",
+            ),
+            _ZERO,
         ),
     },
 }
