@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from intref.errors import FormatError, SpecError, Unsupported
+from intref.errors import FormatError, SpecError, Unsupported, near
 from intref.ops import OPS
 from intref.ops.op import dtype_range
 from intref.tensorfile import shown
@@ -165,7 +165,7 @@ def _check_nodes(model: Model, where: str) -> None:
 
 def _check_node(model: Model, node: Node, at: str, known: set[str]) -> None:
     if node.op not in OPS:
-        raise Unsupported(f"{at}: there is no such op, only {', '.join(OPS)}")
+        raise Unsupported(f"{at}: there is no such op, {near(node.op, OPS)}")
     op = OPS[node.op]
     if type(node.version) is not int or node.version != op.version:
         raise Unsupported(f"{at}: version {shown(node.version)} is not supported, this release has {op.version}")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from intref.digest import digest
-from intref.errors import BoundError, SpecError, Unsupported
+from intref.errors import BoundError, SpecError, Unsupported, near
 from intref.model import Model, Node
 from intref.ops import OPS, Op
 
@@ -32,7 +32,7 @@ def call(
 def checked(name: str, tensors: Mapping[str, np.ndarray], attrs: Mapping[str, Any]) -> tuple[Op, dict[str, Any]]:
     """The op and its complete attributes; SpecError if the call breaks the op's contract."""
     if name not in OPS:
-        raise SpecError(f"{name}: there is no such op, only {', '.join(OPS)} (C1)")
+        raise SpecError(f"{name}: there is no such op, {near(name, OPS)} (C1)")
     return OPS[name], OPS[name].check(tensors, attrs)
 
 

@@ -37,16 +37,16 @@ BROKEN = {
     ),
     "a key missing": (TEXT.replace("headroom = 1.0", ""), "table [wide] must have 'headroom': the key is missing"),
     "too many bits": (
-        TEXT.replace("[weights]\nbits = 8", "[weights]\nbits = 9"),
-        "weights.bits must be an integer in 2..8, not 9",
+        TEXT.replace("[weights]\nbits = 8", "[weights]\nbits = 49"),
+        "weights.bits must be an integer in 2..48, not 49",
     ),
     "fractional bits": (
         TEXT.replace("[weights]\nbits = 8", "[weights]\nbits = 7.5"),
-        "weights.bits must be an integer in 2..8, not 7.5",
+        "weights.bits must be an integer in 2..48, not 7.5",
     ),
     "true bits": (
         TEXT.replace("[weights]\nbits = 8", "[weights]\nbits = true"),
-        "weights.bits must be an integer in 2..8, not true",
+        "weights.bits must be an integer in 2..48, not true",
     ),
     "an unknown form": (
         TEXT.replace('form = "ibert"', 'form = "other"'),

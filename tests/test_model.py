@@ -82,7 +82,7 @@ def test_are_declarations_that_contradict_themselves_refused(declared):
 
 
 def test_is_an_unknown_op_or_version_refused_by_name():
-    assert "node 1 ('at.quantize_token', op 'conv'): there is no such op, only embedding" in refusal(
+    assert "node 1 ('at.quantize_token', op 'conv'): there is no such op, near it: conv2d" in refusal(
         rewired(1, op="conv"), Unsupported
     )
     assert "version 2 is not supported, this release has 1" in refusal(rewired(1, version=2), Unsupported)

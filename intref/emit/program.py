@@ -7,7 +7,7 @@ from intref.emit.function import c_function
 from intref.emit.graph import Progress, model_tables
 from intref.emit.text import INDENT
 from intref.emit.vocabulary import piece, vocabulary
-from intref.errors import SpecError
+from intref.errors import SpecError, near
 from intref.model import SPEC_VERSION, Model
 from intref.ops import OPS, Op
 
@@ -86,7 +86,7 @@ int intref_dut(const char *op, int na, const char **names, const int64_t *values
 
 def _op(name: str) -> Op:
     if name not in OPS:
-        raise SpecError(f"{name}: there is no such op, only {', '.join(OPS)} (C1)")
+        raise SpecError(f"{name}: there is no such op, {near(name, OPS)} (C1)")
     return OPS[name]
 
 

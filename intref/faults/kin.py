@@ -28,6 +28,7 @@ def kin(op_name: str) -> tuple[str, ...]:
 
 def faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
     """(the other op, a function that makes its outputs), for every op of the same kind that can take the call."""
+    told = set[str]()
     for name in kin(op.name):
         for chosen in _ways(OPS[name], attrs):
             try:
@@ -36,7 +37,10 @@ def faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> 
                 continue
             own = {k: v for k, v in full.items() if OPS[name].attrs[k].choices and k not in attrs}
             said = "".join(f", {k} = {v}" for k, v in own.items())
-            yield f"op {name}{said}", partial(_run, OPS[name], op, tensors, attrs, full)
+            words = f"op {name}{said}"
+            if words not in told:  # other attributes, and the same words
+                told.add(words)
+                yield words, partial(_run, OPS[name], op, tensors, attrs, full)
 
 
 def _ways(other: Op, attrs: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterable
 from importlib.resources import files
 
-from intref.errors import SpecError
+from intref.errors import SpecError, near
 from intref.model import SPEC_VERSION
 from intref.ops import OPS
 from intref.ops.op import INTS, Attr, Op, Port
@@ -16,7 +16,7 @@ def spec_text(ops: Iterable[str] | None = None) -> str:
     """SPEC.md for some ops, by name (default all): enough to implement them, and to read and judge a package."""
     names = [*OPS] if ops is None else sorted(ops)
     if unknown := [name for name in names if name not in OPS]:
-        raise SpecError(f"{unknown[0]}: there is no such op, only {', '.join(OPS)} (C1)")
+        raise SpecError(f"{unknown[0]}: there is no such op, {near(unknown[0], OPS)} (C1)")
     chapters = [files("intref.golden").joinpath(name).read_text("utf-8").strip() for name in CHAPTERS]
     title = f"# Integer transformers: specification {SPEC_VERSION}"
     return "\n\n".join([title, *chapters, "## Ops", *(_section(OPS[name]) for name in names)]) + "\n"

@@ -8,7 +8,7 @@ import numpy as np
 
 from intref import __version__, vectors
 from intref.atomic import StrPath, write_atomically, write_directory_atomically
-from intref.errors import FormatError, SpecError
+from intref.errors import FormatError, SpecError, near
 from intref.golden.package import (
     FILES,
     INPUTS,
@@ -72,7 +72,7 @@ def write_op_golden(op_name: str, path: StrPath, cases: Iterable[Any] | None = N
     SpecError if a case breaks the op's contract, FormatError if the package cannot be written.
     """
     if op_name not in OPS:
-        raise SpecError(f"{op_name}: there is no such op, only {', '.join(OPS)} (C1)")
+        raise SpecError(f"{op_name}: there is no such op, {near(op_name, OPS)} (C1)")
     inputs: Arrays = {}
     tensors: Arrays = {}
     directed = vectors.cases(op_name) if cases is None else cases

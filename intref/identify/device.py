@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from intref.devices.device import TIMEOUT, Device, DeviceError, Request, Seconds, checked, open_device
-from intref.errors import SpecError
+from intref.errors import SpecError, near
 from intref.identify.findings import AS_REFERENCE, OpIdentified
 from intref.identify.interview import Answer
 from intref.identify.pool import Question, directed
@@ -78,7 +78,7 @@ def identify(
     names = list(OPS) if ops is None else list(dict.fromkeys(ops))
     for name in names:
         if name not in OPS:
-            raise SpecError(f"{name}: there is no such op, only {', '.join(OPS)} (C1)")
+            raise SpecError(f"{name}: there is no such op, {near(name, OPS)} (C1)")
     found = []
     spec = dut if isinstance(dut, str) else type(dut).__name__
     with open_device(dut, timeout, memory) if isinstance(dut, str) else dut as device:

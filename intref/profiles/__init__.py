@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from intref.errors import FormatError, Unsupported
+from intref.errors import FormatError, Unsupported, near
 from intref.intmath import ROUNDS_UP
 from intref.ops import OPS
 from intref.ops.rescale import RULES
@@ -112,7 +112,7 @@ def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -
     if not isinstance(table, dict) or "op" not in table:
         raise FormatError(f"{path}: site {site!r} must be a table with the key 'op'")
     if not isinstance(table["op"], str) or table["op"] not in OPS:
-        raise Unsupported(f"{path}: site {site!r}: there is no op {table['op']!r}, only {', '.join(OPS)}")
+        raise Unsupported(f"{path}: site {site!r}: there is no op {table['op']!r}, {near(table['op'], OPS)}")
     for key, value in table.items():
         if key == "op" or (key == "borrowed" and value is True):
             continue

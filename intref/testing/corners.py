@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from intref.errors import SpecError
+from intref.errors import SpecError, near
 from intref.ops import OPS
 from intref.ops.op import Op
 from intref.vectors import stream
@@ -26,7 +26,7 @@ class CornerCase(NamedTuple):
 def known_op(op: str) -> Op:
     """The op of a name; SpecError if there is no such op."""
     if not isinstance(op, str) or op not in OPS:
-        raise SpecError(f"{op}: there is no such op, only {', '.join(OPS)} (C1)")
+        raise SpecError(f"{op}: there is no such op, {near(op, OPS)} (C1)")
     return OPS[op]
 
 

@@ -152,6 +152,8 @@ def _divide(rule: str) -> Callable[[Value, Value], Any]:
 def _mul_shift(rule: str) -> Callable[[Value, Value, Value], Any]:
     def mul_shift(x: Value, m: Value, shift: Value) -> Any:
         product = x.span * m.span
+        if m.span.min() < -(1 << 31) or m.span.max() >= 1 << 31:
+            raise Unsupported("ONNX: a multiplier beyond int32 has no exact form")
         if max(-product.min(), product.max()) >= 1 << 63 or shift.span.max() > 61:
             return _mul_shift_in_two_limbs(x, m, shift, rule)
         scaled, one = x * m, _power(shift)
