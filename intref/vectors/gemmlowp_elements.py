@@ -166,7 +166,7 @@ def _add(why: str, flags: str, a: Any, b: Any, dtype: str = "int8", **attrs: Any
 def add_gemmlowp() -> Iterator[Case]:
     """Ties of each of the three roundings, zero points, clips, both dtypes, the ends of the constants."""
     yield _add("the sum", "axes", [3, -4, 100], [5, -6, -90])
-    yield _add("a scalar", "axes", 7, -9)
+    yield _add("one element", "axes", [7], [-9])
     zeros = np.zeros(256, np.int8)
     for rounding in ROUNDINGS:
         halves: dict[str, Any] = {"rounding": rounding, "shift": 50}
@@ -217,7 +217,7 @@ def _mul(why: str, flags: str, a: Any, b: Any, dtype: str = "int8", **attrs: Any
 def mul_gemmlowp() -> Iterator[Case]:
     """Ties, left shifts, zero points, clips, both dtypes, the ends of the constants."""
     yield _mul("the product", "axes", [30, -40, 100], [50, 60, -90])
-    yield _mul("a scalar", "axes", 70, -99)
+    yield _mul("one element", "axes", [70], [-99])
     for rounding in ROUNDINGS:
         for shift in (30, 31, 32, 34):
             yield _mul(f"ties: {rounding}, shift {shift}", "tie", EVERY[96:160], np.ones(64, np.int8), shift=shift,
