@@ -27,5 +27,5 @@ class Unsupported(IntrefError):
 def near(name: object, known: Iterable[str]) -> str:
     """What may have been meant by a name that is not known, in words for the end of a message."""
     names = [*known]
-    found = get_close_matches(str(name), names, n=3, cutoff=0.4)
+    found = get_close_matches(str(name), names, n=3)
     return f"near it: {', '.join(found)}" if found else f"there are {len(names)}, from {names[0]} to {names[-1]}"

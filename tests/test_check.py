@@ -56,7 +56,11 @@ def test_is_it_short_and_without_intref():
         text = GOLDEN.joinpath(name).read_text()
         imports = {a.name for n in ast.walk(ast.parse(text)) if isinstance(n, ast.Import) for a in n.names}
         froms = {n.module for n in ast.walk(ast.parse(text)) if isinstance(n, ast.ImportFrom)}
-        assert (imports | froms) - {name.removesuffix(".py") for name in PROGRAM} <= {"numpy", "math", *sys.stdlib_module_names}
+        assert (imports | froms) - {name.removesuffix(".py") for name in PROGRAM} <= {
+            "numpy",
+            "math",
+            *sys.stdlib_module_names,
+        }
         assert len(text.splitlines()) < 300
 
 

@@ -241,8 +241,8 @@ def test_is_one_header_enough_for_c(name, tmp_path):
 
 def test_does_the_command_know_every_form(capsys):
     assert exchange.FORMS == tuple(FORMS)
-    for command in ("export", "import"):
-        assert main([command, "--help"]) == 0
+    for command in (["export"], ["import", "results"]):
+        assert main([*command, "--help"]) == 0
         assert "--lanes" in capsys.readouterr().out
 
 

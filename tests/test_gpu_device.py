@@ -45,7 +45,7 @@ for x_type, tokens, k, n, rule in (("int8", 5, 70, 33, "half_even"), ("uint8", 1
          "bias": stream.integers(-1000, 1000, n, "int32")}
     of = {"multiplier": stream.integers(-(1 << 31), (1 << 31) - 1, n, "int32"),
           "shift": stream.integers(30, 45, n, "int8")}
-    y = OPS["linear"].run(t, {})["y"]
+    y = OPS["linear"].run(t, OPS["linear"].complete({}))["y"]
     attrs = OPS["rescale"].complete({"rounding": rule, "output": "int8", "output_zero_point": 3, "low": -100})
     golden = OPS["rescale"].run({"x": y, **of}, attrs)["y"]
     assert len(np.unique(golden)) > 1 or n == 1

@@ -216,7 +216,11 @@ def test_are_codes_checked_against_the_choices(tmp_path):
             "width = 3\ncodes",
             "attributes.rounding.codes: expected at most 8 codes of 3 bits, found 9",
         ),
-        ('output = "int8"', 'output = "int9"', "attributes.output: expected int8, int16, int32, int64, uint8, found 'int9'"),
+        (
+            'output = "int8"',
+            'output = "int9"',
+            "attributes.output: expected int8, int16, int32, int64, uint8, found 'int9'",
+        ),
     ):
         assert text.count(old) == 1
         with pytest.raises(FormatError, match=match):

@@ -161,7 +161,7 @@ def chip_text(found: Identified, base: str | None = None, name: str = "chip") ->
         for key, value in table.items():
             new = changes.get((site, key), value)
             note = f"  # {profile.name}: {value}" if new != value else ""
-            lines.append(f"{key} = {_quoted(new) if isinstance(new, str) else new}{note}")
+            lines.append(f"{key} = {_toml(new)}{note}")
     return "\n".join(lines) + "\n"
 
 
@@ -198,6 +198,11 @@ def _said(one: OpIdentified, profile: Profile) -> bool:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)[: 4 * WIDTH]
+
+
+def _toml(value: Any) -> str:
+    """A value of a site: text, a number, or true."""
+    return _quoted(value) if isinstance(value, str) else str(value).lower()
 
 
 def _quoted(text: str) -> str:
