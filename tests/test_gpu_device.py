@@ -83,7 +83,9 @@ def child(program, **environment):
 
 
 def asks_more(op, case):
-    """Whether a product has zero points, or an accumulator that is not 32 bits which are not left."""
+    """Whether a product has zero points, an accumulator that is not 32 bits which are not left, or b of 16 bits."""
+    if "b" in case.tensors and case.tensors["b"].dtype != "int8":
+        return True
     full = OPS[op].complete(case.attrs)
     plain = {"accumulator": 32, "overflow": "refuse", "output": "int32"}
     zeros = any(value for name, value in full.items() if name.endswith("zero_point"))
