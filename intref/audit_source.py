@@ -113,7 +113,18 @@ STANDARD = set(
     fractions decimal
     """.split()
 )
-PURE = {"collections", "dataclasses", "fractions", "functools", "inspect", "itertools", "typing", "numpy", "math"}
+PURE = {
+    "collections",
+    "dataclasses",
+    "dis",
+    "fractions",
+    "functools",
+    "inspect",
+    "itertools",
+    "typing",
+    "numpy",
+    "math",
+}
 SHELL = {*STANDARD, "numpy", "math", "time", "rich", "click"}
 # What a module may import from outside; others may import STANDARD, numpy and math.
 OUTSIDE: dict[str, set[str]] = {

@@ -1,5 +1,6 @@
 """What an op declares about itself, the check of a call against it, and its bounds."""
 
+import dis
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -207,7 +208,7 @@ def parts(body: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     waiting = [body]
     while waiting:
         function: Any = waiting.pop()
-        for name in function.__code__.co_names:
+        for name in (step.argval for step in dis.get_instructions(function) if step.opname == "LOAD_GLOBAL"):
             called = function.__globals__.get(name)
             own = inspect.isfunction(called) and called.__module__ == body.__module__
             if own and called is not body and name not in found:
