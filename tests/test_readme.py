@@ -26,11 +26,11 @@ def sums() -> dict[str, int]:
 @pytest.mark.parametrize(
     ("what", "pattern"),
     [
-        ("cases", r"26 ops, ([\d,]+) cases"),
-        ("mutants", r"\| mutants .* \| ([\d,]+) of \1 \|"),
-        ("faults", r"\| faults .* \| ([\d,]+) of \1 \|"),
+        ("cases", r"79 ops, ([\d,]+) cases"),
+        ("mutants", r"\| mutants .* \| ([\d,]+) of [\d,]+ \|"),
+        ("faults", r"\| faults .* \| ([\d,]+) of [\d,]+ \|"),
         ("equivalent", r"\| equivalent, .* \| ([\d,]+) \|"),
-        ("bins", r"\| arithmetic corners \| ([\d,]+) of \1;"),
+        ("bins", r"\| arithmetic corners \| ([\d,]+) of [\d,]+;"),
         ("unreachable", r"; ([\d,]+) more are unreachable"),
         ("beyond", r"and ([\d,]+) take calls too large to store"),
     ],

@@ -67,13 +67,35 @@ FAULTS: dict[str, dict[str, str]] = {
     },
 }
 
-_SUBNORMAL = "a subnormal scale gives 0 for every x, whatever its significand"
 _SIGN = "they part at +-0, whose sign sets no bit, and at patterns that are no number"
-_NEAREST = "divide rounds to nearest only, and the rules for that do not ask whether a quotient is inexact"
 _EVEN = "2 * first and one are even, but for a shift of 0, which leaves nothing to round"
 _PARITY = "q and -q have the same parity"
 _ZERO = "no op asks for the bits of 0 where one bit more matters"
 _STEP = "they part where the number of bits is a step, which is then added either way, and nothing is left"
+# Which of two exact ways a product takes: in int64 limbs, or, for a multiplier beyond int32, in Python's integers.
+_WAYS = (
+    "m < -(1 << 31) -> m <= -(1 << 31)",
+    "m -> m + 1",
+    "m -> m - 1",
+    "1 << 31 -> 1 >> 31",
+    "1 << 31 -> 1",
+    "1 << 31 -> 31",
+    "1 << 31 -> 31 << 1",
+    "1 -> 2",
+    "1 -> 0",
+    "31 -> 32",
+    "31 -> 30",
+    "m > 1 << 31 -> m >= 1 << 31",
+    "m -> m + 1|#2",
+    "m -> m - 1|#2",
+    "1 << 31 -> 1|#2",
+    "1 << 31 -> 31|#2",
+    "1 << 31 -> 31 << 1|#2",
+    "1 -> 2|#2",
+    "31 -> 32|#2",
+    "31 -> 30|#2",
+)
+_WAY = "in if np.any((m < -(1 << 31)) | (m > 1 << 31)):"
 VOCABULARY: dict[str, dict[str, str]] = {
     "accumulate": {
         "terms -> terms + 1 in *": "a block past the last term is empty: what was saturated is saturated again",
@@ -84,31 +106,19 @@ VOCABULARY: dict[str, dict[str, str]] = {
     },
     "ROUNDS_UP[[]odd]": {"q -> -q in *": _PARITY},
     "ROUNDS_UP[[]half_even]": {"q -> -q in *": _PARITY},
-    "_round": {
-        "q -> -q in * #2": "the rules ask for the parity of q, or for its sign where nothing negative is rounded",
-        "remainder > 0 -> remainder * 0 in *": _NEAREST,
-        "remainder -> remainder ? 1 in *one)": _NEAREST,
-        "remainder -> -remainder in *one)": _NEAREST,
-        "0 -> *1 in *": _NEAREST,
-    },
     "split_fp32": {
-        "minimum(biased, 1) -> 1 in *": _SUBNORMAL,
-        "maximum(biased, 1) -> biased in *": _SUBNORMAL,
-        "biased -> biased ? 1 in significand = *": _SUBNORMAL,
-        "1 -> ? in return * #3": _SUBNORMAL,
-        "pattern -> pattern ? 1 in return *": _SIGN,
+        "pattern -> pattern + 1 in return *": _SIGN,
         "31 -> 32 in return *": "an int32 in int64 has its sign in bit 32, too",
     },
-    "_wrap_int32": {
-        "x -> -x in *": "it is used twice, around a shift: -(-x) modulo 2**32",
-    },
-    "wrap_int32": {"x -> -x in *": "it is used twice, around a shift: -(-x) modulo 2**32"},
     "mul_shift": {
+        **{
+            f"{change.partition('|')[0]} {_WAY}{' #2' * change.endswith('#2')}": "both ways are exact; one is slower"
+            for change in _WAYS
+        },
         "(2 * first == one) & (below == 0) -> 2 * first == one in *": "above is true there, and no rule asks further",
         "below -> -below in half = *": "0 is 0",
         "one -> one + 1 in above = *> 0)": _EVEN,
     },
-    "divide": {"num -> num - 1 in q = num // den": "an exact quotient leaves den instead of 0, and is rounded up"},
     "scale_fp32": {
         "x -> -x in xs, xe = _significand24(absolute(x))": "|-x| is |x|",
         "62 -> 61 in *": "ps < 2**25: 26 dropped bits leave 0",
