@@ -139,7 +139,7 @@ def test_is_the_attribute_blamed_that_alone_was_refused():
     found = identified("rescale", pool("rescale")[::2], last_axis, 250)
     assert found.refused == () and found.others > 0 and "other call" in found.text
     few = asked("rescale_of_int8_only")
-    assert few.refused == tuple(("output", f"int{bits}") for bits in (16, 32, 64))
+    assert few.refused == tuple(("output", name) for name in ("int16", "int32", "int64", "uint8"))
 
 
 def test_is_one_hypothesis_needed_for_all_cases():
@@ -199,7 +199,7 @@ def test_is_a_wrong_case_that_no_query_showed_found_by_confirming():
 
     (found,) = identify(InProcess(long_rows), ["linear"]).ops
     assert not found.known and found.found[0].words == (UNKNOWN,)
-    assert "no known rule ('as the reference' does not give linear-00" in found.text
+    assert "no known rule ('as the reference' does not give linear-" in found.text
 
 
 @pytest.mark.parametrize("after", [3, 30])
@@ -268,7 +268,8 @@ def test_is_no_profile_made_of_what_was_not_answered(tmp_path):
 def test_does_the_profile_say_what_it_cannot_say(tmp_path):
     found = identify(InProcess(planted.linear_24_bits), ["linear"])
     text = chip_text(found, "intref")
-    assert "linear: accumulator wrapped to 24 bits -- NOT SAID BELOW" in text
+    (line,) = [line for line in text.splitlines() if line.startswith("# linear: ")]
+    assert "accumulator wrapped to 24 bits" in line and line.endswith("-- NOT SAID BELOW: the reference differs there")
     assert tomllib.loads(text)["linear"] == {"op": "linear"}
 
 

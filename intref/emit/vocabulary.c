@@ -95,11 +95,11 @@ static int64_t mul_shift(int64_t x, int64_t m, int64_t shift, int64_t rule) {
     return rounded(q, first || below, half, above, rule);
 }
 
-static uint64_t magnitude(int64_t x) { return x < 0 ? 0 - (uint64_t)x : (uint64_t)x; }
+static uint64_t absolute_bits(int64_t x) { return x < 0 ? 0 - (uint64_t)x : (uint64_t)x; }
 
 /* x * m / 2**shift rounded, shift 0..94: exact, by all 128 bits of the product. */
 static int64_t mul_shift_wide(int64_t x, int64_t m, int64_t shift, int64_t rule) {
-    uint64_t a = magnitude(x) & 0xffffffff, b = magnitude(x) >> 32, c = magnitude(m) & 0xffffffff, d = magnitude(m) >> 32;
+    uint64_t a = absolute_bits(x) & 0xffffffff, b = absolute_bits(x) >> 32, c = absolute_bits(m) & 0xffffffff, d = absolute_bits(m) >> 32;
     uint64_t middle = (a * c >> 32) + (a * d & 0xffffffff) + (b * c & 0xffffffff);
     uint64_t low = middle << 32 | (a * c & 0xffffffff);
     uint64_t high = b * d + (a * d >> 32) + (b * c >> 32) + (middle >> 32);
