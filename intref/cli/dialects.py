@@ -9,6 +9,8 @@ from intref.cli.catalogue import print_file, unknown, with_toml
 from intref.cli.output import check_place, nearest, print_json, print_note, print_table, print_text, progress
 from intref.errors import Unsupported
 
+OURS = "ours"  # how the source of a profile begins that no device or paper defines
+
 
 @click.group(short_help="List, show and compare the dialects.")
 def profile() -> None:
@@ -27,11 +29,15 @@ def profile_list(as_json: bool) -> None:
         heads = [{"name": p.name, "status": p.status, "about": p.about, "source": p.source} for p in found]
         print_json([{**head, "oracles": runs.get(head["name"], [])} for head in heads])
         return
-    rows = [
-        (p.name, p.status, ", ".join(dict.fromkeys(r["oracle"] for r in runs.get(p.name, ()))) or "none", p.about)
-        for p in found
-    ]
+    rows = [(p.name, p.status, _judges(p, runs), p.about) for p in found]
     print_table(("profile", "status", "oracles", "about"), rows)
+
+
+def _judges(profile: Any, runs: dict[str, list[dict[str, Any]]]) -> str:
+    """The oracles of a profile; one that intref itself defines has none, but a second implementation."""
+    oracles = dict.fromkeys(run["oracle"] for run in runs.get(profile.name, ()))
+    own = "defined by intref itself, and implemented twice" if profile.source.startswith(OURS) else "none"
+    return ", ".join(oracles) or own
 
 
 @profile.command("show")
