@@ -1,4 +1,4 @@
-"""mpmath's real numbers, 40 digits: an element agrees if the wide op errs by less than its bound, as float32 does not."""
+"""mpmath's real numbers, 40 digits: an element agrees if the wide op errs by less than its bound; float32 does not."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
