@@ -100,6 +100,7 @@ def profile_diff(
     from intref.dialects import differences
     from intref.dialects.budget import YARDSTICK
     from intref.dialects.compared import compared
+    from intref.dialects.effect import PREPARED
 
     one, two = _loaded(a), _loaded(b)
     parts = differences(one, two)
@@ -117,9 +118,9 @@ def profile_diff(
         sites = [{**p.json(), "model": effects[p.site].json() if p.site in effects else None} for p in parts]
         print_json({"a": one.name, "b": two.name, "sites": sites, "all": effects[""].json() if effects else None})
         return
-    prepares = {site: site.removesuffix("_input") for site in effects if site.removesuffix("_input") in effects}
-    for site in [site for site, whose in prepares.items() if site != whose and effects[site].refused]:
-        del effects[site]  # shown by the row of the site whose input it prepares
+    for whose, site in PREPARED.items():
+        if whose in effects and site in effects and effects[site].refused:
+            del effects[site]  # the row of the site that it prepares shows it
     rows = [(p.site, _side(p.a), _side(p.b), _on_vectors(p), p.witness, *_changes(effects.get(p.site))) for p in parts]
     if effects:
         rows.append(("all of them", "", "", "", "", *_changes(effects[""])))

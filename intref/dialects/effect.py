@@ -15,6 +15,7 @@ from intref.quantize.lower import lower
 from intref.quantize.observe import Progress, observe
 from intref.quantize.recipe import Recipe
 
+PREPARED = {"softmax": "softmax_input", "activation": "activation_input"}  # an op, and what narrows its input for it
 Batches = list[Mapping[str, Any]]
 
 
@@ -78,7 +79,7 @@ class Effects:
 
 def _with_site(a: Profile, b: Profile, site: str) -> Profile:
     """A with one site as B has it, and with what B does to prepare that site's input."""
-    changed = {site, f"{site}_input"}
+    changed = {site, PREPARED.get(site, site)}
     sites = {name: row for name, row in a.sites.items() if name not in changed}
     sites |= {name: row for name, row in b.sites.items() if name in changed}
     return replace(a, name=f"{a.name} with {site} of {b.name}", sites=sites)
