@@ -109,16 +109,16 @@ def reshape(x, *, rank, d0, d1, d2, d3, d4, d5):
     """y has the elements of x, in their order (the last axis runs fastest), and axes of other sizes.
 
     Inputs      x int8, uint8, int16, int32 or int64 [...].
-    Attributes  rank: 1, 2, 3, 4, 5 or 6, the number of axes of y; d0 .. d5 in [1, 2**24], default 1: their sizes, the
-                first `rank` of them.
-    Output      y [d0], [d0 d1], .. of the dtype of x.
+    Attributes  rank: a choice, named 1, 2, 3, 4, 5 or 6: the number of axes of y. d0 in [1, 2**24] and d1 .. d5 in
+                [1, 2**24], default 1: their sizes, of which the first `rank` are used.
+    Output      y [d0], [d0 d1] .. or [d0 d1 d2 d3 d4 d5], by rank, of the dtype of x.
 
     Exact       y[i] = x[j] wherever i and j are the same element, counted in C order
     Rounding    none.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 y has as many elements as x;
-                C6 every size from `rank` on is 1.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
+                C5 d0 * d1 * d2 * d3 * d4 * d5 is the number of elements of x; C6 d<i> is 1 for every i >= rank.
     Source      ONNX Reshape, all sizes known.
     """
     if rank == "1":

@@ -106,7 +106,7 @@ def quantize_fp32(x, scale, zero_point, *, output, low, high, axis):
                 y = clamp(half_even(q) + zero_point, low, high)
     Rounding    half_even twice: to a float32, then to an integer.
     Saturates   y to [low, high]; an infinite q to its side.
-    Overflow    none: |half_even(q)| counts as 2**39 or more from there on.
+    Overflow    none: where |q| >= 2**39, y is low or high whatever the zero point.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 axis exists, C and Z are 1 or its size; C6 low <= high inside output's range;
                 C7 x is finite; C8 scale is finite and not 0.
@@ -236,7 +236,7 @@ DYNAMIC_QUANTIZE = Op(
 
 
 def quantize_token_fp32(x, *, by):
-    """q = half_even(x / scale), scale = max |x| / 127 in float32, one scale for each row.
+    """q = half_even(127 * x / max |x|), in float32 in one of two orders; scale = max |x| / 127, one for each row.
 
     Inputs      x int32 [... D], the bit patterns of float32s, |x| < 2**38.
     Attributes  by: quotient or reciprocal.
@@ -246,7 +246,7 @@ def quantize_token_fp32(x, *, by):
                 quotient: v[d] = fl32(x[d] / scale)
                 reciprocal: v[d] = fl32(x[d] * fl32(127 / peak))
                 q[d] = half_even(v[d]); a row that is all 0 has scale 0 and q = 0
-    Rounding    half_even at every step, of q to an integer.
+    Rounding    half_even at every step: to a float32, for q to an integer.
     Saturates   nothing: |v| < 127.5.
     Overflow    none: 127 / peak < 2**125.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 |x| < 2**38;
