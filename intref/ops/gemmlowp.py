@@ -21,7 +21,7 @@ from intref.intmath import (
     where,
     within,
 )
-from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, known
 
 MOST = (1 << 31) - 1
 ONE_EIGHTH = 1895147668  # exp(-1/8)
@@ -288,9 +288,7 @@ def table_int16(x, entries):
 
 
 def _neighbours_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    entries: Any = tensors["entries"]
-    values = [int(v) for v in getattr(entries, "lo", entries)]
-    return all(-(1 << 15) <= b - a < 1 << 15 for a, b in pairwise(values))
+    return all(-(1 << 15) <= int(b) - int(a) < 1 << 15 for a, b in pairwise(known(tensors["entries"])))
 
 
 TABLE_INT16 = Op(

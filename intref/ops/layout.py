@@ -1,5 +1,6 @@
 """Ops that only move elements."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -134,16 +135,16 @@ def reshape(x, *, rank, d0, d1, d2, d3, d4, d5):
     return {"y": x.reshape((d0, d1, d2, d3, d4, d5))}
 
 
+RANKS = ("1", "2", "3", "4", "5", "6")
+LONGER = tuple((f"d{i}", RANKS[i:]) for i in range(1, MAX_RANK))  # a size -> the ranks that have it
+
+
 def _same_count(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    count = 1
-    for size in tensors["x"].shape:
-        count = count * size
-    return count == attrs["d0"] * attrs["d1"] * attrs["d2"] * attrs["d3"] * attrs["d4"] * attrs["d5"]
+    return prod(tensors["x"].shape) == attrs["d0"] * attrs["d1"] * attrs["d2"] * attrs["d3"] * attrs["d4"] * attrs["d5"]
 
 
 def _rest_is_one(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    sizes = (attrs["d0"], attrs["d1"], attrs["d2"], attrs["d3"], attrs["d4"], attrs["d5"])
-    return all(size == 1 for size in sizes[int(attrs["rank"]) :])
+    return all(attrs["rank"] in longer or attrs[name] == 1 for name, longer in LONGER)
 
 
 _SIZE = Attr(1, MAX_SIZE, structural=True)
@@ -152,7 +153,7 @@ RESHAPE = Op(
     reshape,
     inputs={"x": Port(ANY, "...")},
     attrs={
-        "rank": Attr(choices=("1", "2", "3", "4", "5", "6")),
+        "rank": Attr(choices=RANKS),
         "d0": _SIZE,
         **{f"d{i}": _SIZE_OR_ONE for i in range(1, MAX_RANK)},
     },

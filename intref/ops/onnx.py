@@ -20,7 +20,7 @@ from intref.intmath import (
     where,
     within,
 )
-from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, known
 
 MAGNITUDE = (1 << 31) - 1  # all but the sign bit
 INFINITY = 255 << 23
@@ -122,21 +122,16 @@ def _channels_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     return -len(shape) <= axis < len(shape) and {len(tensors["scale"]), len(tensors["zero_point"])} <= {1, shape[axis]}
 
 
-def _exact(x: Any) -> Any:
-    """The values of x; of a range, its low end: what else it holds is checked when it is known."""
-    return x.lo if hasattr(x, "lo") else x
-
-
 def _x_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["x"]).ravel())
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["x"]).ravel())
 
 
 def _scale_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["scale"]).ravel())
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["scale"]).ravel())
 
 
 def _scale_divides(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(0 < int(v) & MAGNITUDE < INFINITY for v in _exact(tensors["scale"]).ravel())
+    return all(0 < int(v) & MAGNITUDE < INFINITY for v in known(tensors["scale"]).ravel())
 
 
 _CHANNELS = ("inputs 'scale' and 'zero_point' must have length 1 or the size of axis", _channels_fit)
@@ -213,12 +208,12 @@ def dynamic_quantize(x):
 
 
 def _x_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 254 for v in _exact(tensors["x"]).ravel())
+    return all(int(v) >> 23 & 255 < 254 for v in known(tensors["x"]).ravel())
 
 
 def _peaks_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    peak = (_exact(tensors["x"]).astype("int64") & MAGNITUDE).max(axis=-1)
-    return bool(((peak == 0) | (peak >= LEAST_PEAK)).all())
+    peaks = (known(tensors["x"]) & MAGNITUDE).max(axis=-1, keepdims=True)
+    return all(int(peak) == 0 or int(peak) >= LEAST_PEAK for peak in peaks.ravel())
 
 
 _PEAKS_FIT = ("rows of input 'x' must be all 0 or hold a magnitude of at least 2**-117", _peaks_fit)
@@ -263,7 +258,7 @@ def quantize_token_fp32(x, *, by):
 
 
 def _x_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 165 for v in _exact(tensors["x"]).ravel())
+    return all(int(v) >> 23 & 255 < 165 for v in known(tensors["x"]).ravel())
 
 
 QUANTIZE_TOKEN_FP32 = Op(
@@ -308,11 +303,11 @@ def epilogue_fp32(x, token, channel, bias, *, order):
 
 
 def _channel_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 159 for v in _exact(tensors["channel"]).ravel())
+    return all(int(v) >> 23 & 255 < 159 for v in known(tensors["channel"]).ravel())
 
 
 def _bias_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 254 for v in _exact(tensors["bias"]).ravel())
+    return all(int(v) >> 23 & 255 < 254 for v in known(tensors["bias"]).ravel())
 
 
 EPILOGUE_FP32 = Op(
