@@ -114,7 +114,7 @@ def test_has_the_c_of_an_op_its_bits_on_every_directed_case(library, op):
 
 @pytest.mark.parametrize("op", OPS)
 def test_has_it_the_bits_of_the_reference_on_any_legal_call(device, op):
-    settings(DRAWN, max_examples=15)(given(calls(op, overflow=True))(lambda drawn: check(device, op, *drawn)))()
+    settings(DRAWN, max_examples=15)(given(calls(op, beyond=True))(lambda drawn: check(device, op, *drawn)))()
 
 
 def check(device, op, tensors, attrs):
