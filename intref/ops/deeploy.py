@@ -434,7 +434,7 @@ def divide_deeploy(x, den, *, delta, eta, eps, rounding):
     Attributes  delta, eta in [1, 2**24]. eps in [1, 2**31 - 1]. rounding: half_away or floor.
     Output      y int32 [... D].
 
-    Exact       y = rounding(delta * eta * x / (eta * den + eps)), the int32 with its low 32 bits
+    Exact       y = the int32 with the low 32 bits of rounding(delta * eta * x / (eta * den + eps))
     Rounding    to nearest, ties away from zero; or down.
     Saturates   nothing.
     Overflow    y wraps to int32. |delta * eta * x| < 2**63 by C5.
