@@ -118,11 +118,13 @@ def _over_rms(x, times, centred, top, fraction, y):
             y[i, d] = times * np.int64(x[i, d]) - total
             peak = max(peak, abs(y[i, d]))
         lift = top + 1 - bitlen(peak)
-        squares = np.int64(0)
+        high = low = np.int64(0)  # of the sum of the squares, high * 2**26 + low, which may pass 2**63
         for d in range(width):
             y[i, d] = shift_half_up(y[i, d] << max(lift, 0), max(-lift, 0))
-            squares += y[i, d] * y[i, d]
-        rms = max(isqrt(_nearest(squares, width)), 1)
+            high += y[i, d] * y[i, d] >> 26
+            low += y[i, d] * y[i, d] & ((1 << 26) - 1)
+        whole = high // width
+        rms = max(isqrt((whole << 26) + _nearest(((high - whole * width) << 26) + low, width)), 1)
         for d in range(width):
             size = _nearest(abs(y[i, d]) << fraction, rms)
             y[i, d] = size if y[i, d] >= 0 else -size

@@ -1,9 +1,284 @@
 """Directed cases of ops/illm.py."""
 
-from intref.vectors.case import Broken, Generator
+from collections.abc import Iterator
+from typing import Any
 
-CASES: dict[str, Generator] = {}
-REFUSED: dict[str, dict[str, list[Broken]]] = {}
+import numpy as np
+
+from intref.vectors.case import Broken, Case, Generator, SplitMix64
+
+M31 = (1 << 31) - 1
+LOWEST = -(1 << 31)
+M16, E16 = 40000, 26  # a scale of 2**-10.7, and a mantissa of 16 bits: one is 1167
+FINEST: dict[str, Any] = {"m": 11, "k": 36}  # m_f is 16: exp(0) is 2**32
+
+
+def _column(value: Any, rows: tuple[int, ...], dtype: str) -> np.ndarray:
+    """One number for each row."""
+    return np.array(np.broadcast_to(np.array(value, dtype), rows)).reshape(*rows, 1)
+
+
+def _softmax(
+    why: str, flags: str, x: Any, mask: Any = None, m: Any = 11, k: Any = 8, clip: int = 15, bits: int = 8
+) -> Case:
+    """m and k: of every row, or lists, of every head. m = 11, k = 8: m_f is 16 and one is 16 as well."""
+    x = np.array(x, np.int32)
+    x = x.reshape((1,) * (4 - x.ndim) + x.shape)
+    mask = np.ones((x.shape[0], x.shape[3]), np.int8) if mask is None else np.array(mask, np.int8)
+    pair = {
+        name: np.array(value, dtype) if isinstance(value, list) else _column(value, x.shape[:3], dtype)
+        for name, value, dtype in (("m", m, "int32"), ("k", k, "int8"))
+    }
+    return Case(why, {"x": x, "mask": mask, **pair}, {"clip": clip, "bits": bits}, (*flags.split(),))
+
+
+def softmax_illm() -> Iterator[Case]:
+    """Every distance, sums that make ties, the clip, ties of t, scales by row and by head, masks."""
+    yield _softmax("every distance to beyond the clip", "tie clip", [[0, -d] for d in range(400)])
+    yield _softmax("every distance, 15 bits", "tie clip", [[0, -d] for d in range(400)], bits=15)
+    yield _softmax("all equal", "degenerate", [[5, 5, 5, 5]])
+    yield _softmax("one key", "degenerate", [[-9]])
+    for bits in (2, 8, 15):
+        for keys in (3, 5, 6, 7, 48):
+            yield _softmax(f"{keys} equal keys, {bits} bits", "tie", np.zeros((1, keys), np.int32), bits=bits)
+    for keys in (256, 768):  # 128 / keys is 1/2, then a sixth; 3 * 128 / 768 is 1/2
+        yield _softmax(f"{keys} equal keys: p is a tie, or nearly", "tie", np.zeros((1, keys), np.int32))
+    for m, k in ((3, 1), (7, 3), (5, 2), (12, 4), (24, 5), (23, 5), (92, 7), (17, 4), (1, 0), (2, 2), (16, 7)):
+        x = [[0, -1, -2, -3, -5, -8], [0, 0, -1, -1, -7, -90]]
+        yield _softmax(f"one of m = {m}, k = {k}", "tie", x, m=m, k=k, bits=15)
+    for clip, m, k in ((1, 16, 4), (1, 3, 1), (3, 8, 3), (5, 4, 2), (63, 11, 8), (15, 6, 3), (2, 7, 3), (1, 9, 3)):
+        x = [[0, *range(-at - 2, -at + 3)] for at in [(2 * clip * (1 << k) + m) // (2 * m)]]
+        yield _softmax(f"either side of the clip {clip}, m = {m}, k = {k}", "clip tie", x, m=m, k=k, clip=clip, bits=15)
+    m, k = np.array([3, 11, 40, 7]), np.array([5, 8, 9, 6])
+    yield _softmax("a scale for every row", "axes", [[0, -30]] * 4, m=m, k=k)
+    x = np.tile(np.array([[0, -9, -30]], np.int32), (2, 3, 2, 1))
+    yield _softmax("a scale for every head", "axes", x, m=[11, 40, 300], k=[8, 9, 13])
+    yield _softmax("m by head and k by row", "axes", x[:, :2], m=[11, 22], k=8)
+    yield _softmax("m by row and k by head", "axes", x[:, :2], m=11, k=[8, 7])
+    yield _softmax("the finest scale: one is 2**32", "extreme wide", [[M31, LOWEST, 0]], **FINEST, bits=15)
+    yield _softmax("the finest scale, equal keys", "extreme wide", [[M31] * 33], **FINEST, bits=15)
+    yield _softmax("the largest m and k", "extreme wide", [[0, -(1 << 20), -(1 << 31)]], m=1 << 16, k=48, bits=15)
+    yield _softmax("mantissas of 16 bits", "wide", [[0, -700, -809, -1619, -25000]], m=M16, k=E16)
+    yield _softmax("the coarsest scale: one is 1", "extreme", [[0, -1, -2, -40], [0, 0, 0, -1]], m=3, k=1, bits=15)
+    yield _softmax("a scale of 1", "extreme", [[M31, M31 - 1, LOWEST]], m=1, k=0, bits=15)
+    yield _softmax("int32 extremes", "extreme wide", [[M31, LOWEST], [LOWEST, LOWEST]], m=65536, k=45)
+    yield _softmax("longest row", "extreme", np.zeros((1, 1 << 15), np.int32), **FINEST, bits=15)
+    yield from _masks()
+    stream = SplitMix64(81)
+    for keys in (2, 31, 64):
+        mask = stream.integers(0, 1, (2, 3, keys), "int8")
+        x = stream.integers(-3000, 0, (2, 2, 3, keys), "int32")
+        yield _softmax(f"random, {keys} keys", "random mask", x, mask, m=M16, k=E16 - 2, bits=15)
+
+
+def _masks() -> Iterator[Case]:
+    yield _softmax("mask: the maximum is not attended", "mask", [[9, 90, 8, 7]], [[1, 0, 1, 1]])
+    yield _softmax(
+        "mask per query, one row without a key", "mask degenerate", [[1, 2, 3], [4, 5, 6]], [[[0, 0, 0], [1, 0, 1]]]
+    )
+    yield _softmax("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2), [[0, 1], [1, 0]])
+    square = np.zeros((1, 2, 2, 2), np.int32)
+    yield _softmax("mask per query: H = Q = 2", "mask axes", square, [[[1, 0], [1, 1]]])
+    yield _softmax("int32 minimum attended", "mask extreme", [[LOWEST, LOWEST, 5]], [[1, 0, 0]])
+
+
+def _swiglu(
+    why: str, flags: str, gate: Any, up: Any, m: Any = 11, k: Any = 8, bits: int = 8, dtype: str = "int32"
+) -> Case:
+    gate = np.array(gate, dtype)
+    up = np.array(np.broadcast_to(np.array(up, dtype), gate.shape))
+    pair = {"m": _column(m, gate.shape[:-1], "int32"), "k": _column(k, gate.shape[:-1], "int8")}
+    return Case(why, {"gate": gate, "up": up, **pair}, {"bits": bits}, (*flags.split(),))
+
+
+def swiglu_illm() -> Iterator[Case]:
+    """Every gate of both signs, ties of the sigmoid, the ends of the ranges."""
+    for bits in (2, 8, 15):
+        yield _swiglu(f"every gate, {bits} bits", "tie", [range(-120, 121)], [1], bits=bits)
+    yield _swiglu("every gate, coarse: one is 1", "tie extreme", [range(-9, 10)], [1], m=3, k=1)
+    yield _swiglu("every gate, one is 3: ties", "tie", [range(-20, 21)], [7], m=3, k=3, bits=3)
+    yield _swiglu("gates by themselves, one is 2", "tie", [range(-20, 21)], [-3], m=2, k=2, bits=2)
+    ends = [-(1 << 23), (1 << 23), -(1 << 23), 1 << 23, 0]
+    yield _swiglu("the ends of gate and up", "extreme wide", [ends], ends[1:4] + ends[:2], bits=15)
+    yield _swiglu("the finest scale", "extreme wide", [ends, [1, -1, 1 << 22, -1 << 20, 3]], [5], 11, 36, 15)
+    yield _swiglu("the largest m and k", "extreme wide", [ends], [1 << 23], 1 << 16, 48, 15)
+    yield _swiglu("a scale of 1", "extreme", [[0, 1, -1, 70, -70]], [9], 1, 0)
+    yield _swiglu("int8 extremes", "extreme dtype", [[-128, 127, -1, 0]], [[-128, -128, 127, 127]], dtype="int8")
+    yield _swiglu("int16 extremes", "extreme dtype", [[-32768, 32767]], [[-32768, -32768]], m=1000, k=22, dtype="int16")
+    yield _swiglu("a scale for every row", "axes", [[9, -9], [9, -9], [9, -9]], [[3, 5]], [3, 11, 40], [5, 8, 9])
+    yield _swiglu("no leading axis, D = 1", "axes degenerate", [5], [-7])
+    yield _swiglu("two leading axes", "axes", [[[1, 2], [3, 4]], [[5, 6], [7, 8]]], [1], [[3, 11], [40, 9]], 8)
+    stream = SplitMix64(82)
+    for width in (3, 64):
+        gate, up = (stream.integers(-5000, 5000, (4, width), "int32") for _ in range(2))
+        yield _swiglu(f"random, D = {width}", "random", gate, up, M16, E16, 8)
+
+
+def _norm(why: str, flags: str, x: Any, top: int = 25, fraction: int = 20) -> Case:
+    return Case(why, {"x": np.array(x, np.int32)}, {"top": top, "fraction": fraction}, (*flags.split(),))
+
+
+def _norms(centred: bool) -> Iterator[Case]:
+    """Rows of either norm: ties of s, of the mean square and of y, roots around squares, every shift."""
+    both = [[3, -1, 1, -5], [1, 2, 4, 8], [-7, 7, 7, -7], [5, -3, 0, 0]]
+    for top in (0, 1, 2, 3, 10, 24, 25):
+        for fraction in (0, 1, 5, 20, 30):
+            yield _norm(f"small rows, top {top}, fraction {fraction}", "tie", both, top, fraction)
+    for drop in (1, 2, 3, 6):
+        rows = [[1 << drop + 2, d, -d, 0, 3 * d, -(1 << drop + 2)] for d in range(1, 1 << drop)]
+        yield _norm(f"ties of a shift down by {drop}", "tie", rows, 2, 8)
+    yield _norm(
+        "a peak that rounds up to the next power of two", "clip tie", [[127, -127, 1, 0], [-127, 1, 0, 126]], 2, 3
+    )
+    yield _norm(
+        "ties of y, both signs", "tie", [[3, -3, 1, -1, 1, -1, 3, -3, 5, -5], [1, 1, 1, 1, 1, -1, -1, 1, 1, 9]], 2, 0
+    )
+    yield _norm("a row of zeros", "degenerate", [[0, 0, 0], [0, 1, 0]])
+    yield _norm("D = 1, no leading axis", "degenerate axes", [-5])
+    yield _norm("a row that is constant", "degenerate", [[7, 7, 7], [-9, -9, -9], [1, 1, 1]], 25, 30)
+    yield _norm("int32 extremes", "extreme wide", [[M31, LOWEST, 0], [LOWEST, LOWEST, M31], [LOWEST, 1, -1]], 25, 30)
+    yield _norm("one outlier", "extreme", [[M31, *[0] * 63], [LOWEST, *[1] * 63]], 25, 30)
+    yield _norm("alternating extremes, D = 2**14", "extreme wide", [[M31, LOWEST] * (1 << 13)], 25)
+    yield _norm("alternating extremes, D = 2**10", "extreme wide", [[M31, -M31] * (1 << 9)], 25)
+    yield _norm("largest sum of squares", "extreme wide", [[LOWEST, M31] * (1 << 9)], 25, 30)
+    for u in (0, 1, 2, 3, 12, 88):  # (n + u)**2 + (n - u - 1)**2 = 2 * n**2 - 1 for n = u**2 + u + 1
+        n = u * u + u + 1
+        top = (n + u).bit_length() - 1
+        row = [n + u, -(n - u - 1)]
+        yield _norm(
+            f"mean square {n}**2 - 1/2",
+            "square tie",
+            [[*row, *row] if not centred else [*row, *(-v for v in row)]],
+            top,
+            30,
+        )
+    for k in (1, 2, 5, 40):  # sums of four squares around four squares
+        rows = [[k, k, -k, -k], [k + 1, k, -k, -k - 1], [k + 1, k - 1, -k, -k]]
+        yield _norm(f"mean squares around {k}**2", "square", rows, (k + 1).bit_length() - 1, 12)
+    yield _norm("two leading axes", "axes", [[[1, 2, 4], [8, -16, 32]], [[3, 3, -3], [0, 5, 9]]])
+    stream = SplitMix64(83 + centred)
+    for width in (2, 3, 64):
+        x = stream.integers(-(1 << 20), 1 << 20, (2, 2, width), "int32")
+        yield _norm(f"random, D = {width}", "random", x)
+        yield _norm(f"random, D = {width}, shifted down", "random tie", x, 6, 9)
+        yield _norm(
+            f"random small values, D = {width}", "random tie", stream.integers(-3, 3, (8, width), "int32"), 4, 2
+        )
+
+
+def rmsnorm_illm() -> Iterator[Case]:
+    """Ties of every quotient, roots around squares, every shift, the ends of the ranges."""
+    yield from _norms(False)
+    # Each root is 2**25, and the second element 16 * an odd number: 2**20 / 2**25 of it is a tie.
+    rows = [[47453132, 16], [47453132, -16], [47453132, 48], [47453132, -48], [47453132, 80]]
+    yield _norm("ties of y at the published constants", "tie wide", rows)
+
+
+def layernorm_illm() -> Iterator[Case]:
+    """As rmsnorm_illm, for the rows less their mean; means that are no integers; sums of one sign."""
+    yield from _norms(True)
+    yield _norm(
+        "means of halves and thirds", "tie", [[0, 1, 1, 4, 0, 0], [0, 0, 1, 0, 0, 1], [-1, 0, 0, -1, -1, 0]], 9, 9
+    )
+    yield _norm("far from 0", "extreme wide", [[M31, M31, M31 - 1], [LOWEST, LOWEST + 1, LOWEST]])
+
+
+def _requantize(why: str, flags: str, x: Any, bits: int = 8, m: Any = 255, k: Any = 20) -> Case:
+    x = np.array(x, np.int32)
+    pair = {"m": _column(m, x.shape[:-1], "int32"), "k": _column(k, x.shape[:-1], "int8")}
+    return Case(why, {"x": x, **pair}, {"bits": bits}, (*flags.split(),))
+
+
+def requantize_illm() -> Iterator[Case]:
+    """Ties of y and of the zero point, mantissas around every power of two, constant rows, the ends of the ranges."""
+    for bits in (2, 4, 8):
+        n = (1 << bits) - 1
+        yield _requantize(f"ties of y, {bits} bits", "tie", [[0, *range(1, 2 * n), 2 * n]], bits)
+        yield _requantize(f"ties of y, {bits} bits, from below 0", "tie", [[-n, *range(1 - n, n), n]], bits)
+        rows = [[low, low + 2 * n, low + 1] for low in (-5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5)]
+        yield _requantize(f"ties of the zero point, {bits} bits", "tie", rows, bits)
+    for bits in range(2, 9):
+        yield _requantize(f"{bits} bits", "extreme", [[-300, 5, 77, 1000], [3, 3, 4, 900]], bits, 77, 9)
+    spans = [*range(1, 40), 63, 64, 65, 127, 128, 129, 254, 255, 256, 257, 510, 511, 512, 65535, 65536, M31]
+    for bits, m in ((2, 1), (3, 5), (8, 1), (8, 255), (7, 128), (5, 21)):
+        yield _requantize(f"every short span, {bits} bits, m = {m}", "tie", [[0, s] for s in spans], bits, m)
+    near = [(128 * 255 + d) for d in range(-130, 131, 5)]
+    yield _requantize("mantissas about 128", "tie", [[0, s] for s in near], 8, 1)
+    yield _requantize("mantissas about 255.5", "tie", [[0, 511 * 255 * 64 + d] for d in range(-9000, 9001, 300)], 8, 1)
+    yield _requantize("mantissas of halves", "tie", [[0, s] for s in range(1027, 2046, 2)], 2, 3)
+    yield _requantize("constant rows", "degenerate", [[7, 7], [0, 0], [-9, -9], [M31, M31], [LOWEST, LOWEST]], 8)
+    yield _requantize("D = 1, no leading axis", "degenerate axes", [5], 4)
+    rows = [[LOWEST, M31, 0, -1], [M31, M31 - 1, M31, M31], [LOWEST, LOWEST + 1, LOWEST, LOWEST], [0, M31, 1, 2]]
+    for m, k in ((1, 0), (1 << 16, 0), (1 << 16, 48), (1, 48)):
+        yield _requantize(f"int32 extremes, m = {m}, k = {k}", "extreme wide", rows, 8, m, k)
+    yield _requantize("the shortest span, finest scale", "extreme", [[0, 1], [0, 0]], 8, 1, 48)
+    yield _requantize("a scale for every row", "axes", [[0, 9], [0, 9], [0, 9]], 8, [3, 11, 40], [5, 8, 9])
+    yield _requantize("two leading axes", "axes", [[[1, 2], [3, 5]], [[5, 9], [7, 15]]], 8, [[3, 11], [40, 9]], 8)
+    stream = SplitMix64(85)
+    for width in (3, 64):
+        x = stream.integers(-(1 << 20), 1 << 20, (4, width), "int32")
+        yield _requantize(f"random, D = {width}", "random", x, 8, [200, 3000, 41, 1 << 15], [10, 20, 0, 33])
+
+
 EQUIVALENT: dict[str, dict[str, str]] = {}
 HARMLESS: dict[str, dict[str, str]] = {}
 UNREACHABLE: dict[str, dict[str, str]] = {}
+CASES: dict[str, Generator] = {
+    f.__name__: f for f in (softmax_illm, swiglu_illm, rmsnorm_illm, layernorm_illm, requantize_illm)
+}
+_X, _LONG = np.zeros((1, 1, 1, 4), np.int32), np.zeros((1, 1, 1, (1 << 15) + 1), np.int32)
+_COARSE = {"m": np.full((1, 1), 4, np.int32), "k": np.full((1, 1), 1, np.int8)}  # m_f is 6, one 1/3
+_FINE = {"m": np.full((1, 1), 10, np.int32), "k": np.full((1, 1), 36, np.int8)}  # m_f is 15, one above 2**32
+
+
+REFUSED: dict[str, dict[str, list[Broken]]] = {
+    "softmax_illm": {
+        "C1": [{"mask": np.ones((400, 2), bool)}, {"x": _X.astype(np.int16)}, {"m": np.ones(1, np.int8)}],
+        "C2": [
+            {"x": _LONG, "mask": np.ones((1, (1 << 15) + 1), np.int8)},
+            {"mask": np.ones((1, 5), np.int8)},
+            {"m": np.ones(2, np.int32)},
+            {"k": np.ones((1, 1, 400, 2), np.int8)},
+        ],
+        "C3": [
+            {"mask": np.full((1, 2), 2, np.int8)},
+            {"m": np.zeros(1, np.int32)},
+            {"m": np.full(1, (1 << 16) + 1, np.int32)},
+            {"k": np.full(1, -1, np.int8)},
+            {"k": np.full(1, 49, np.int8)},
+        ],
+        "C4": [{"clip": 0}, {"clip": 64}, {"bits": 1}, {"bits": 16}],
+        "C5": [{name: v[0] for name, v in _COARSE.items()}, {name: v[0] for name, v in _FINE.items()}],
+    },
+    "swiglu_illm": {
+        "C1": [{"gate": np.zeros((1, 241), np.int64)}, {"up": np.zeros((1, 241), np.uint8)}],
+        "C2": [{"up": np.zeros((1, 240), np.int32)}, {"m": np.ones((1, 2), np.int32)}, {"k": np.ones(1, np.int8)}],
+        "C3": [
+            {"gate": np.full((1, 241), (1 << 23) + 1, np.int32)},
+            {"up": np.full((1, 241), -(1 << 23) - 1, np.int32)},
+            {"m": np.zeros((1, 1), np.int32)},
+            {"k": np.full((1, 1), 49, np.int8)},
+        ],
+        "C4": [{"bits": 1}, {"bits": 16}],
+        "C5": [_COARSE, _FINE],
+    },
+    **{
+        norm: {
+            "C1": [{"x": np.zeros((4, 4), np.int16)}],
+            "C2": [{"x": np.zeros((1, (1 << 14) + 1), np.int32)}, {"x": np.zeros((1, 0), np.int32)}],
+            "C4": [{"top": -1}, {"top": 26}, {"fraction": -1}, {"fraction": 31}],
+        }
+        for norm in ("rmsnorm_illm", "layernorm_illm")
+    },
+    "requantize_illm": {
+        "C1": [{"x": np.zeros((1, 7), np.int16)}, {"k": np.zeros((1, 1), np.int32)}],
+        "C2": [{"m": np.ones((1, 2), np.int32)}, {"m": np.ones((2, 1), np.int32)}],
+        "C3": [
+            {"m": np.zeros((1, 1), np.int32)},
+            {"m": np.full((1, 1), (1 << 16) + 1, np.int32)},
+            {"k": np.full((1, 1), -1, np.int8)},
+            {"k": np.full((1, 1), 49, np.int8)},
+        ],
+        "C4": [{"bits": 1}, {"bits": 9}],
+    },
+}
