@@ -29,7 +29,7 @@ def _one(m, k):
 def _exp(u, t):
     """t * exp(-u), u >= 0 in units of the scale that t stands for."""
     q = u // t
-    return (((q * t - u) >> 1) + t) >> min(q, 62)
+    return (((q * t - u) >> 1) + t) >> min(q, 31)
 
 
 def softmax_illm(
@@ -113,7 +113,7 @@ def _over_rms(x, times, centred, top, fraction, y):
         total = np.int64(0)
         for d in range(width):
             total += centred * x[i, d]
-        peak = np.int64(1)
+        peak = np.int64(0)
         for d in range(width):
             y[i, d] = times * np.int64(x[i, d]) - total
             peak = max(peak, abs(y[i, d]))
@@ -160,8 +160,7 @@ def _requantize(x, m, k, bits, y, zero, m_y, k_y):
         size = _nearest(abs(low) * n, span)
         zero[i] = -size if low > 0 else size
         e = 7 + bits - bitlen(span * m[i])
-        h = _scaled(span * m[i], n, e)
-        e += np.int64(h < 128) - np.int64(h > 255)
+        e += np.int64(_scaled(span * m[i], n, e) < 128)
         m_y[i], k_y[i] = _scaled(span * m[i], n, e), k[i] + e
 
 

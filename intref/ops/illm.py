@@ -38,12 +38,16 @@ def _log2e(m):
     return m + (m >> 1) - (m >> 4)
 
 
-def _exp(x, m, k):
-    """DI-Exp: (e, t), e / t = exp(x * m / 2**k) for x <= 0. t is one, and how far x goes down for one halving."""
-    t = within(divide(1 << k, within(_log2e(m), 1, 1 << 17), "half_up"), 1, MAX_T)
+def _one(m, k):
+    """The integer that stands for exp(0) where the scale is m / 2**k, and how far down a halving is."""
+    return within(divide(1 << k, within(_log2e(m), 1, 1 << 17), "half_up"), 1, MAX_T)
+
+
+def _exp(x, t):
+    """DI-Exp: e with e / t = exp(S * x), x <= 0, where t stands for exp(0)."""
     q = -x // t
     r = within(x + within(q * t, 0, 1 << 32), 1 - t, 0)
-    return within((r >> 1) + t, 1, t) >> minimum(q, 62), t
+    return within((r >> 1) + t, 1, t) >> minimum(q, 31)  # at 31 nothing is left, since q * t <= 2**32
 
 
 def softmax_illm(x, mask, m, k, *, clip, bits):
@@ -58,7 +62,7 @@ def softmax_illm(x, mask, m, k, *, clip, bits):
     Exact       d = max(x - max_j x, -half_up(clip * 2**k / m)), the max over keys with mask 1
                 m_f = m + floor(m / 2) - floor(m / 16); t = half_up(2**k / m_f)
                 q = floor(-d / t); r = d + q * t
-                e = floor((floor(r / 2) + t) / 2**min(q, 62)), 0 where mask is 0
+                e = floor((floor(r / 2) + t) / 2**min(q, 31)), 0 where mask is 0
                 p = half_up(e * 2**(bits - 1) / max(sum_j e, 1)); a row without a key is all 0
     Rounding    the clip, t and p to nearest, ties up; every other quotient down.
     Saturates   d at the clip.
@@ -74,8 +78,7 @@ def softmax_illm(x, mask, m, k, *, clip, bits):
     k = k[:, None, None] if len(k.shape) == 1 else k[:, :]
     seen = where(attend, x, -(1 << 31))
     d = maximum(within(seen - max_along(seen, -1), -(1 << 32), 0), -divide(clip << k, m, "half_up"))
-    e, _ = _exp(d, m, k)
-    e = where(attend, e, 0)
+    e = where(attend, _exp(d, _one(m, k)), 0)
     return {"p": within(div_half_up(e << bits - 1, maximum(sum_along(e, -1), 1)), 0, 1 << 14)}
 
 
@@ -105,7 +108,7 @@ def swiglu_illm(gate, up, m, k, *, bits):
 
     Exact       m_f = m + floor(m / 2) - floor(m / 16); t = half_up(2**k / m_f)
                 q = floor(|gate| / t); r = q * t - |gate|
-                e = floor((floor(r / 2) + t) / 2**min(q, 62))
+                e = floor((floor(r / 2) + t) / 2**min(q, 31))
                 s = half_up((t where gate >= 0, else e) * 2**(bits - 1) / (t + e))
                 y = gate * s * up
     Rounding    t and s to nearest, ties up; every other quotient down.
@@ -118,7 +121,8 @@ def swiglu_illm(gate, up, m, k, *, bits):
                 with a large one; here the larger of the two is 1, as in DetLLM (rishabh135/idempotent_llm,
                 src/detllm/ops/di_swiglu.py).
     """
-    e, t = _exp(-absolute(gate), m, k)
+    t = _one(m, k)
+    e = _exp(-absolute(gate), t)
     s = within(div_half_up(where(gate >= 0, t, e) << bits - 1, t + e), 0, 1 << bits - 1)
     return {"y": gate * s * up}
 
@@ -139,7 +143,7 @@ SWIGLU_ILLM = Op(
 
 def _over_rms(c, top, fraction):
     """c / sqrt(mean of c**2) * 2**fraction, once the highest bit of the row's largest |c| is bit `top`."""
-    lift = top + 1 - bitlen(maximum(max_along(absolute(c), -1), 1))
+    lift = top + 1 - bitlen(max_along(absolute(c), -1))
     up = within(c << maximum(lift, 0), -(1 << 47), 1 << 47)
     s = within(shift_half_up(up, maximum(-lift, 0)), -(2 << top), 2 << top)
     width = c.shape[-1]
@@ -158,7 +162,7 @@ def rmsnorm_illm(x, *, top, fraction):
     Attributes  top in [0, 25]: the highest bit of a row's largest |x| once it is shifted. fraction in [0, 30].
     Output      y int64 [... D].
 
-    Exact       l = top - floor(log2(max(max_d |x[d]|, 1)))
+    Exact       l = top + 1 - (bits of max_d |x[d]|)
                 s[d] = x[d] * 2**l where l >= 0, else floor(x[d] / 2**-l + 1/2)
                 v = half_up(sum_d s[d]**2 / D); rms = max(floor(sqrt(v)), 1)
                 y[d] = half_away(s[d] * 2**fraction / rms)
@@ -191,7 +195,7 @@ def layernorm_illm(x, *, top, fraction):
     Output      y int64 [... D].
 
     Exact       c[d] = D * x[d] - sum_d x[d]
-                l = top - floor(log2(max(max_d |c[d]|, 1)))
+                l = top + 1 - (bits of max_d |c[d]|)
                 s[d] = c[d] * 2**l where l >= 0, else floor(c[d] / 2**-l + 1/2)
                 v = half_up(sum_d s[d]**2 / D); rms = max(floor(sqrt(v)), 1)
                 y[d] = half_away(s[d] * 2**fraction / rms)
@@ -224,8 +228,7 @@ def requantize_illm(x, m, k, *, bits):
 
     Exact       low = min_d x; span = max(max_d x - low, 1); n = 2**bits - 1
                 y[d] = half_up((x[d] - low) * n / span); zero_point = half_away(-low * n / span)
-                a = 7 + bits - (bits of span * m); h = half_up(span * m * 2**a / n)
-                b = a + 1 where h < 128, a - 1 where h > 255, else a
+                a = 7 + bits - (bits of span * m); b = a + 1 where half_up(span * m * 2**a / n) < 128, else a
                 m_y = half_up(span * m * 2**b / n); k_y = k + b
     Rounding    all to nearest: zero_point away from zero where half way, the others up.
     Saturates   nothing; the span of a constant row is 1, and y 0.
@@ -240,8 +243,7 @@ def requantize_illm(x, m, k, *, bits):
     span = within(maximum(max_along(x, -1) - low, 1), 1, (1 << 32) - 1)
     y = within(div_half_up(within(x - low, 0, span) * n, span), 0, n)
     a = 7 + bits - bitlen(span * m)
-    h = _scaled(span * m, n, a)
-    b = a + (h < 128) - (h > 255)
+    b = a + (_scaled(span * m, n, a) < 128)
     m_y = within(_scaled(span * m, n, b), 128, 255)
     return {"y": y, "zero_point": divide(-low * n, span, "half_away"), "m_y": m_y, "k_y": k + b}
 

@@ -13,6 +13,10 @@ M16, E16 = 40000, 26  # a scale of 2**-10.7, and a mantissa of 16 bits: one is 1
 FINEST: dict[str, Any] = {"m": 11, "k": 36}  # m_f is 16: exp(0) is 2**32
 
 
+def _slope(m: int) -> int:
+    return m + (m >> 1) - (m >> 4)
+
+
 def _column(value: Any, rows: tuple[int, ...], dtype: str) -> np.ndarray:
     """One number for each row."""
     return np.array(np.broadcast_to(np.array(value, dtype), rows)).reshape(*rows, 1)
@@ -55,6 +59,24 @@ def softmax_illm() -> Iterator[Case]:
     yield _softmax("a scale for every head", "axes", x, m=[11, 40, 300], k=[8, 9, 13])
     yield _softmax("m by head and k by row", "axes", x[:, :2], m=[11, 22], k=8)
     yield _softmax("m by row and k by head", "axes", x[:, :2], m=11, k=[8, 7])
+    for m, exponents in ((1, range(33)), (1 << 16, range(16, 49))):
+        x = [
+            [[0, max(-one, LOWEST), max(-one // 2 - 1, LOWEST), -min(9 * one, 1 << 31)]]
+            for one in [max((1 << k) // _slope(m), 1) for k in exponents]
+        ]
+        yield _softmax(f"k from {exponents[0]}, m = {m}", "extreme wide", [x], m=m, k=[*exponents], bits=15)
+    for m in (15, 16, 31, 32, 33, 47, 48, 49, 240, 4080, 65520):
+        yield _softmax(f"the slope of m = {m}", "tie", [[0, -(1 << 20), -12345]], m=m, k=20 + m.bit_length(), bits=15)
+    far = [[M31, *(M31 - (q << 27) for q in range(23, 32)), LOWEST]]
+    yield _softmax("the most halvings that leave something", "extreme wide", far, m=1, k=27, clip=63, bits=15)
+    far = [[M31, *(M31 - q * 89478485 for q in range(1, 32))]]  # t = 2**28 / 3
+    yield _softmax("halvings of an odd one", "extreme wide", far, m=2, k=28, clip=63, bits=15)
+    for clip in range(1, 64):
+        yield _softmax(
+            f"clip {clip}", "clip", [[0, 1 - 2 * clip, -2 * clip, -2 * clip - 1]], m=2, k=2, clip=clip, bits=15
+        )
+    for k in range(6, 15):
+        yield _softmax(f"the finest scale, 2**{k} keys", "extreme wide", [[1 << 30] * (1 << k)], **FINEST)
     yield _softmax("the finest scale: one is 2**32", "extreme wide", [[M31, LOWEST, 0]], **FINEST, bits=15)
     yield _softmax("the finest scale, equal keys", "extreme wide", [[M31] * 33], **FINEST, bits=15)
     yield _softmax("the largest m and k", "extreme wide", [[0, -(1 << 20), -(1 << 31)]], m=1 << 16, k=48, bits=15)
@@ -95,10 +117,28 @@ def swiglu_illm() -> Iterator[Case]:
     """Every gate of both signs, ties of the sigmoid, the ends of the ranges."""
     for bits in (2, 8, 15):
         yield _swiglu(f"every gate, {bits} bits", "tie", [range(-120, 121)], [1], bits=bits)
-    yield _swiglu("every gate, coarse: one is 1", "tie extreme", [range(-9, 10)], [1], m=3, k=1)
+    yield _swiglu("every gate, coarse: one is 1", "tie extreme", [range(-40, 41)], [1], m=3, k=1)
     yield _swiglu("every gate, one is 3: ties", "tie", [range(-20, 21)], [7], m=3, k=3, bits=3)
     yield _swiglu("gates by themselves, one is 2", "tie", [range(-20, 21)], [-3], m=2, k=2, bits=2)
     ends = [-(1 << 23), (1 << 23), -(1 << 23), 1 << 23, 0]
+    for m, exponents in ((1, range(33)), (1 << 16, range(16, 49))):
+        gates = [[-one, one // 2 + 1, -3 * one, one] for one in [max((1 << k) // _slope(m), 1) for k in exponents]]
+        gates = np.clip(gates, -(1 << 23), 1 << 23)
+        yield _swiglu(f"k from {exponents[0]}, m = {m}", "extreme wide", gates, [1, -1, 5, 1 << 23], m, exponents, 15)
+    for m in (15, 16, 31, 32, 33, 47, 48, 49, 240, 4080, 65520):
+        gates = [[1 << 20, -(1 << 20), 12345]]
+        yield _swiglu(f"the slope of m = {m}", "tie", gates, [1], m, 20 + m.bit_length(), 15)
+    for m, k in ((11, 16), (7, 17), (3, 14), (1, 12)):
+        one = ((2 << k) + _slope(m)) // (2 * _slope(m))
+        last = (1 << 23) // one * one
+        yield _swiglu(
+            f"about the last multiple of {one}, k = {k}", "wide", [[last, last - 1, 1 - last, one - 1]], [1], m, k, 15
+        )
+    for k, one in ((18, 87381), (19, 174763)):
+        halvings = [[side * q * one for q in range(15, 32) for side in (-1, 1) if q * one <= 1 << 23]]
+        yield _swiglu(f"halvings of an odd one, {one}", "wide", halvings, [1], 2, k, 15)
+    halvings = [[side * q << 18 for q in range(17, 32) for side in (-1, 1)]]
+    yield _swiglu("the most halvings that leave something", "wide", halvings, [1], 1, 18, 15)
     yield _swiglu("the ends of gate and up", "extreme wide", [ends], ends[1:4] + ends[:2], bits=15)
     yield _swiglu("the finest scale", "extreme wide", [ends, [1, -1, 1 << 22, -1 << 20, 3]], [5], 11, 36, 15)
     yield _swiglu("the largest m and k", "extreme wide", [ends], [1 << 23], 1 << 16, 48, 15)
@@ -116,6 +156,18 @@ def swiglu_illm() -> Iterator[Case]:
 
 def _norm(why: str, flags: str, x: Any, top: int = 25, fraction: int = 20) -> Case:
     return Case(why, {"x": np.array(x, np.int32)}, {"top": top, "fraction": fraction}, (*flags.split(),))
+
+
+def _near_squares(length: int) -> list[list[int]]:
+    """Pairs whose mean square is n**2, n**2 + 1 and n**2 - 1, for roots n of that many bits."""
+    # (n + u)**2 + (n - u - 2)**2 = 2 * n**2 + 2 for 2 * n = (u + 1)**2, and 2 * n**2 - 2 for 2 * n = (u + 1)**2 + 2.
+    pairs = [[(3 << length) // 4] * 2]
+    for more in (0, 1):
+        odd = range(1, 1 << 14, 2)
+        known = (((u + 1) ** 2 // 2 + more, u) for u in odd)
+        fits = ([n + u, n - u - 2] for n, u in known if n.bit_length() == (n + u).bit_length() == length)
+        pairs += [*fits][:1]
+    return pairs
 
 
 def _norms(centred: bool) -> Iterator[Case]:
@@ -138,8 +190,6 @@ def _norms(centred: bool) -> Iterator[Case]:
     yield _norm("a row that is constant", "degenerate", [[7, 7, 7], [-9, -9, -9], [1, 1, 1]], 25, 30)
     yield _norm("int32 extremes", "extreme wide", [[M31, LOWEST, 0], [LOWEST, LOWEST, M31], [LOWEST, 1, -1]], 25, 30)
     yield _norm("one outlier", "extreme", [[M31, *[0] * 63], [LOWEST, *[1] * 63]], 25, 30)
-    yield _norm("alternating extremes, D = 2**14", "extreme wide", [[M31, LOWEST] * (1 << 13)], 25)
-    yield _norm("alternating extremes, D = 2**10", "extreme wide", [[M31, -M31] * (1 << 9)], 25)
     yield _norm("largest sum of squares", "extreme wide", [[LOWEST, M31] * (1 << 9)], 25, 30)
     for u in (0, 1, 2, 3, 12, 88):  # (n + u)**2 + (n - u - 1)**2 = 2 * n**2 - 1 for n = u**2 + u + 1
         n = u * u + u + 1
@@ -152,11 +202,24 @@ def _norms(centred: bool) -> Iterator[Case]:
             top,
             30,
         )
+    for length in range(2, 27):
+        rows = [[*pair, *(-v for v in pair)] for pair in _near_squares(length)]
+        yield _norm(f"mean squares about one of a root of {length} bits", "square", rows, length - 1, length + 3)
+    for k in range(7, 15):
+        yield _norm(f"extremes, D = 2**{k}", "extreme wide", [[M31, -M31] * (1 << k - 1)])
+        yield _norm(f"low parts of squares, D = 2**{k}", "extreme wide", [[8191, -8191] * (1 << k - 1)], 12)
+    for peak in (8192, 11586, 16383, 32768):
+        yield _norm(f"a square of {peak}", "extreme", [[peak, -peak]], peak.bit_length() - 1)
+    for k in (29, 30):
+        yield _norm(f"2**{k}", "extreme", [[1 << k, -5, 3]])
+    for top in range(26):
+        yield _norm(f"top {top}", "extreme", [[5, -3, 77], [1 << 30, 9, -(1 << 20)]], top, top)
     for k in (1, 2, 5, 40):  # sums of four squares around four squares
         rows = [[k, k, -k, -k], [k + 1, k, -k, -k - 1], [k + 1, k - 1, -k, -k]]
         yield _norm(f"mean squares around {k}**2", "square", rows, (k + 1).bit_length() - 1, 12)
     yield _norm("two leading axes", "axes", [[[1, 2, 4], [8, -16, 32]], [[3, 3, -3], [0, 5, 9]]])
     stream = SplitMix64(83 + centred)
+    yield _norm("19 rows", "random axes", stream.integers(-(1 << 20), 1 << 20, (19, 3), "int32"))
     for width in (2, 3, 64):
         x = stream.integers(-(1 << 20), 1 << 20, (2, 2, width), "int32")
         yield _norm(f"random, D = {width}", "random", x)
@@ -180,6 +243,12 @@ def layernorm_illm() -> Iterator[Case]:
     yield _norm(
         "means of halves and thirds", "tie", [[0, 1, 1, 4, 0, 0], [0, 0, 1, 0, 0, 1], [-1, 0, 0, -1, -1, 0]], 9, 9
     )
+    for k in range(7, 15):
+        rows = [[M31] * (1 << k), [LOWEST] * (1 << k), [LOWEST, *[M31] * ((1 << k) - 1)]]
+        yield _norm(f"the largest sums, D = 2**{k}", "extreme wide", rows, 25 - k)
+    for top in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9):
+        yield _norm(f"shifts down to top {top}", "extreme wide", [[LOWEST, *[M31] * ((1 << 14) - 1)]], top)
+    yield _norm("neighbours", "extreme", [[1, 0], [0, 1]])
     yield _norm("far from 0", "extreme wide", [[M31, M31, M31 - 1], [LOWEST, LOWEST + 1, LOWEST]])
 
 
@@ -204,9 +273,11 @@ def requantize_illm() -> Iterator[Case]:
         yield _requantize(f"every short span, {bits} bits, m = {m}", "tie", [[0, s] for s in spans], bits, m)
     near = [(128 * 255 + d) for d in range(-130, 131, 5)]
     yield _requantize("mantissas about 128", "tie", [[0, s] for s in near], 8, 1)
-    yield _requantize("mantissas about 255.5", "tie", [[0, 511 * 255 * 64 + d] for d in range(-9000, 9001, 300)], 8, 1)
+    rows = [[v, v + 510, v + 1] for v in range(-12, 13)] + [[1 << 30, 1 << 29]]
+    yield _requantize("ties of the zero point of both signs", "tie extreme", [[*row[:2], row[-1]] for row in rows], 8)
     yield _requantize("mantissas of halves", "tie", [[0, s] for s in range(1027, 2046, 2)], 2, 3)
     yield _requantize("constant rows", "degenerate", [[7, 7], [0, 0], [-9, -9], [M31, M31], [LOWEST, LOWEST]], 8)
+    yield _requantize("a zero point one above a tie, negative", "tie", [[1, 3], [3, 5], [128, 130], [129, 131]], 2)
     yield _requantize("D = 1, no leading axis", "degenerate axes", [5], 4)
     rows = [[LOWEST, M31, 0, -1], [M31, M31 - 1, M31, M31], [LOWEST, LOWEST + 1, LOWEST, LOWEST], [0, M31, 1, 2]]
     for m, k in ((1, 0), (1 << 16, 0), (1 << 16, 48), (1, 48)):
