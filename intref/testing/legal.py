@@ -163,6 +163,15 @@ def _mul_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> N
         attrs["shift"] += 1
 
 
+def _scale_illm(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """Mantissas of one length, and a k that leaves 1 <= 2**k / m_f <= 2**32."""
+    bits = draw(st.integers(1, 16))
+    tensors["m"] = ((1 << bits - 1) + tensors["m"] % (1 << bits - 1)).astype(np.int32)
+    first = draw(st.integers(bits, min(31 + bits, 48)))
+    last = draw(st.integers(first, min(31 + bits, 48)))
+    tensors["k"] = (first + tensors["k"] % (last - first + 1)).astype(np.int8)
+
+
 def _softmax_log2_fqvit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     most = min((1 << 32) // tensors["x"].shape[-1], (1 << 32) - 1)
     if "ln2" not in fixed:
@@ -412,6 +421,7 @@ FIT: dict[str, Fit] = {
     "softmax_gemmini": _softmax_gemmini,
     "slice_rows": _slice_rows,
     "softmax_ibert": _softmax_ibert,
+    "softmax_illm": _scale_illm,
     "softmax_itamax_partial": _softmax_itamax_partial,
     "softmax_ivit": _exponential_ivit,
     "softmax_log2_fqvit": _softmax_log2_fqvit,
@@ -419,4 +429,5 @@ FIT: dict[str, Fit] = {
     "table_tosa": _table_tosa,
     "table_int16": _table_int16,
     "sum_rows": _halved,
+    "swiglu_illm": _scale_illm,
 }
