@@ -143,7 +143,7 @@ def requantize_illm(x: np.ndarray, m: np.ndarray, k: np.ndarray, *, bits: int) -
         4 * y.size,
     )
     of_row = (*x.shape[:-1], 1)
-    outputs = {"zero_point": zero, "m_y": m_y, "k_y": k_y}
+    outputs: dict[str, np.ndarray] = {"zero_point": zero, "m_y": m_y, "k_y": k_y}
     return {"y": y.reshape(x.shape), **{name: v.reshape(of_row) for name, v in outputs.items()}}
 
 
