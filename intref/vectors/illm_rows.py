@@ -58,19 +58,15 @@ def _norms(centred: bool) -> Iterator[Case]:
         n = u * u + u + 1
         top = (n + u).bit_length() - 1
         row = [n + u, -(n - u - 1)]
-        yield _norm(
-            f"mean square {n}**2 - 1/2",
-            "square tie",
-            [[*row, *row] if not centred else [*row, *(-v for v in row)]],
-            top,
-            30,
-        )
+        row += [-v for v in row] if centred else row
+        yield _norm(f"mean square {n}**2 - 1/2", "square tie", [row], top, 30)
     for length in range(2, 27):
         rows = [[*pair, *(-v for v in pair)] for pair in _near_squares(length)]
         yield _norm(f"mean squares about one of a root of {length} bits", "square", rows, length - 1, length + 3)
     for k in range(7, 15):
-        yield _norm(f"extremes, D = 2**{k}", "extreme wide", [[M31, -M31] * (1 << k - 1)])
-        yield _norm(f"low parts of squares, D = 2**{k}", "extreme wide", [[8191, -8191] * (1 << k - 1)], 12)
+        v = (1 << 26) - 8191  # v**2 is almost 2**26 modulo 2**26
+        yield _norm(f"both parts of squares, D = 2**{k}", "extreme wide", [[v, -v] * (1 << k - 1)])
+    yield _norm("the largest sum of squares, D = 2**14", "extreme wide", [[M31, -M31] * (1 << 13)])
     for peak in (8192, 11586, 16383, 32768):
         yield _norm(f"a square of {peak}", "extreme", [[peak, -peak]], peak.bit_length() - 1)
     for k in (29, 30):
@@ -106,11 +102,10 @@ def layernorm_illm() -> Iterator[Case]:
     yield _norm(
         "means of halves and thirds", "tie", [[0, 1, 1, 4, 0, 0], [0, 0, 1, 0, 0, 1], [-1, 0, 0, -1, -1, 0]], 9, 9
     )
-    for k in range(7, 15):
-        rows = [[M31] * (1 << k), [LOWEST] * (1 << k), [LOWEST, *[M31] * ((1 << k) - 1)]]
-        yield _norm(f"the largest sums, D = 2**{k}", "extreme wide", rows, 25 - k)
-    for top in (0, 1, 2, 3, 4, 5, 6, 7, 8, 9):
-        yield _norm(f"shifts down to top {top}", "extreme wide", [[LOWEST, *[M31] * ((1 << 14) - 1)]], top)
+    for k in range(6, 15):
+        rows = [[M31, *[LOWEST] * ((1 << k) - 1)], [LOWEST, *[M31] * ((1 << k) - 1)]]
+        yield _norm(f"the largest sums, D = 2**{k}", "extreme wide", rows, 0)
+    yield _norm("the least sum", "degenerate wide", [[LOWEST] * (1 << 14)])
     yield _norm("neighbours", "extreme", [[1, 0], [0, 1]])
     yield _norm("far from 0", "extreme wide", [[M31, M31, M31 - 1], [LOWEST, LOWEST + 1, LOWEST]])
 
