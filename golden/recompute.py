@@ -10,6 +10,7 @@ import recompute_deeploy
 import recompute_fp32
 import recompute_gemmlowp
 import recompute_graphs
+import recompute_illm
 import recompute_vision
 import recompute_wide
 from words import along, bits, clamp, divided, isqrt, keys_of, power, relative, rounded, times
@@ -192,7 +193,7 @@ OPS = {
 }
 for dialect in (
     *(recompute_gemmlowp, recompute_fp32, recompute_vision, recompute_accelerators, recompute_deeploy),
-    *(recompute_graphs, recompute_wide),
+    *(recompute_graphs, recompute_wide, recompute_illm),
 ):
     OPS |= dialect.OPS
 

@@ -40,6 +40,7 @@ SITES: dict[str, dict[str, Any]] = {
         "mask": ("exclude", "add"),
         "mask_value": range(-(1 << 30), 0),
         "bits": range(2, 17),
+        "clip": range(1, 64),
         **SHIFTED,
     },
     "context": {**REQUANTIZED, **PRODUCT},

@@ -112,6 +112,15 @@ def _table_int16(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> No
         entries[i] = min(max(int(entries[i]), before - (1 << 15)), before + (1 << 15) - 1)
 
 
+def _scale_illm(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """Mantissas of one length, and a k that leaves 1 <= 2**k / m_f <= 2**32."""
+    bits = draw(st.integers(1, 16))
+    tensors["m"] = ((1 << bits - 1) + tensors["m"] % (1 << bits - 1)).astype(np.int32)
+    first = draw(st.integers(bits, min(31 + bits, 48)))
+    last = draw(st.integers(first, min(31 + bits, 48)))
+    tensors["k"] = (first + tensors["k"] % (last - first + 1)).astype(np.int8)
+
+
 def _rsqrt_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     if "input_zero_point" not in fixed:
         attrs["input_zero_point"] = min(attrs["input_zero_point"], int(tensors["x"].min()))
@@ -125,9 +134,11 @@ FIT: dict[str, Fit] = {
     "softmax_deeploy": _softmax_deeploy,
     "softmax_gemmini": _softmax_gemmini,
     "softmax_ibert": _softmax_ibert,
+    "softmax_illm": _scale_illm,
     "softmax_itamax_partial": _softmax_itamax_partial,
     "softmax_ivit": _exponential_ivit,
     "softmax_log2_fqvit": _softmax_log2_fqvit,
+    "swiglu_illm": _scale_illm,
     "table_int16": _table_int16,
     "table_tosa": _table_tosa,
 }
