@@ -223,6 +223,7 @@ def _softmax(x, masks, own, table, factor, zero_point, highest, y):
         for k in range(keys):
             if mask[k]:
                 total = _add(total, table[np.uint64(top - x[t, k])])
+        total = max(total, np.int64(0x3F800000))
         for d in range(256):
             codes[d] = -1  # not known yet
         for k in range(keys):

@@ -340,13 +340,14 @@ def qlinear_softmax(x, mask, table, *, factor, zero_point, output):
     Inputs      x int8 or uint8 [B H Q K], K <= 2**15, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not;
                 table int32 [256], the bit patterns of float32s in [0, 2**126]: exp(S * (a - d)) for d = 0 to 255, a the
                 same for all. ONNX Runtime's: S * a = max(0, log(L) - 5), L = the largest float32 / K, that logarithm
-                a float32, each entry rounded from a float64 exponential.
+                a float32, each entry rounded from a
+                float64 exponential: the first is at least 1, and so is total.
     Attributes  factor in [0, 2**16]: floor(1 / scale of y), 1 / scale a float32. zero_point in [-128, 255].
                 output: int8 or uint8, the dtype of x.
     Output      y [B H Q K] of dtype output.
 
     Exact       d = max_k x - x, the max over keys with mask 1; e = table[d], 0 where mask is 0
-                total = fl32(.. fl32(fl32(e[0] + e[1]) + e[2]) .. + e[K - 1]), in that order
+                total = max(fl32(.. fl32(fl32(e[0] + e[1]) + e[2]) .. + e[K - 1]), 1), summed in that order
                 y = min(half_even(e * factor / total) + zero_point, the largest of output)
                 a row without a key is all zero_point
     Rounding    half_even: each sum to a float32, the quotient to an integer. ONNX Runtime divides in float64, which
@@ -354,8 +355,8 @@ def qlinear_softmax(x, mask, table, *, factor, zero_point, output):
     Saturates   y to the largest of output; it is never below zero_point.
     Overflow    none: total < 2**128, by C8.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 output is the dtype of
-                x; C6 zero_point lies in its range; C7 table has 256 entries, the first at least 1;
-                C8 the entries are below 2**(127 - b), b the number of bits of K.
+                x; C6 zero_point lies in its range; C7 table has 256 entries;
+                C8 K times the power of two above each of them is at most 2**127.
     Source      ONNX Runtime 1.32, com.microsoft QLinearSoftmax: contrib_ops/cpu/quantization/qlinear_softmax.cc. Before
                 its quotient was one of float64, releases had fl32(fl32(e * factor) / total). The mask is ours.
     """
@@ -373,8 +374,8 @@ def qlinear_softmax(x, mask, table, *, factor, zero_point, output):
 
 
 def _exponentials_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    most = 254 - int(tensors["x"].shape[-1]).bit_length() << 23  # the float32 2**(127 - b)
-    return all(int(v) < most for v in _exact(tensors["table"]).ravel())
+    keys = tensors["x"].shape[-1]
+    return all(int(keys) << max((int(v) >> 23) - 238, 0) <= 1 << 15 for v in _exact(tensors["table"]).ravel())
 
 
 QLINEAR_SOFTMAX = Op(
@@ -392,16 +393,16 @@ QLINEAR_SOFTMAX = Op(
     outputs={"y": Port("output", "B H Q K")},
     limits={"K": 1 << 15, "L": 256},
     constraints={
-        "C5": ("attribute 'output' must be the dtype of input 'x'", lambda t, a: str(t["x"].dtype) == a["output"]),
+        "C5": (
+            "attribute 'output' must be the dtype of input 'x'",
+            lambda t, a: dtype_range(str(t["x"].dtype)) == dtype_range(a["output"]),
+        ),
         "C6": (
             "attribute 'zero_point' must lie in the range of output",
             lambda t, a: dtype_range(a["output"])[0] <= a["zero_point"] <= dtype_range(a["output"])[1],
         ),
-        "C7": (
-            "input 'table' must have 256 entries, the first at least 1",
-            lambda t, a: len(t["table"]) == 256 and int(_exact(t["table"])[0]) >= ONE,
-        ),
-        "C8": ("entries of input 'table' must be below 2**(127 - the number of bits of K)", _exponentials_fit),
+        "C7": ("input 'table' must have 256 entries", lambda t, a: len(t["table"]) == 256),
+        "C8": ("the power of two above each entry of 'table', times K, must be at most 2**127", _exponentials_fit),
     },
     reduces=("K",),
 )

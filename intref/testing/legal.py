@@ -255,6 +255,18 @@ def _softmax_deeploy(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -
         attrs["b"] = min(attrs["b"], 255)
 
 
+def _qlinear_softmax(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """output as x has it, a zero point that it holds, entries that may be summed."""
+    if "output" not in fixed:
+        attrs["output"] = str(tensors["x"].dtype)
+    tensors["x"] = tensors["x"].astype(attrs["output"])
+    low, high = dtype_range(attrs["output"])
+    if "zero_point" not in fixed:
+        attrs["zero_point"] = draw(st.integers(low, high))
+    most = (254 - (tensors["x"].shape[-1] - 1).bit_length() << 23) - 1
+    tensors["table"] = filled(draw, (256,), 0, min(most, 253 << 23), "int32")
+
+
 def _softmax_itamax_partial(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     keys = tensors["x"].shape[-1]
     if "group" not in fixed:
@@ -413,6 +425,7 @@ FIT: dict[str, Fit] = {
     "slice_rows": _slice_rows,
     "softmax_ibert": _softmax_ibert,
     "softmax_itamax_partial": _softmax_itamax_partial,
+    "qlinear_softmax": _qlinear_softmax,
     "softmax_ivit": _exponential_ivit,
     "softmax_log2_fqvit": _softmax_log2_fqvit,
     "split_heads": _split_heads,

@@ -9,6 +9,7 @@ from intref.ops.onnx import INFINITY, ONE, QUANTIZED, TWO_32, fp32_multiply, pac
 from intref.ops.op import dtype_range
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.float32 import EQUIVALENT, HARMLESS, UNREACHABLE
+from intref.vectors.reach.sweeps import tails
 
 MINUS_ZERO = -(1 << 31)
 LARGEST = INFINITY - 1
@@ -272,6 +273,13 @@ def qlinear_softmax() -> Iterator[Case]:
                        dtype="int8", factor=2 * (128 - zero), zero_point=zero)  # fmt: skip
     yield from _softmax_sums()
     yield from _softmax_masks()
+    x = SplitMix64(16).integers(200, 255, (35, 67), "uint8")
+    yield _softmax("35 rows of 67: no tile of 4, 8, 16 or 32 fits", "axes random", x, _table(ONE + (90 << 23), 1 << 20))
+    longest = np.full((1, 1 << 15), 7, np.uint8)
+    yield _softmax(
+        "the longest row: its sum rounds at every key", "extreme wide", longest, _table(ONE + 1, 1), factor=1 << 16
+    )
+    yield from tails("qlinear_softmax", "B H Q K")
     stream = SplitMix64(15)
     falling = _table(ONE + (100 << 23), [0x345678, 0x2FFFFF, 0x311111])
     for dtype, low in (("uint8", 0), ("int8", -128)):
@@ -296,14 +304,21 @@ def _softmax_sums() -> Iterator[Case]:
         for row in ([9, 9, 9, 8, 7, 6], [6, 7, 8, 9, 9, 9], [7, 9, 7, 9, 7, 9], [9, 8, 8, 7, 7, 7]):
             why = f"significands of the last bits {last}, {row}"
             yield _softmax(why, "tie", [row], table, factor=7)
+    near = np.concatenate([[(150 << 23) + 1, (142 << 23) + (4305 << 8)], np.zeros(254, np.int64)])
+    why = "e = 2**23 + 1 and 37073: 1250 * e is 1 above 1244.5 * total"
+    yield _softmax(why, "tie", [[9, 8]], near, factor=1250)
     yield _softmax("the least first entry", "extreme", [[9, 9, 8, 7]], _table(ONE, 1))
-    yield _softmax("the largest entry of one key", "extreme", [[9]], _table((252 << 23) + (1 << 23) - 1, 0))
-    yield _softmax("the largest of 31 keys", "extreme", [[9] * 31], _table((249 << 23) - 1, 0))
+    yield _softmax("the largest entry of one key", "extreme", [[9]], _table(253 << 23, [0, 1]))
+    yield _softmax("the largest of 32 keys", "extreme", [[9] * 32], _table((249 << 23) - 1, 0))
     zeros = _table(ONE, ONE)
     yield _softmax("all but the first are 0", "degenerate", [[9, 9, 8, 7]], zeros)
-    tiny = np.concatenate([[ONE], [1, 0x7FFFFF, 0x800000, 2, 3], np.zeros(250)])
+    tiny = np.concatenate([[ONE], [1, 0x7FFFFF, 0x800000, 2, 3], np.zeros(250, np.int64)])
     yield _softmax("entries that are subnormal", "extreme", [[9, 8, 7, 6, 5, 4]], tiny, factor=1 << 16)
     rising = _table(ONE, -(1 << 21))
+    lengths = [ONE, *(1 << n for n in range(23)), *((1 << n) - 1 for n in range(2, 24))]
+    yield _softmax("entries of every number of bits", "extreme", [[*range(45, 0, -1)]], np.resize(lengths, 256))
+    yield _softmax("a first entry below 1, which is no exponential: the sum is held at 1", "clip", [[9, 8], [9, 9]],
+                   np.full(256, ONE - (2 << 23)))  # fmt: skip
     yield _softmax("a table that rises: the largest share is far from the top", "extreme", [[9, 5, 1, 8, 7]], rising)
 
 
@@ -313,11 +328,13 @@ def _softmax_masks() -> Iterator[Case]:
                    mask=[[[0, 0, 0], [1, 0, 1]]], zero_point=5)  # fmt: skip
     yield _softmax("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2), mask=[[0, 1], [1, 0]])
     lengths = [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
-    yield _softmax("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3)), mask=lengths)
-    yield _softmax("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2)), mask=[[[1, 0], [1, 1]]])
+    yield _softmax("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int64), mask=lengths)
+    yield _softmax("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int64), mask=[[[1, 0], [1, 1]]])
     for dtype, low in (("uint8", 0), ("int8", -128)):
         yield _softmax(f"{dtype}: attended at the minimum, masked as well, and above", "mask extreme",
                        [[low] * 3, [low, low, low + 255]], mask=[[1, 1, 0]], dtype=dtype)  # fmt: skip
+        yield _softmax(f"{dtype}: the maximum attended is the minimum, all below it is 0", "mask extreme",
+                       [[low, low]], _table(ONE, ONE), [[1, 0]], dtype)  # fmt: skip
 
 
 def _sums() -> Iterator[Case]:
@@ -400,7 +417,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C4": [{"factor": -1}, {"factor": (1 << 16) + 1}, {"zero_point": 256}, {"output": "int16"}],
         "C5": [{"output": "int8"}],
         "C6": [{"zero_point": -1}],
-        "C7": [{"table": HALVING[:255]}, {"table": np.full(256, ONE - 1, np.int32)}],
-        "C8": [{"table": _table(251 << 23, 0)}, {"table": _table((251 << 23) - 1, -1)}],
+        "C7": [{"table": HALVING[:255]}],
+        "C8": [{"table": _table(252 << 23, 0)}, {"table": _table((252 << 23) - 1, -1)}],
     },
 }

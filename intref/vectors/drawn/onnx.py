@@ -147,8 +147,9 @@ def qlinear_softmax(c: Chance) -> Call:
     dtype, span = c.pick(("int8", "uint8")), c.pick((1, 2, 4, 12, 60, 255))
     low, high = dtype_range(dtype)
     x = high - c.uniform(0, span, (b, h, q, k)) - c.number(0, 255 - span)
-    first = c.pick((127, 150, 200, 240, 253 - k.bit_length(), 253 - k.bit_length())) << 23
-    first += c.pick((0, 1, 0x400000, 0x7FFFFF, c.number(0, 0x7FFFFF)))
+    most = 253 - (k - 1).bit_length()  # of the exponents that C8 allows
+    first = c.pick((126, 127, 150, min(200, most), min(238, most), most)) << 23
+    first += c.pick((0, 1, 0x400000, 0x7FFFFF, c.number(0, 0x7FFFFF))) * (k > 1)
     falls = _falls(c)
     table = np.maximum(first - np.concatenate([[0], np.cumsum(falls)]), 0)
     factor = c.pick((256, 255, 1 << 16, c.number(0, 1 << 16), c.number(0, 1024), c.number(0, 9)))
