@@ -44,6 +44,24 @@ class Dequantized:
         return self.value.shape
 
 
+@dataclass(frozen=True)
+class Real:
+    """float32s. factors: accumulator, token scale, channel scales, bias, order: an epilogue that is still to be made.
+
+    value: the bit patterns, or the accumulator; token: of one element, or None. A Real without order is value itself.
+    """
+
+    value: Tensor
+    token: Tensor | None = None
+    channel: Array | None = None
+    bias: Array | None = None
+    order: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
 def narrowest(values: Array) -> str:
     """The first of int8, uint8, int16, int32 and int64 that holds all values."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)

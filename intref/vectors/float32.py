@@ -229,7 +229,6 @@ EQUIVALENT["qlinear_softmax"] = {
     f"mask -> -mask in {_ATTEND} #2": _ANY_BUT_0,
     "attend -> -attend in seen = where(attend, x, lowest)": _ANY_BUT_0,
     "attend -> -attend in e = where(attend, take(table, d), 0)": _ANY_BUT_0,
-    "x -> x - 1 in seen = where(attend, x, lowest)": "only differences of x count",
     "0 -> 1 in e = where(attend, take(table, d), 0)": "2**-149 beside 1 or more adds nothing, nor leaves anything",
     "18 -> 19 in below = within(minimum(total_exponent - exponent, 18), 0, 18)": "less than 1 / 2 as well",
 }
