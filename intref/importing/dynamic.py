@@ -12,10 +12,8 @@ import numpy as np
 
 from intref.importing.graph import Array, Call
 from intref.importing.importer import HANDLERS, Importer, constant, imports
-from intref.importing.values import Real, Tensor, Value
-
-MINUS_ZERO = np.int32(-(1 << 31))  # the bias that changes nothing
-ONE = np.float32(1).view(np.int32)
+from intref.importing.values import Dequantized, Real, Tensor
+from intref.ops.onnx import TWO_32
 
 
 @dataclass(frozen=True)
@@ -30,39 +28,22 @@ class Scales:
         return self.token.shape if self.channel is None else self.channel.shape
 
 
-def patterns(values: Any) -> Array:
-    return np.asarray(values, np.float32).reshape(-1).view(np.int32).astype(np.int64)
-
-
 @imports("DynamicQuantizeLinear")
 def dynamic_quantize(net: Importer, call: Call, x: Any) -> list[Any]:
-    """By the least and the greatest of the whole tensor."""
+    """By the least and the greatest of the whole tensor. A scale of 2**32 or more, of a span of 2**40, is held there."""
     x = float32s(net, x)
-    net.op("dynamic_quantize", {"x": net.reshape(x, (prod(x.shape),))})
-    made = [*net.builder.nodes[-1].outputs.values()]
-    y, scale, zero = (net.tensor_named(name) for name in made)
-    return [net.reshape(y, x.shape), Scales(scale), zero]
+    y, scale, zero = net.every("dynamic_quantize", {"x": net.reshape(x, (prod(x.shape),))})
+    held = net.op("clamp", {"x": scale}, low=0, high=TWO_32 - 1)
+    return [net.reshape(y, x.shape), Scales(held), zero]
 
 
 def float32s(net: Importer, x: Any) -> Tensor:
     """Bit patterns: of an input of the model, or made by an epilogue."""
     if isinstance(x, Real):
-        return realized(net, x)
+        return net.epilogue(x)
     if isinstance(x, Tensor) and x.name in net.graph.inputs:
         return x if x.dtype == "int32" else net.given_as(x, "int32")
     raise net.refuse("float32s: an input of the graph, or products by scales found at run time", x)
-
-
-def realized(net: Importer, x: Real) -> Tensor:
-    """The epilogue made, in the graph's order."""
-    if not x.order:
-        return x.value
-    width = x.value.shape[-1]
-    token = net.broadcast(net.reshape(x.token, (1,) * len(x.shape)), (*x.shape[:-1], 1)) if x.token else None
-    channel = np.broadcast_to(ONE if x.channel is None else patterns(x.channel), width)
-    bias = np.broadcast_to(MINUS_ZERO if x.bias is None else patterns(x.bias), width)
-    given = {"x": x.value, "token": token, "channel": (channel, "int32"), "bias": (bias, "int32")}
-    return net.op("epilogue_fp32", given, order=x.order)
 
 
 def _vector(net: Importer, call: Call, value: Any, width: int, what: str) -> Array:
@@ -83,9 +64,7 @@ def _multiplied(net: Importer, call: Call, a: Any, b: Any) -> Any:
         return replace(a, channel=_vector(net, call, b, np.asarray(b).size, "scale"))
     if isinstance(a, Scales) and isinstance(b, Tensor) and b.dtype == "int32":
         order = "token_first" if a.channel is None else "scales_first"
-        return Real(b, a.token, a.channel, None, order)
-    if isinstance(a, Scales) and isinstance(b, Real) and b.order == "channel_first" and b.token is None:
-        return replace(b, token=a.token)
+        return Real(b, a.token, order, a.channel)
     if isinstance(b, Real):
         a, b = b, a
     if isinstance(a, Real) and a.order == "token_first" and a.channel is None and a.bias is None:
@@ -96,7 +75,7 @@ def _multiplied(net: Importer, call: Call, a: Any, b: Any) -> Any:
 def _added(net: Importer, call: Call, a: Any, b: Any) -> Real:
     """A constant vector to a product by scales."""
     product, other = (a, b) if isinstance(a, Real) else (b, a)
-    if not product.order or product.bias is not None:
+    if not isinstance(product, Real) or isinstance(other, (Tensor, Real, Scales)) or product.bias is not None:
         raise net.refuse("one bias behind the scales of a product", "another sum of float32s")
     return replace(product, bias=_vector(net, call, other, product.shape[-1], "bias"))
 
@@ -108,6 +87,8 @@ def _with_floats(op_type: str, floats: Any) -> None:
     def handler(net: Importer, call: Call, *inputs: Any) -> Any:
         if any(isinstance(v, (Real, Scales)) for v in inputs):
             return floats(net, call, *inputs)
+        if any(isinstance(v, Dequantized) for v in inputs):
+            raise net.refuse("integers", f"float32s from DequantizeLinear: no op here has the float32 {op_type} of two")
         return plain(net, call, *inputs)
 
     HANDLERS[op_type] = handler

@@ -13,7 +13,7 @@ import numpy as np
 from intref.atomic import StrPath
 from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
 from intref.importing.graph import Call, Given, Graph, read_graph
-from intref.importing.values import Array, Dequantized, Tensor, Value, Values, narrowest
+from intref.importing.values import Array, Dequantized, Real, Tensor, Value, Values, narrowest
 from intref.model import Model
 from intref.tensorfile import shown
 
@@ -61,6 +61,8 @@ class Importer(Values):
             value: Any = self.values[name]
             if isinstance(value, Dequantized):
                 value = self._noted(value)
+            elif isinstance(value, Real):
+                value = self.epilogue(value)
             self.builder.outputs[name] = self.tensor(value).name
         about = {"source": "onnx", "producer": self.graph.producer, "requant_rounding": self.requant_rounding}
         return self.builder.model(about)
@@ -143,7 +145,7 @@ def import_onnx(
 
     requant_rounding: half_up or floor, of every RequantShift.
     """
-    from intref.importing import deeploy, quantized, standard  # noqa: F401 (they enter their functions)
+    from intref.importing import deeploy, dynamic, quantized, standard  # noqa: F401 (they enter their functions)
 
     if requant_rounding not in ROUNDINGS:
         raise SpecError(f"requant_rounding must be one of {', '.join(ROUNDINGS)}, not {requant_rounding!r}")

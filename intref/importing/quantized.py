@@ -6,6 +6,7 @@ QuantizeLinear: its inputs and outputs are the integers there.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ import numpy as np
 from intref.errors import FormatError
 from intref.importing.graph import Array, Call
 from intref.importing.importer import HANDLERS, Importer, constant, imports
-from intref.importing.standard import convolved, product
+from intref.importing.standard import combined, convolved, product
 from intref.importing.values import Dequantized, Tensor, Value, narrowest
 from intref.ops.op import dtype_range
+from intref.quantize.scales import softmax_entries
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,46 @@ def _zeros(net: Importer, call: Call, value: Value | None) -> Array:
 def matmul_integer(
     net: Importer, call: Call, a: Value, b: Value, za: Value | None = None, zb: Value | None = None
 ) -> Value:
+    if isinstance(za, Tensor):  # found at run time, with a
+        a, za = _moved_to_zero(net, a, za), None
     return _product(net, call, a, _zeros(net, call, za), b, _zeros(net, call, zb), None)
+
+
+def _moved_to_zero(net: Importer, a: Value, zero: Tensor) -> Tensor:
+    """a - zero, of 9 bits."""
+    spread = net.broadcast(net.reshape(zero, (1,) * len(a.shape)), a.shape)
+    one = {"low": -255, "high": 255}
+    return net.cast(net.op("clamp", {"x": combined(net, "subtract", a, spread)}, **one), "int16")
+
+
+@imports("QLinearSoftmax")
+def qlinear_softmax(
+    net: Importer, call: Call, x: Tensor, sx: Value, zx: Value, sy: Value, zy: Value | None = None
+) -> Value:
+    """Along one axis, or of all from one on before opset 13; the entries are those of that many keys."""
+    given, out = _scale(net, call, sx, zx), _scale(net, call, sy, zy, usual=x.dtype)
+    rank, opset = len(x.shape), call.attrs.get("opset", 0)
+    axis = call.attrs.get("axis", -1 if opset >= 13 else 1) % rank
+    last = net.permute(x, _exchanged(rank, axis)) if opset >= 13 else x
+    keys = last.shape[-1] if opset >= 13 else prod(x.shape[axis:])
+    rows = net.reshape(last, (1, 1, prod(x.shape) // keys, keys))
+    table = softmax_entries(float(given.scales[0]), keys)
+    made = net.op(
+        "qlinear_softmax",
+        {"x": rows, "mask": (np.ones((1, keys), np.int64), "int8"), "table": (table.astype(np.int64), "int32")},
+        factor=int(np.floor(np.float32(1) / out.scales[0])),
+        zero_point=out.zero,
+        output=x.dtype,
+    )
+    y = net.reshape(made, last.shape)
+    return net.permute(y, _exchanged(rank, axis)) if opset >= 13 else y
+
+
+def _exchanged(rank: int, axis: int) -> list[int]:
+    """The axes with one and the last exchanged."""
+    order = [*range(rank)]
+    order[axis], order[-1] = order[-1], order[axis]
+    return order
 
 
 @imports("QLinearMatMul")
@@ -120,6 +161,53 @@ def qgemm(
     bias = None if c is None else np.asarray(net.integers(call, constant(call, c, "bias"))).reshape(-1)
     y = _product(net, call, a, left.zeros, matrix, right.zeros, bias)
     return _rescaled(net, call, y, left.scales, right.scales, out, -1)
+
+
+@imports("MatMulNBits")
+def matmul_nbits(
+    net: Importer, call: Call, x: Tensor, w: Value, scale: Value, zero: Value | None = None, *others: Value
+) -> Value | Dequantized:
+    """4 bits around 8, integer x, and sums that float32 holds exactly, so that no order of its own decides a bit."""
+    k, n, block = (int(call.attrs[name]) for name in ("K", "N", "block_size"))
+    if (
+        call.attrs.get("bits", 4) != 4
+        or call.attrs.get("accuracy_level", 0) not in (0, 1)
+        or any(v is not None for v in others)
+    ):
+        raise net.refuse("bits 4, accuracy_level 0 or 1, no g_idx and no bias", dict(call.attrs))
+    if zero is not None and np.any(constant(call, zero, "zero points") != 0x88):
+        raise net.refuse("zero points of 8: int4 weights", "others")
+    packed = constant(call, w, "weight").reshape(n, -1)
+    weight = np.stack([packed & 15, packed >> 4], -1).reshape(n, -1)[:, :k].astype(np.int64) - 8
+    scales, exponent = _whole(net, constant(call, scale, "scale").reshape(n, -1))
+    peak = max(abs(end) for end in net.range(x))
+    most = (np.abs(weight * np.repeat(scales, block, 1)[:, :k]).sum(1) * peak).max()
+    if most >= 1 << 24:
+        raise net.refuse("sums below 2**24, which float32 holds in any order", f"up to {most}")
+    codes = np.pad(weight & 15, ((0, 0), (0, k % 2)))
+    y = net.op(
+        "linear_int4",
+        {
+            "x": x,
+            "weight": (codes[:, ::2] | codes[:, 1::2] << 4, "uint8"),
+            "scale": (scales, "int16"),
+            "bias": (np.zeros(n, np.int64), "int32"),
+        },
+        group_size=block,
+    )
+    if exponent == 0:
+        return y
+    return Dequantized(y, Scale(np.float32([2.0**exponent]), np.zeros(1, np.int64), "int32"))
+
+
+def _whole(net: Importer, scales: Array) -> tuple[Array, int]:
+    """Float32s as int16 integers times one power of two."""
+    exponent = int(min(np.frexp(v)[1] for v in scales.ravel() if v) if scales.any() else 0)
+    for lower in range(min(exponent, 0), min(exponent, 0) - 16, -1):
+        whole = scales.astype(np.float64) * 2.0**-lower
+        if np.array_equal(whole, np.rint(whole)) and np.abs(whole).max() < 1 << 15:
+            return whole.astype(np.int64), lower
+    raise net.refuse("scales that are int16 integers times one power of two", f"{scales.ravel()[0]!s}")
 
 
 @imports("ConvInteger")
