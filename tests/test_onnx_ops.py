@@ -126,7 +126,7 @@ def test_softmax_shares_are_rounded_half_to_even_then_moved_then_clipped():
 
 
 def test_softmax_sums_in_the_order_of_the_keys():
-    # 2**24 twice and 1 thrice. 2**25 first: each 1 is less than half of its last place, 4; 7 * 2**24 / 2**25 = 3.5 -> 4.
+    # 2**24 twice and 1 thrice. 2**25 first: a 1 is less than half of its last place, 4; 7 * 2**24 / 2**25 = 3.5 -> 4.
     # The 1s first: 3 + 2**24 is a tie of + 2 and + 4 -> + 4; 2**25 + 4 is a float32, and 7 / 2 less a little -> 3.
     assert soft([9, 9, 8, 8, 8], [2.0**24, 1.0], 7) == [4, 4, 0, 0, 0]
     assert soft([8, 8, 8, 9, 9], [2.0**24, 1.0], 7) == [0, 0, 0, 3, 3]

@@ -1,5 +1,6 @@
-"""Products whose activations are quantized at run time: what ONNX Runtime's dynamic quantizer writes.
+"""Float32s between integers: products of activations that are quantized at run time, and sums with a constant.
 
+What ONNX Runtime's dynamic quantizer writes is
 DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul by both scales -> Add of a bias. A float32 travels as its bit
 pattern, an int32: such a model takes patterns and gives patterns. Every step rounds in the order of the graph.
 """
@@ -12,7 +13,8 @@ import numpy as np
 
 from intref.importing.graph import Array, Call
 from intref.importing.importer import HANDLERS, Importer, constant, imports
-from intref.importing.values import Dequantized, Real, Tensor
+from intref.importing.standard import combined
+from intref.importing.values import ONE, Dequantized, Floats, Real, Tensor, patterns
 from intref.ops.onnx import TWO_32
 
 
@@ -30,7 +32,7 @@ class Scales:
 
 @imports("DynamicQuantizeLinear")
 def dynamic_quantize(net: Importer, call: Call, x: Any) -> list[Any]:
-    """By the least and the greatest of the whole tensor. A scale of 2**32 or more, of a span of 2**40, is held there."""
+    """By the least and the greatest of the whole tensor. Scales of 2**32 and more are held there."""
     x = float32s(net, x)
     y, scale, zero = net.every("dynamic_quantize", {"x": net.reshape(x, (prod(x.shape),))})
     held = net.op("clamp", {"x": scale}, low=0, high=TWO_32 - 1)
@@ -39,7 +41,7 @@ def dynamic_quantize(net: Importer, call: Call, x: Any) -> list[Any]:
 
 def float32s(net: Importer, x: Any) -> Tensor:
     """Bit patterns: of an input of the model, or made by an epilogue."""
-    if isinstance(x, Real):
+    if isinstance(x, (Floats, Real)):
         return net.epilogue(x)
     if isinstance(x, Tensor) and x.name in net.graph.inputs:
         return x if x.dtype == "int32" else net.given_as(x, "int32")
@@ -80,6 +82,25 @@ def _added(net: Importer, call: Call, a: Any, b: Any) -> Real:
     return replace(product, bias=_vector(net, call, other, product.shape[-1], "bias"))
 
 
+def _sum(net: Importer, a: Any, b: Any) -> Floats:
+    """What a tensor stands for plus what a constant does, in float32: one row of an epilogue, the constant its bias.
+
+    ONNX Runtime adds so while it leaves the graph as it is; from ORT_ENABLE_EXTENDED on it puts QLinearAdd in its
+    place, whose fused products and sums differ from this in a few elements of a thousand.
+    """
+    a, b = (a, b) if isinstance(getattr(a, "value", None), Tensor) else (b, a)
+    known = isinstance(a, Dequantized) and isinstance(b, Dequantized) and not isinstance(b.value, Tensor)
+    if not known or a.product or a.scale.scales.size + b.scale.scales.size > 2:
+        raise net.refuse("a tensor and a constant of one scale each, both from DequantizeLinear", "other terms to add")
+    sizes = np.broadcast_shapes(a.shape, b.shape)
+    flat = (1, prod(sizes))
+    x = net.reshape(net.broadcast(combined(net, "subtract", a.value, a.scale.zeros), sizes), flat)
+    bias = np.broadcast_to((b.value.astype(np.int64) - b.scale.zero).astype(np.float32) * b.scale.scales[0], sizes)
+    given: dict[str, Any] = {"x": x, "token": (patterns(a.scale.scales).reshape(1, 1), "int32")}
+    given |= {"channel": (np.full(flat[1], ONE), "int32"), "bias": (patterns(bias), "int32")}
+    return Floats(net.tensor(net.reshape(net.op("epilogue_fp32", given, order="token_first"), sizes)))
+
+
 def _with_floats(op_type: str, floats: Any) -> None:
     """Let the function of an operator take float32s."""
     plain = HANDLERS[op_type]
@@ -87,6 +108,8 @@ def _with_floats(op_type: str, floats: Any) -> None:
     def handler(net: Importer, call: Call, *inputs: Any) -> Any:
         if any(isinstance(v, (Real, Scales)) for v in inputs):
             return floats(net, call, *inputs)
+        if any(isinstance(v, Dequantized) for v in inputs) and op_type == "Add":
+            return _sum(net, *inputs)
         if any(isinstance(v, Dequantized) for v in inputs):
             raise net.refuse("integers", f"float32s from DequantizeLinear: no op here has the float32 {op_type} of two")
         return plain(net, call, *inputs)

@@ -13,7 +13,7 @@ import numpy as np
 from intref.atomic import StrPath
 from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
 from intref.importing.graph import Call, Given, Graph, read_graph
-from intref.importing.values import Array, Dequantized, Real, Tensor, Value, Values, narrowest
+from intref.importing.values import Array, Dequantized, Floats, Real, Tensor, Value, Values, narrowest
 from intref.model import Model
 from intref.tensorfile import shown
 
@@ -61,7 +61,7 @@ class Importer(Values):
             value: Any = self.values[name]
             if isinstance(value, Dequantized):
                 value = self._noted(value)
-            elif isinstance(value, Real):
+            elif isinstance(value, (Floats, Real)):
                 value = self.epilogue(value)
             self.builder.outputs[name] = self.tensor(value).name
         about = {"source": "onnx", "producer": self.graph.producer, "requant_rounding": self.requant_rounding}

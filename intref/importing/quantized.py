@@ -1,5 +1,8 @@
 """ONNX's quantized operators: a product of integers, then the float32 epilogue that ONNX Runtime has, in integers.
 
+A product from DequantizeLinear to QuantizeLinear is what ONNX Runtime makes of it from ORT_ENABLE_EXTENDED on (QGemm,
+QLinearConv, QLinearMatMul); below that it adds float32 products, which its own integers may differ from.
+
 QLinear operators, and DequantizeLinear .. QuantizeLinear around a product, become the product and a rescale by
 fp32_half_even with s = fl32(fl32(sa * sb) / sy). A model ends before a last DequantizeLinear and begins behind a first
 QuantizeLinear: its inputs and outputs are the integers there.
@@ -15,7 +18,7 @@ from intref.errors import FormatError
 from intref.importing.graph import Array, Call
 from intref.importing.importer import HANDLERS, Importer, constant, imports
 from intref.importing.standard import combined, convolved, product
-from intref.importing.values import Dequantized, Tensor, Value, narrowest
+from intref.importing.values import Dequantized, Floats, Real, Tensor, Value, narrowest, patterns
 from intref.ops.op import dtype_range
 from intref.quantize.scales import softmax_entries
 
@@ -197,7 +200,7 @@ def matmul_nbits(
     )
     if exponent == 0:
         return y
-    return Dequantized(y, Scale(np.float32([2.0**exponent]), np.zeros(1, np.int64), "int32"))
+    return Dequantized(y, Scale(np.array([2.0**exponent], np.float32), np.zeros(1, np.int64), "int32"))
 
 
 def _whole(net: Importer, scales: Array) -> tuple[Array, int]:
@@ -249,14 +252,24 @@ def quantize(net: Importer, call: Call, x: Any, scale: Value, zero: Value | None
     out = _scale(net, call, scale, zero)
     if isinstance(x, Tensor) and x.name in net.graph.inputs:  # the first: what is quantized is not ours
         return net.given_as(x, out.dtype)
+    if isinstance(x, (Floats, Real)):
+        return _quantized(net, net.epilogue(x), out)
     if not isinstance(x, Dequantized):
         raise net.refuse("what DequantizeLinear made, or a product of it", getattr(x, "name", "a constant"))
     own = x.scale
     if not x.product and (own.dtype, own.zero) == (out.dtype, out.zero) and np.array_equal(own.scales, out.scales):
         return x.value
     if not x.product:
-        raise net.refuse("a product, or the same scale and zero point", "a change of scale, that float32 rounds twice")
+        return _quantized(net, net.floats(x), out)
     return _rescaled(net, call, net.tensor(x.value), own.scales, np.ones(1, np.float32), out, own.axis)
+
+
+def _quantized(net: Importer, x: Tensor, out: Scale) -> Value:
+    """Bit patterns over one scale, as integers."""
+    if out.scales.size > 1:
+        raise net.refuse("one scale of a sum, or of what changes its scale", f"{out.scales.size}")
+    given: dict[str, Any] = {"x": x, "scale": (patterns(out.scales), "int32"), "zero_point": (out.zeros, "int32")}
+    return net.op("quantize_fp32", given, output=out.dtype)
 
 
 def _over_dequantized(op_type: str) -> None:

@@ -47,6 +47,17 @@ class Dequantized:
 
 
 @dataclass(frozen=True)
+class Floats:
+    """float32s, as bit patterns."""
+
+    value: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
+@dataclass(frozen=True)
 class Real:
     """float32s that an accumulator stands for: its products by scales, and a sum, that are still to be made.
 
@@ -121,8 +132,18 @@ class Values:
         ports = {port: self._port(f"{site}.{port}", value) for port, value in inputs.items()}
         return [self._tensor(made) for made in self.builder.node(op, site, ports, attrs).values()]
 
-    def epilogue(self, x: "Real") -> Tensor:
-        """The bit patterns of float32s: their products and sum are made, in the graph's order."""
+    def floats(self, x: "Dequantized") -> Tensor:
+        """The bit patterns of what integers stand for at one scale."""
+        if x.product or x.scale.scales.size > 1:
+            raise self.refuse("integers of one scale from DequantizeLinear", "a product, or more scales")
+        scale, zero = (patterns(x.scale.scales), "int32"), (x.scale.zeros, "int32")
+        value = self.tensor(x.value, x.scale.dtype)
+        return self.op("dequantize_fp32", {"x": value, "scale": scale, "zero_point": zero})
+
+    def epilogue(self, x: "Floats | Real") -> Tensor:
+        """The bit patterns of float32s: products and sums that are left are made, in the graph's order."""
+        if isinstance(x, Floats):
+            return x.value
         width, rows = x.shape[-1], (*x.shape[:-1], 1)
         channel = np.broadcast_to(ONE if x.channel is None else patterns(x.channel), width)
         bias = np.broadcast_to(MINUS_ZERO if x.bias is None else patterns(x.bias), width)
