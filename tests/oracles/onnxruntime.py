@@ -319,9 +319,7 @@ def _dynamicquantizelinear(run: Run, version: str) -> Iterator[Tally]:
 
 def _qlinearsoftmax(run: Run, version: str) -> Iterator[Tally]:
     """Both dtypes, rows of 1 to 1000 keys, factors that are no power of two; opset 12, where later axes are one row."""
-    note = (
-        "the neighbours sum in another order, or divide in float32 as once; D = 1 saturates"
-    )
+    note = "the neighbours sum in another order, or divide in float32 as once; D = 1 saturates"
     tally = Tally("onnx", "qlinear_softmax", "ONNX Runtime QLinearSoftmax", version, note)
     stream = np.random.default_rng(5)
     rows = ((1, 60), (2, 900), (3, 3000), (5, 3000), (17, 900), (100, 300), (1000, 40))
