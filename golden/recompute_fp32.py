@@ -65,6 +65,17 @@ def epilogue_fp32(x, token, channel, bias, a):
     return patterns(v + floats(bias))
 
 
+def qlinear_softmax(x, mask, table, a):
+    attend = (mask[:, None, None] if mask.ndim == 2 else mask[:, None]) > 0
+    top = np.where(attend, x, -999).max(-1, keepdims=True)
+    e = np.where(attend, floats(table)[np.where(attend, top - x, 0)], np.float32(0))
+    total = np.zeros_like(e[..., :1])
+    for k in range(e.shape[-1]):
+        total = total + e[..., k : k + 1]
+    q = e.astype(np.float64) * a["factor"] / np.maximum(total, np.float32(1))
+    return np.minimum(integers(q) + a["zero_point"], 127 if a["output"] == "int8" else 255)
+
+
 # op -> its inputs in order, its outputs in order, a function of the inputs (int64) and the attributes
 OPS = {
     "quantize_fp32": ("x scale zero_point", "y", quantize_fp32),
@@ -72,4 +83,5 @@ OPS = {
     "dynamic_quantize": ("x", "y scale zero_point", dynamic_quantize),
     "quantize_token_fp32": ("x", "q scale", quantize_token_fp32),
     "epilogue_fp32": ("x token channel bias", "y", epilogue_fp32),
+    "qlinear_softmax": ("x mask table", "y", qlinear_softmax),
 }

@@ -13,6 +13,7 @@ from intref.errors import BoundError
 
 maximum, minimum, square, absolute = np.maximum, np.minimum, np.square, np.absolute
 MASK32 = (1 << 32) - 1
+INFINITY_FP32 = 255 << 23
 MAX_SHIFT = 94  # a 63-bit value times a 31-bit multiplier has 94 bits
 
 # Does q + fraction, 0 <= fraction < 1, round to q + 1? `half` is fraction == 1/2, `above` is > 1/2.
@@ -72,6 +73,16 @@ def _scale_fp32(x: int, pattern: int) -> int:
     return magnitude * sign if x >= 0 else -magnitude * sign
 
 
+def _add_fp32(a: int, b: int) -> int:
+    low, high = sorted((int(a), int(b)))
+    _, size, exponent = (int(v) for v in split_fp32(high))
+    _, low_size, least = (int(v) for v in split_fp32(low))
+    total = (size << exponent - least) + low_size
+    drop = max(total.bit_length() - 24, 0)
+    kept = _round(*divmod(total, 1 << drop), 1 << drop, "half_even")
+    return min(kept + (least + drop + 149 << 23 if kept else 0), INFINITY_FP32)
+
+
 def _wrap_int32(x):
     return ((x & MASK32) ^ (1 << 31)) - (1 << 31)
 
@@ -91,6 +102,7 @@ def _where(mask, a, b):
 MUL_SHIFT = {rule: _mul_shift_ufunc(rule) for rule in ROUNDS_UP}
 DIVIDE = {rule: _divide_ufunc(rule) for rule in ROUNDS_UP}
 SCALE_FP32 = np.frompyfunc(_scale_fp32, 2, 1)
+ADD_FP32 = np.frompyfunc(_add_fp32, 2, 1)
 ISQRT = np.frompyfunc(math.isqrt, 1, 1)
 BITLEN = np.frompyfunc(_bitlen, 1, 1)
 WRAP_INT32 = np.frompyfunc(_wrap_int32, 1, 1)
@@ -227,6 +239,12 @@ def accumulate(a, b, start, low, high, every: int):
 def sum_along(x, axis: int):
     """Sum along an axis, which stays with size 1."""
     return np.add.reduce(x, axis=axis, keepdims=True)
+
+
+def sum_fp32(x, axis: int):
+    """Sum along an axis of float32s given as bit patterns, none negative: one after another, each sum rounded."""
+    total = ADD_FP32.reduce(x, axis=axis, keepdims=True)
+    return total.astype(np.int64) if _is_int64(x) else total
 
 
 def max_along(x, axis: int):

@@ -26,7 +26,7 @@ class Interval(NDArrayOperatorsMixin):
 
     MONOTONE = {
         *(np.add, np.subtract, np.multiply, np.negative, np.maximum, np.minimum, np.floor_divide, np.matmul),
-        *(np.left_shift, np.right_shift, *_PRIMITIVES),
+        *(np.left_shift, np.right_shift, intmath.ADD_FP32, *_PRIMITIVES),
         *(np.greater, np.greater_equal, np.less, np.less_equal),  # as 0 or 1
     }
     TURNS_AT_ZERO = {np.square, np.absolute}

@@ -128,13 +128,30 @@ QUANTIZED = {
 }
 
 
-def judged_by_onnxruntime(path, given, ours=None):
-    """Both backends' outputs are those of ONNX Runtime."""
+LEVELS = ("ORT_DISABLE_ALL", "ORT_ENABLE_BASIC", "ORT_ENABLE_EXTENDED", "ORT_ENABLE_ALL")
+
+
+def judged_by_onnxruntime(path, given, ours=None, levels=LEVELS[3:]):
+    """Both backends' outputs are those of ONNX Runtime; of float32s, the bit patterns."""
     runtime = pytest.importorskip("onnxruntime")
-    expected = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"]).run(None, given)
-    for found, want in zip(both(intref.import_onnx(path), ours or given), expected):
-        assert found.dtype == want.dtype
-        np.testing.assert_array_equal(found, want)
+    made = both(intref.import_onnx(path), ours or given)
+    for level in levels:
+        options = runtime.SessionOptions()
+        options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
+        options.log_severity_level = 4
+        session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        for found, want in zip(made, session.run(None, given)):
+            bits = want.view(np.int32) if want.dtype == np.float32 else want
+            assert found.dtype == bits.dtype
+            np.testing.assert_array_equal(found, bits, level)
+
+
+def giving(path, dtype):
+    """The file, its first output of an ONNX dtype."""
+    model = onnx.load(path)
+    model.graph.output[0].type.tensor_type.elem_type = dtype
+    onnx.save(model, path)
+    return path
 
 
 @pytest.mark.parametrize("op", QUANTIZED)
@@ -165,6 +182,126 @@ def test_dequantize_product_quantize_is_a_product_and_a_rescale(tmp_path):
     x = numbers((5, 12), "uint8", 6)
     real = (x.astype(np.float32) - 117) * SCALES["sa"]
     judged_by_onnxruntime(path, {"f": real}, {"f": x})
+
+
+@pytest.mark.parametrize("axis, opset", [(-1, 13), (1, 13), (0, 13), (1, 12), (2, 12)])
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+def test_a_softmax_of_integers_has_the_bits_of_onnxruntime(tmp_path, dtype, axis, opset):
+    code, zero = (TensorProto.UINT8, 3) if dtype == "uint8" else (TensorProto.INT8, -128)
+    made = node("QLinearSoftmax", "x sx zx sy zy", domain=MICROSOFT, axis=axis, opset=opset)
+    zeros = {"zx": np.array(9, dtype), "zy": np.array(zero, dtype)}
+    scales = {"sx": np.float32(0.1), "sy": np.float32(1 / 255)}
+    x = numbers((2, 3, 5), dtype, 2)
+    for values in (x, np.where(x % 3 > 0, np.iinfo(dtype).max, x)):
+        path = giving(network(tmp_path / "n.onnx", [made], {"x": (code, [2, 3, 5])}, **zeros, **scales), code)
+        judged_by_onnxruntime(path, {"x": values.astype(dtype)}, levels=LEVELS)
+
+
+@pytest.mark.parametrize("biased", [False, True])
+@pytest.mark.parametrize("order", ["scales_first", "token_first"])
+def test_a_product_quantized_at_run_time_has_the_bits_of_onnxruntime(tmp_path, order, biased):
+    last = "p" if biased else "y"
+    split = helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="quantized")
+    nodes = [split, node("MatMulInteger", "q w z zb", "acc"), node("Cast", "acc", "f", to=TensorProto.FLOAT)]
+    both_first = [node("Mul", "s sw", "t"), node("Mul", "f t", last)]
+    nodes += both_first if order == "scales_first" else [node("Mul", "s f", "t"), node("Mul", "sw t", last)]
+    nodes += [node("Add", "b p", "y")] if biased else []
+    stream = np.random.default_rng(1)
+    constants = {"w": numbers((64, 24), seed=1), "zb": np.int8(0), "sw": stream.uniform(0.001, 0.1, 24)}
+    constants["sw"] = constants["sw"].astype(np.float32)
+    constants |= {"b": stream.normal(size=24).astype(np.float32)} if biased else {}
+    path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.FLOAT, [3, 7, 64])}, **constants)
+    giving(path, TensorProto.FLOAT)
+    assert intref.import_onnx(path).nodes[-1].attrs["order"] == order
+    for magnitude in (1e-20, 0.1, 300.0, 0.0):
+        x = (stream.normal(size=(3, 7, 64)) * magnitude).astype(np.float32)
+        judged_by_onnxruntime(path, {"x": x}, {"x": x.view(np.int32)}, LEVELS)
+
+
+def test_what_float32_would_add_in_another_way_is_refused(tmp_path):
+    split = helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"], name="quantized")
+    nodes = [split, node("Mul", "s c", "t"), node("Mul", "t c", "y")]
+    line = refused(tmp_path, nodes, {"x": (TensorProto.FLOAT, [2, 3])}, c=np.float32([0.5]))
+    assert line.endswith("expected one constant scale, found two")
+    nodes = [
+        node("DequantizeLinear", "x sa za", "xf"), node("DequantizeLinear", "z sb za", "zf"), node("Add", "xf zf")
+    ]  # fmt: skip
+    inputs = {name: (TensorProto.UINT8, [2, 3]) for name in "xz"}
+    used = {k: v for k, v in {**SCALES, **ZEROS}.items() if k in ("sa", "sb", "za")}
+    assert "a tensor and a constant of one scale each" in refused(tmp_path, nodes, inputs, **used)
+
+
+def packed(k, n, scale):
+    """Weights of 4 bits, as MatMulNBits has them in blocks of 32, and scales."""
+    codes = numbers((n, k), "uint8", 1, 0, 15)
+    return {"w": (codes[:, 0::2] | codes[:, 1::2] << 4).reshape(n, k // 32, 16), "s": scale(n * (k // 32))}
+
+
+@pytest.mark.parametrize("exponent", [0, -9])
+def test_weights_of_4_bits_have_the_bits_of_onnxruntime_where_float32_is_exact(tmp_path, exponent):
+    runtime = pytest.importorskip("onnxruntime")
+    sizes = {"K": 64, "N": 16, "bits": 4, "block_size": 32}
+    constants = packed(64, 16, lambda n: numbers(n, "int32", 3, 1, 99).astype(np.float32) * np.float32(2.0**exponent))
+    made = node("MatMulNBits", "x w s", domain=MICROSOFT, **sizes)
+    path = giving(network(tmp_path / "n.onnx", [made], {"x": (TensorProto.FLOAT, [5, 64])}, **constants), 1)
+    x, model = numbers((5, 64)), intref.import_onnx(path)
+    session = runtime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    np.testing.assert_array_equal(
+        both(model, {"x": x})[0] * 2.0**exponent, session.run(None, {"x": x.astype(np.float32)})[0]
+    )
+
+
+def test_weights_of_4_bits_are_refused_where_the_order_of_float32_sums_decides(tmp_path):
+    made = node("MatMulNBits", "x w s", domain=MICROSOFT, K=64, N=16, bits=4, block_size=32)
+    inputs = {"x": (TensorProto.FLOAT, [5, 64])}
+    third = packed(64, 16, lambda n: np.full(n, 1 / 3, np.float32))
+    assert "int16 integers times one power of two" in refused(tmp_path, [made], inputs, **third)
+    large = packed(64, 16, lambda n: np.full(n, 999, np.float32))
+    assert "sums below 2**24" in refused(tmp_path, [made], inputs, **large)
+    worse = node("MatMulNBits", "x w s", domain=MICROSOFT, K=64, N=16, bits=4, block_size=32, accuracy_level=4)
+    assert "accuracy_level 0 or 1" in refused(tmp_path, [worse], inputs, **large)
+
+
+@pytest.mark.parametrize("each", [False, True], ids=["one scale", "a scale per channel"])
+@pytest.mark.parametrize("op", ["Gemm", "Gemm-turned", "Conv"])
+def test_gemm_and_conv_between_dequantize_and_quantize_are_the_integer_kernels(tmp_path, op, each):
+    """From ORT_ENABLE_EXTENDED on, where ONNX Runtime has QGemm and QLinearConv."""
+    conv, turned = op == "Conv", op == "Gemm-turned"
+    sizes, w = ([2, 4, 9, 8], numbers((12, 4, 3, 2))) if conv else ([50, 64], numbers((12, 64) if turned else (64, 12)))
+    sb = np.random.default_rng(1).uniform(0.001, 0.1, 12).astype(np.float32) if each else np.float32(0.013)
+    like, sa = np.zeros(np.shape(sb), np.int8), np.float32(0.02)
+    nodes = [
+        node("DequantizeLinear", "x sa za", "xf"),
+        node("DequantizeLinear", "w sb zb", "wf", axis=0 if conv or turned else 1),
+        node("DequantizeLinear", "c sc zc", "cf", axis=0),
+        node(op.split("-")[0], "xf wf cf", "p", **({"strides": [2, 1]} if conv else {"transB": int(turned)})),
+        node("QuantizeLinear", "p sy zy", "y"),
+    ]
+    constants = {"w": w, "c": numbers(12, "int32", 4, -9999, 9999), "sa": sa, "sb": sb, "sc": sa * sb, "zb": like}
+    constants |= {"za": ZEROS["za"], "zy": ZEROS["zy"], "zc": like.astype(np.int32), "sy": np.float32(0.7)}
+    path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.UINT8, sizes)}, **constants)
+    judged_by_onnxruntime(giving(path, TensorProto.UINT8), {"x": numbers(sizes, "uint8", 5)}, levels=LEVELS[2:])
+
+
+def test_a_constant_is_added_in_float32_as_in_a_graph_that_is_left_as_it_is(tmp_path):
+    nodes = [
+        node("DequantizeLinear", "x sa za", "xf"),
+        node("DequantizeLinear", "c sb zb", "cf"),
+        node("Add", "cf xf", "p"),
+        node("QuantizeLinear", "p sy zy", "y"),
+    ]
+    c, x = numbers((256, 1)), np.arange(256, dtype=np.uint8)
+    path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.UINT8, [256])}, c=c, **SCALES, **ZEROS)
+    judged_by_onnxruntime(giving(path, TensorProto.UINT8), {"x": x}, levels=LEVELS[:2])
+
+
+def test_a_change_of_scale_rounds_twice_in_float32(tmp_path):
+    nodes = [node("DequantizeLinear", "x sa za", "xf"), node("QuantizeLinear", "xf sy zy", "y")]
+    used = {k: v for k, v in {**SCALES, **ZEROS}.items() if k not in ("sb", "zb")}
+    for scale in (0.07, 0.04, 0.02):
+        used["sy"] = np.float32(scale)
+        path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.UINT8, [256])}, **used)
+        judged_by_onnxruntime(giving(path, TensorProto.UINT8), {"x": np.arange(256, dtype=np.uint8)}, levels=LEVELS)
 
 
 def test_inputs_are_declared_measured_or_int8(tmp_path):

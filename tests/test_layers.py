@@ -182,6 +182,7 @@ def test_which_modules_are_scanned_for_floats():
         "pages",
         "checkpoint",
         "quantize",
+        "quantize.scales",
         "builder",
         "dialects",
         "importing",

@@ -29,6 +29,17 @@ MODELS = sorted(p.parent.name for p in SUITE.joinpath("models", "sentiment").glo
 EXACT = platform.machine() not in ("x86_64", "AMD64") or {"avx_vnni", "avx512_vnni"} & {*machine()["features"]}
 
 
+REFUSED = ("qlinear_softmax",)  # a float32 sum whose order counts
+EXACT_FORMS = [name for name in OPS if name not in REFUSED]
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_is_an_op_without_an_exact_graph_refused(name):
+    for case in read_golden(SUITE / "ops" / name).cases[:3]:
+        with pytest.raises(errors.Unsupported, match="ONNX"):
+            lower_call(name, case.inputs, case.attrs)
+
+
 def is_unsigned_product(inputs) -> bool:
     return any(inputs[port].dtype == np.uint8 for port in ("x", "a") if port in inputs) and {*inputs} & {"weight", "b"}
 
@@ -46,14 +57,14 @@ def assert_equal(found, golden):
         assert np.array_equal(found[port], want)
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", EXACT_FORMS)
 def test_is_every_case_of_the_suite_the_same(name):
     cases = [case for case in read_golden(SUITE / "ops" / name).cases if EXACT or not is_unsigned_product(case.inputs)]
     for case in cases[:: 1 + len(cases) // 12]:
         assert_equal(ran(lower_call(name, case.inputs, case.attrs), case.inputs), case.outputs)
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", EXACT_FORMS)
 def test_is_any_legal_call_the_same(name):
     def check(drawn):
         tensors, attrs = drawn
@@ -131,7 +142,7 @@ def used(graph) -> set[str]:
     return {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
 
 
-@pytest.mark.parametrize("name", OPS)
+@pytest.mark.parametrize("name", EXACT_FORMS)
 def test_has_a_graph_only_what_its_outputs_need(name):
     for case in read_golden(SUITE / "ops" / name).cases[:3]:
         graph = lower_call(name, case.inputs, case.attrs).model.graph

@@ -103,3 +103,36 @@ def test_epilogue_adds_the_bias_last():
     assert epilogue("token_first", (1 << 24) + 1, one, one, one) == [0x4B800000]
     assert epilogue("token_first", 1 << 24, one, one, 0x40400000) == [0x4B800002]
     assert epilogue("token_first", -3, one, one, 0x40400000) == [0]  # x - x is +0
+
+
+def soft(x, entries, factor, zero=0, mask=None, dtype="uint8"):
+    """entries: the first of a table, as floats; the rest are 0."""
+    table = np.zeros(256, np.int32)
+    table[: len(entries)] = f32(*entries)
+    x = np.array(x, dtype)[None, None, None]
+    mask = np.ones((1, x.shape[-1]), np.int8) if mask is None else np.array([mask], np.int8)
+    attrs = {"factor": factor, "zero_point": zero, "output": dtype}
+    return call("qlinear_softmax", {"x": x, "mask": mask, "table": table}, attrs)["y"].ravel().tolist()
+
+
+def test_softmax_shares_are_rounded_half_to_even_then_moved_then_clipped():
+    # e = 4, 4, 2, 1 of 11: times 11 is itself. e = 4, 2, 2 of 8: times 20 / 8 is 10, 5, 5; times 5 / 8 is 2.5 -> 2 and
+    # 1.25 -> 1; times 14 / 8 is 7 and 3.5 -> 4. One key: 256 > 255; 256 - 128 > 127.
+    assert soft([9, 9, 8, 7], [4.0, 2.0, 1.0], 11) == [4, 4, 2, 1]
+    assert soft([9, 8, 8], [4.0, 2.0], 20, 3) == [13, 8, 8]
+    assert soft([9, 8, 8], [4.0, 2.0], 5) == [2, 1, 1]
+    assert soft([9, 8, 8], [4.0, 2.0], 14) == [7, 4, 4]
+    assert (soft([5], [4.0], 256), soft([5], [4.0], 256, -128, dtype="int8")) == ([255], [127])
+
+
+def test_softmax_sums_in_the_order_of_the_keys():
+    # 2**24 twice and 1 thrice. 2**25 first: a 1 is less than half of its last place, 4; 7 * 2**24 / 2**25 = 3.5 -> 4.
+    # The 1s first: 3 + 2**24 is a tie of + 2 and + 4 -> + 4; 2**25 + 4 is a float32, and 7 / 2 less a little -> 3.
+    assert soft([9, 9, 8, 8, 8], [2.0**24, 1.0], 7) == [4, 4, 0, 0, 0]
+    assert soft([8, 8, 8, 9, 9], [2.0**24, 1.0], 7) == [0, 0, 0, 3, 3]
+
+
+def test_softmax_leaves_a_masked_key_the_zero_point():
+    # Without the 200 the top is 9: e = 4, 2 of 6, times 6.
+    assert soft([9, 200, 8], [4.0, 2.0], 6, 5, [1, 0, 1]) == [9, 5, 7]
+    assert soft([9, 200, 8], [4.0, 2.0], 6, 5, [0, 0, 0]) == [5, 5, 5]

@@ -42,6 +42,7 @@ WORDS: dict[Callable[..., Any], str] = {
     intmath.accumulate: "register",
     intmath.sum_along: "sum",
     intmath.running_sum: "sum",
+    intmath.sum_fp32: "value",
     intmath.max_along: "peak",
     intmath.running_max: "scan",
     intmath.absolute: "sign",

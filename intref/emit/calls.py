@@ -13,6 +13,7 @@ from intref.errors import Unsupported
 
 FOLDS = {
     "sum_along": ("reduce", "sum"),
+    "sum_fp32": ("reduce", "add_fp32"),
     "max_along": ("reduce", "maximum"),
     "running_sum": ("scan", "sum"),
     "running_max": ("scan", "maximum"),

@@ -13,7 +13,7 @@ from intref.emit.text import INDENT, REFUSE
 from intref.errors import Unsupported
 from intref.ops.op import dtype_range
 
-STARTS = {"sum": "0", "maximum": "INT64_MIN"}
+STARTS = {"sum": "0", "add_fp32": "0", "maximum": "INT64_MIN"}
 WORDS = {
     **{"+": "sum", "-": "difference", "*": "product", "/": "quotient", "%": "remainder", "isqrt": "root"},
     **dict.fromkeys(("<<", ">>", "shift_left", "shift_right", "shift_half_up"), "shifted"),
@@ -256,9 +256,9 @@ class Writer:
 def _fold_name(node: Node) -> str:
     """sum_e16, max_seen, running_sum_mask: after what is folded."""
     (x,), (operation, _) = node.args, node.data
-    word = f"{'running_' * (node.kind == 'scan')}{'sum' if operation == 'sum' else 'max'}"
+    word = f"{'running_' * (node.kind == 'scan')}{'max' if operation == 'maximum' else 'sum'}"
     of = x.name or (str(x.data) if x.kind == "load" else "")
-    return f"{word}_{of}" if of and of != node.name else word if operation == "sum" else f"{word}imum"
+    return f"{word}_{of}" if of and of != node.name else word if word.endswith("sum") else f"{word}imum"
 
 
 def _axes(tensor: Tensor) -> list[Axis]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from intref.errors import Unsupported
+from intref.intmath import INFINITY_FP32
 from intref.numbertypes import Interval
 
 INT64 = (-(1 << 63), (1 << 63) - 1)
@@ -106,6 +107,8 @@ def reduction(kind: str, operation: str, x: Node, axis: Axis) -> Node:
     low, high = x.low, x.high
     if operation == "sum":
         low, high = min(low, low * axis.limit), max(high, high * axis.limit)
+    elif operation == "add_fp32":
+        high = INFINITY_FP32
     axes = x.axes - {axis} if kind == "reduce" else x.axes
     fits = INT64[0] <= low and high <= INT64[1]
     node = Node(kind, (x,), (operation, axis), interval(low, high) if fits else interval(*INT64))

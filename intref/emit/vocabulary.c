@@ -129,6 +129,18 @@ static int64_t shift_half_up(int64_t x, int64_t s) {
 /* floor(n / d + 1/2), d > 0. */
 static int64_t div_half_up(int64_t n, int64_t d) { return divide(n, d, HALF_UP); }
 
+/* The float32 nearest to the sum of two, as bit patterns, neither negative: ties to even. */
+static int64_t add_fp32(int64_t a, int64_t b) {
+    int64_t large = maximum(a, b), small = minimum(a, b);
+    int64_t up = maximum(large >> 23, 1), down = maximum(small >> 23, 1);
+    int64_t gap = minimum(up - down, 25), one = (int64_t)1 << gap; /* further apart: less than half is added */
+    int64_t size = (large & 0x7fffff) + (minimum(large >> 23, 1) << 23), part = (small & 0x7fffff) + (minimum(small >> 23, 1) << 23);
+    int64_t sum = (size << 25) + (part << 25 >> gap | ((part << 25 & (one - 1)) != 0));
+    int64_t drop = maximum(bitlen(sum) - 24, 25);
+    int64_t kept = divide(sum, (int64_t)1 << drop, HALF_EVEN);
+    return kept ? minimum(kept + ((up + drop - 26) << 23), 0x7f800000) : 0;
+}
+
 /* x >= 0 to the 24 bits of a float32, ties to even: *significand * 2**returned. */
 static int64_t significand24(int64_t x, int64_t *significand) {
     int64_t exponent = maximum(bitlen(x) - 24, 0), one = (int64_t)1 << exponent;

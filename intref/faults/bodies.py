@@ -22,7 +22,8 @@ from intref.intmath import (
 from intref.ops.op import Op, parts
 
 Arrays = dict[str, np.ndarray]
-ACROSS = {"sum_along", "max_along", "running_sum", "running_max", "product", "accumulate", "swap"}  # these mix elements
+# These mix elements.
+ACROSS = {"sum_along", "sum_fp32", "max_along", "running_sum", "running_max", "product", "accumulate", "swap"}
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,7 @@ PRIMITIVES = {
     "maximum": "minimum",
     "minimum": "maximum",
     "sum_along": "max_along",
+    "sum_fp32": "max_along",
     "max_along": "sum_along",
     "running_sum": "running_max",
     "running_max": "running_sum",

@@ -22,7 +22,7 @@ from intref.ops.op import parts
 Body = Callable[..., Any]
 Mutant = tuple[str, Body]
 # Words that an int64 run never enters, that only check, or that choose between two equal ways.
-NOT_RUN = {"within", "narrow", "_is_int64", "_round_to_24_bits", "_scale_fp32", "_bitlen", "_where"}
+NOT_RUN = {"within", "narrow", "_is_int64", "_round_to_24_bits", "_scale_fp32", "_add_fp32", "_bitlen", "_where"}
 NOT_RUN |= {"_mul_shift_ufunc", "_divide_ufunc"}
 
 

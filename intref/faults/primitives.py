@@ -164,6 +164,43 @@ def _by_shift(amount: Callable[[Any], Any]) -> Callable[..., Any]:
     return lambda x, m, shift, rule: intmath.mul_shift(x, m, amount(shift), rule)
 
 
+def _some_of(x: Any, axis: int, kept: slice) -> Any:
+    """x with 0 in place of the other terms."""
+    taken = np.zeros(x.shape[axis], np.int64)
+    taken[kept] = 1
+    return x * taken.reshape([-1 if i == axis % x.ndim else 1 for i in range(x.ndim)])
+
+
+def _rounded_once(x: Any, axis: int) -> Any:
+    _, size, exponent = intmath.split_fp32(x.astype(object))
+    total = (size << exponent + 149).sum(axis=axis, keepdims=True)
+    return np.frompyfunc(_nearest_fp32, 1, 1)(total).astype(np.int64)
+
+
+def _nearest_fp32(total: int) -> int:
+    """The pattern of the float32 nearest total * 2**-149."""
+    drop = max(total.bit_length() - 24, 0)
+    return min(int(intmath.divide(np.array(total, object), 1 << drop, "half_even")) + (drop << 23), 255 << 23)
+
+
+def _in_pairs(x: Any, axis: int) -> Any:
+    """Neighbours first, then neighbouring sums."""
+    x = np.moveaxis(x, axis, -1)
+    while x.shape[-1] > 1:
+        last = x[..., -1:] if x.shape[-1] % 2 else x[..., :0]
+        made = intmath.ADD_FP32(x[..., : x.shape[-1] // 2 * 2 : 2], x[..., 1::2]).astype(np.int64)
+        x = np.concatenate([made, last], axis=-1)
+    return np.moveaxis(x, -1, axis)
+
+
+def _in_lanes(lanes: int) -> Callable[..., Any]:
+    def laned(x: Any, axis: int) -> Any:
+        parts = [intmath.sum_fp32(_some_of(x, axis, slice(n, None, lanes)), axis) for n in range(lanes)]
+        return intmath.sum_fp32(np.concatenate(parts, axis=axis), axis)
+
+    return laned
+
+
 def _by_magnitude(x: Any, m: Any, shift: Any, rule: str) -> Any:
     sign = np.sign(x) * np.sign(m)
     return sign * intmath.mul_shift(np.absolute(x), np.absolute(m), shift, rule)
@@ -216,6 +253,14 @@ _SUMS = (
     Wrong("without the first term", lambda x, axis: intmath.sum_along(x, axis) - x.take([0], axis)),
     *(Wrong(f"without the terms past the last whole {tile}", _sum_of_tiles(tile)) for tile in TILES),
     Wrong("divided by one less than the number of terms", _over_one_less),
+)
+_FLOAT_SUMS = (
+    Wrong("rounded once, at the end", _rounded_once),
+    Wrong("from the last term on", lambda x, axis: intmath.sum_fp32(np.flip(x, axis), axis)),
+    Wrong("in pairs", _in_pairs),
+    *(Wrong(f"in {lanes} lanes", _in_lanes(lanes)) for lanes in (4, 8, 16)),
+    Wrong("without the last term", lambda x, axis: intmath.sum_fp32(_some_of(x, axis, slice(-1)), axis)),
+    Wrong("without the first term", lambda x, axis: intmath.sum_fp32(_some_of(x, axis, slice(1, None)), axis)),
 )
 _MAXIMA = (
     Wrong("0: it is not taken", lambda x, axis: 0 * intmath.max_along(x, axis)),
@@ -320,6 +365,7 @@ WRONG: dict[str, tuple[str, tuple[Wrong, ...]]] = {
     "isqrt": ("root", tuple(Wrong(words, root) for words, root in roots())),
     "bitlen": ("bit length", _LENGTHS),
     "sum_along": ("sum", _SUMS),
+    "sum_fp32": ("float32 sum", _FLOAT_SUMS),
     "max_along": ("maximum", _MAXIMA),
     "running_sum": ("running sum", _RUNNING_SUMS),
     "running_max": ("running maximum", _RUNNING_MAXIMA),

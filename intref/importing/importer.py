@@ -13,7 +13,7 @@ import numpy as np
 from intref.atomic import StrPath
 from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
 from intref.importing.graph import Call, Given, Graph, read_graph
-from intref.importing.values import Array, Dequantized, Tensor, Value, Values, narrowest
+from intref.importing.values import Array, Dequantized, Floats, Real, Tensor, Value, Values, narrowest
 from intref.model import Model
 from intref.tensorfile import shown
 
@@ -61,6 +61,8 @@ class Importer(Values):
             value: Any = self.values[name]
             if isinstance(value, Dequantized):
                 value = self._noted(value)
+            elif isinstance(value, (Floats, Real)):
+                value = self.epilogue(value)
             self.builder.outputs[name] = self.tensor(value).name
         about = {"source": "onnx", "producer": self.graph.producer, "requant_rounding": self.requant_rounding}
         return self.builder.model(about)
@@ -143,7 +145,7 @@ def import_onnx(
 
     requant_rounding: half_up or floor, of every RequantShift.
     """
-    from intref.importing import arithmetic, deeploy, layout, quantized, windows  # noqa: F401 (each enters itself)
+    from intref.importing import arithmetic, deeploy, dynamic, layout, quantized, windows  # noqa: F401 (each enters itself)
 
     if requant_rounding not in ROUNDINGS:
         raise SpecError(f"requant_rounding must be one of {', '.join(ROUNDINGS)}, not {requant_rounding!r}")

@@ -1,22 +1,27 @@
 """ONNX's quantized operators: a product of integers, then the float32 epilogue that ONNX Runtime has, in integers.
 
+A product from DequantizeLinear to QuantizeLinear is what ONNX Runtime makes of it from ORT_ENABLE_EXTENDED on (QGemm,
+QLinearConv, QLinearMatMul); below that it adds float32 products, which its own integers may differ from.
+
 QLinear operators, and DequantizeLinear .. QuantizeLinear around a product, become the product and a rescale by
 fp32_half_even with s = fl32(fl32(sa * sb) / sy). A model ends before a last DequantizeLinear and begins behind a first
 QuantizeLinear: its inputs and outputs are the integers there.
 """
 
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from intref.errors import FormatError
-from intref.importing.arithmetic import product
+from intref.importing.arithmetic import combined, product
 from intref.importing.graph import Array, Call
 from intref.importing.importer import HANDLERS, Importer, constant, imports
-from intref.importing.values import Dequantized, Tensor, Value, narrowest
+from intref.importing.values import Dequantized, Floats, Real, Tensor, Value, narrowest, patterns
 from intref.importing.windows import convolved
 from intref.ops.op import dtype_range
+from intref.quantize.scales import softmax_entries
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,46 @@ def _zeros(net: Importer, call: Call, value: Value | None) -> Array:
 def matmul_integer(
     net: Importer, call: Call, a: Value, b: Value, za: Value | None = None, zb: Value | None = None
 ) -> Value:
+    if isinstance(za, Tensor):  # found at run time, with a
+        a, za = _moved_to_zero(net, a, za), None
     return _product(net, call, a, _zeros(net, call, za), b, _zeros(net, call, zb), None)
+
+
+def _moved_to_zero(net: Importer, a: Value, zero: Tensor) -> Tensor:
+    """a - zero, of 9 bits."""
+    spread = net.broadcast(net.reshape(zero, (1,) * len(a.shape)), a.shape)
+    one = {"low": -255, "high": 255}
+    return net.cast(net.op("clamp", {"x": combined(net, "subtract", a, spread)}, **one), "int16")
+
+
+@imports("QLinearSoftmax")
+def qlinear_softmax(
+    net: Importer, call: Call, x: Tensor, sx: Value, zx: Value, sy: Value, zy: Value | None = None
+) -> Value:
+    """Along one axis, or of all from one on before opset 13; the entries are those of that many keys."""
+    given, out = _scale(net, call, sx, zx), _scale(net, call, sy, zy, usual=x.dtype)
+    rank, opset = len(x.shape), call.attrs.get("opset", 0)
+    axis = call.attrs.get("axis", -1 if opset >= 13 else 1) % rank
+    last = net.permute(x, _exchanged(rank, axis)) if opset >= 13 else x
+    keys = last.shape[-1] if opset >= 13 else prod(x.shape[axis:])
+    rows = net.reshape(last, (1, 1, prod(x.shape) // keys, keys))
+    table = softmax_entries(float(given.scales[0]), keys)
+    made = net.op(
+        "qlinear_softmax",
+        {"x": rows, "mask": (np.ones((1, keys), np.int64), "int8"), "table": (table.astype(np.int64), "int32")},
+        factor=int(np.floor(np.float32(1) / out.scales[0])),
+        zero_point=out.zero,
+        output=x.dtype,
+    )
+    y = net.reshape(made, last.shape)
+    return net.permute(y, _exchanged(rank, axis)) if opset >= 13 else y
+
+
+def _exchanged(rank: int, axis: int) -> list[int]:
+    """The axes with one and the last exchanged."""
+    order = [*range(rank)]
+    order[axis], order[-1] = order[-1], order[axis]
+    return order
 
 
 @imports("QLinearMatMul")
@@ -121,6 +165,53 @@ def qgemm(
     bias = None if c is None else np.asarray(net.integers(call, constant(call, c, "bias"))).reshape(-1)
     y = _product(net, call, a, left.zeros, matrix, right.zeros, bias)
     return _rescaled(net, call, y, left.scales, right.scales, out, -1)
+
+
+@imports("MatMulNBits")
+def matmul_nbits(
+    net: Importer, call: Call, x: Tensor, w: Value, scale: Value, zero: Value | None = None, *others: Value
+) -> Value | Dequantized:
+    """4 bits around 8, integer x, and sums that float32 holds exactly, so that no order of its own decides a bit."""
+    k, n, block = (int(call.attrs[name]) for name in ("K", "N", "block_size"))
+    if (
+        call.attrs.get("bits", 4) != 4
+        or call.attrs.get("accuracy_level", 0) not in (0, 1)
+        or any(v is not None for v in others)
+    ):
+        raise net.refuse("bits 4, accuracy_level 0 or 1, no g_idx and no bias", dict(call.attrs))
+    if zero is not None and np.any(constant(call, zero, "zero points") != 0x88):
+        raise net.refuse("zero points of 8: int4 weights", "others")
+    packed = constant(call, w, "weight").reshape(n, -1)
+    weight = np.stack([packed & 15, packed >> 4], -1).reshape(n, -1)[:, :k].astype(np.int64) - 8
+    scales, exponent = _whole(net, constant(call, scale, "scale").reshape(n, -1))
+    peak = max(abs(end) for end in net.range(x))
+    most = (np.abs(weight * np.repeat(scales, block, 1)[:, :k]).sum(1) * peak).max()
+    if most >= 1 << 24:
+        raise net.refuse("sums below 2**24, which float32 holds in any order", f"up to {most}")
+    codes = np.pad(weight & 15, ((0, 0), (0, k % 2)))
+    y = net.op(
+        "linear_int4",
+        {
+            "x": x,
+            "weight": (codes[:, ::2] | codes[:, 1::2] << 4, "uint8"),
+            "scale": (scales, "int16"),
+            "bias": (np.zeros(n, np.int64), "int32"),
+        },
+        group_size=block,
+    )
+    if exponent == 0:
+        return y
+    return Dequantized(y, Scale(np.array([2.0**exponent], np.float32), np.zeros(1, np.int64), "int32"))
+
+
+def _whole(net: Importer, scales: Array) -> tuple[Array, int]:
+    """Float32s as int16 integers times one power of two."""
+    exponent = int(min(np.frexp(v)[1] for v in scales.ravel() if v) if scales.any() else 0)
+    for lower in range(min(exponent, 0), min(exponent, 0) - 16, -1):
+        whole = scales.astype(np.float64) * 2.0**-lower
+        if np.array_equal(whole, np.rint(whole)) and np.abs(whole).max() < 1 << 15:
+            return whole.astype(np.int64), lower
+    raise net.refuse("scales that are int16 integers times one power of two", f"{scales.ravel()[0]!s}")
 
 
 @imports("ConvInteger")
@@ -162,14 +253,24 @@ def quantize(net: Importer, call: Call, x: Any, scale: Value, zero: Value | None
     out = _scale(net, call, scale, zero)
     if isinstance(x, Tensor) and x.name in net.graph.inputs:  # the first: what is quantized is not ours
         return net.given_as(x, out.dtype)
+    if isinstance(x, (Floats, Real)):
+        return _quantized(net, net.epilogue(x), out)
     if not isinstance(x, Dequantized):
         raise net.refuse("what DequantizeLinear made, or a product of it", getattr(x, "name", "a constant"))
     own = x.scale
     if not x.product and (own.dtype, own.zero) == (out.dtype, out.zero) and np.array_equal(own.scales, out.scales):
         return x.value
     if not x.product:
-        raise net.refuse("a product, or the same scale and zero point", "a change of scale, that float32 rounds twice")
+        return _quantized(net, net.floats(x), out)
     return _rescaled(net, call, net.tensor(x.value), own.scales, np.ones(1, np.float32), out, own.axis)
+
+
+def _quantized(net: Importer, x: Tensor, out: Scale) -> Value:
+    """Bit patterns over one scale, as integers."""
+    if out.scales.size > 1:
+        raise net.refuse("one scale of a sum, or of what changes its scale", f"{out.scales.size}")
+    given: dict[str, Any] = {"x": x, "scale": (patterns(out.scales), "int32"), "zero_point": (out.zeros, "int32")}
+    return net.op("quantize_fp32", given, output=out.dtype)
 
 
 def _over_dequantized(op_type: str) -> None:

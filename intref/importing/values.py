@@ -16,6 +16,8 @@ from intref.ops.layout import MAX_RANK
 from intref.ops.op import dtype_range
 
 Array = np.ndarray[Any, Any]
+ONE = 127 << 23  # the float32 1
+MINUS_ZERO = -(1 << 31)  # a bias that changes nothing
 NARROWEST = ("int8", "uint8", "int16", "int32", "int64")
 
 
@@ -42,6 +44,40 @@ class Dequantized:
     @property
     def shape(self) -> tuple[int, ...]:
         return self.value.shape
+
+
+@dataclass(frozen=True)
+class Floats:
+    """float32s, as bit patterns."""
+
+    value: Tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
+@dataclass(frozen=True)
+class Real:
+    """float32s that an accumulator stands for: its products by scales, and a sum, that are still to be made.
+
+    token: the bit pattern of one scale, found at run time. channel, bias: constant float32s, for every column or one.
+    """
+
+    value: Tensor
+    token: Tensor
+    order: str
+    channel: Array | None = None
+    bias: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
+def patterns(values: Array) -> Array:
+    """Of float32s, int64."""
+    return np.ascontiguousarray(values, np.float32).reshape(-1).view(np.int32).astype(np.int64)
 
 
 def narrowest(values: Array) -> str:
@@ -86,12 +122,34 @@ class Values:
         return Tensor(name, shape, dtype)
 
     def op(self, op: str, inputs: dict[str, Value | tuple[Array, str]], **attrs: Any) -> Tensor:
-        """The first output of one call. A constant is given as an array, or with the dtype it must have."""
+        """The first output of one call."""
+        return self.every(op, inputs, **attrs)[0]
+
+    def every(self, op: str, inputs: dict[str, Value | tuple[Array, str]], **attrs: Any) -> list[Tensor]:
+        """The outputs of one call. A constant is given as an array, or with the dtype it must have."""
         self._parts += 1
         site = f"{self.site}#{self._parts}"
         ports = {port: self._port(f"{site}.{port}", value) for port, value in inputs.items()}
-        made = next(iter(self.builder.node(op, site, ports, attrs).values()))
-        return self._tensor(made)
+        return [self._tensor(made) for made in self.builder.node(op, site, ports, attrs).values()]
+
+    def floats(self, x: "Dequantized") -> Tensor:
+        """The bit patterns of what integers stand for at one scale."""
+        if x.product or x.scale.scales.size > 1:
+            raise self.refuse("integers of one scale from DequantizeLinear", "a product, or more scales")
+        scale, zero = (patterns(x.scale.scales), "int32"), (x.scale.zeros, "int32")
+        value = self.tensor(x.value, x.scale.dtype)
+        return self.op("dequantize_fp32", {"x": value, "scale": scale, "zero_point": zero})
+
+    def epilogue(self, x: "Floats | Real") -> Tensor:
+        """The bit patterns of float32s: products and sums that are left are made, in the graph's order."""
+        if isinstance(x, Floats):
+            return x.value
+        width, rows = x.shape[-1], (*x.shape[:-1], 1)
+        channel = np.broadcast_to(ONE if x.channel is None else patterns(x.channel), width)
+        bias = np.broadcast_to(MINUS_ZERO if x.bias is None else patterns(x.bias), width)
+        token = self.broadcast(self.reshape(x.token, (1,) * len(rows)), rows)
+        given: dict[str, Any] = {"x": x.value, "token": token, "channel": (channel, "int32"), "bias": (bias, "int32")}
+        return self.op("epilogue_fp32", given, order=x.order)
 
     def named(self, value: Value) -> Value:
         """The value that a node of the graph makes: the last call's tensor takes the name it has in the graph."""

@@ -8,6 +8,7 @@ import numpy as np
 from intref.kernels.arrays import along, plain, rows
 from intref.kernels.intmath import bitlen, half_even_shift
 from intref.kernels.jit import jit
+from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
 
 COST = 32  # elementary steps of one float32 operation
@@ -194,4 +195,57 @@ def _epilogue(x, token, channel, bias, order, y):
             y[t, i] = _add(v, bias[i])
 
 
-KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32)
+def qlinear_softmax(
+    x: np.ndarray, mask: np.ndarray, table: np.ndarray, *, factor: int, zero_point: int, output: str
+) -> dict[str, np.ndarray]:
+    masks, own = row_masks(mask, x.shape)
+    x_rows, entries, highest = rows(x), plain(table, np.int64), np.iinfo(output).max
+    y = np.empty(x_rows.shape, output)
+    over_rows(
+        lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], entries, factor, zero_point, highest, y[i:j]),
+        len(y),
+        COST * y.size,
+    )
+    return {"y": y.reshape(x.shape)}
+
+
+@jit
+def _softmax(x, masks, own, table, factor, zero_point, highest, y):
+    keys = x.shape[1]
+    codes = np.empty(256, np.int64)
+    for t in range(x.shape[0]):
+        mask = masks[own[t]]
+        top = np.int64(-128)
+        for k in range(keys):
+            if mask[k]:
+                top = max(top, np.int64(x[t, k]))
+        total = np.int64(0)
+        for k in range(keys):
+            if mask[k]:
+                total = _add(total, table[np.uint64(top - x[t, k])])
+        total = max(total, np.int64(0x3F800000))
+        for d in range(256):
+            codes[d] = -1  # not known yet
+        for k in range(keys):
+            if mask[k]:
+                d = np.uint64(top - x[t, k])
+                if codes[d] < 0:
+                    codes[d] = _share(table[d], total, factor)
+                y[t, k] = min(codes[d] + zero_point, highest)
+            else:
+                y[t, k] = zero_point
+
+
+@jit
+def _share(e, total, factor):
+    """e * factor / total to the nearest integer, ties to even; 0 <= e <= total, total at least 1."""
+    _, size, exponent = _split(e)
+    _, total_size, total_exponent = _split(total)
+    numerator = size * factor
+    denominator = total_size << min(total_exponent - exponent, 18)
+    q = numerator // denominator
+    twice = 2 * (numerator - q * denominator)
+    return q + (twice > denominator or (twice == denominator and q & 1 == 1))
+
+
+KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)

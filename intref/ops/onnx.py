@@ -17,10 +17,12 @@ from intref.intmath import (
     saturate,
     split_fp32,
     spread,
+    sum_fp32,
+    take,
     where,
     within,
 )
-from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, known
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, dtype_range, known
 
 MAGNITUDE = (1 << 31) - 1  # all but the sign bit
 INFINITY = 255 << 23
@@ -326,4 +328,78 @@ EPILOGUE_FP32 = Op(
     },
 )
 
-OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32)
+
+def qlinear_softmax(x, mask, table, *, factor, zero_point, output):
+    """y[k] = factor * exp(S * x[k]) / sum_k exp(S * x[k]) + zero_point over keys k with mask 1, summed in float32.
+
+    Inputs      x int8 or uint8 [B H Q K], K <= 2**15, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not;
+                table int32 [256], the bit patterns of float32s in [0, 2**126]: exp(S * (a - d)) for d = 0 to 255, a the
+                same for all. ONNX Runtime's: S * a = max(0, log(L) - 5), L = the largest float32 / K, that logarithm
+                a float32, each entry rounded from a
+                float64 exponential: the first is at least 1, and so is total.
+    Attributes  factor in [0, 2**16]: floor(1 / scale of y), 1 / scale a float32. zero_point in [-128, 255].
+                output: int8 or uint8, the dtype of x.
+    Output      y [B H Q K] of dtype output.
+
+    Exact       d = max_k x - x, the max over keys with mask 1; e = table[d], 0 where mask is 0
+                total = max(fl32(.. fl32(fl32(e[0] + e[1]) + e[2]) .. + e[K - 1]), 1), summed in that order
+                y = min(half_even(e * factor / total) + zero_point, the largest of output)
+                a row without a key is all zero_point
+    Rounding    half_even: each sum to a float32, the quotient to an integer. ONNX Runtime divides in float64, which
+                moves no quotient to a tie or off one.
+    Saturates   y to the largest of output; it is never below zero_point.
+    Overflow    none: total < 2**128, by C8.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes; C5 output is the dtype of
+                x; C6 zero_point lies in its range; C7 table has 256 entries;
+                C8 K times the power of two above each of them is at most 2**127.
+    Source      ONNX Runtime 1.32, com.microsoft QLinearSoftmax: contrib_ops/cpu/quantization/qlinear_softmax.cc. Before
+                its quotient was one of float64, releases had fl32(fl32(e * factor) / total). The mask is ours.
+    """
+    attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]
+    lowest, highest = (-128, 127) if output == "int8" else (0, 255)
+    seen = where(attend, x, lowest)
+    d = within(max_along(seen, -1) - seen, 0, 255)
+    e = where(attend, take(table, d), 0)
+    total = maximum(within(sum_fp32(e, -1), 0, INFINITY - 1), ONE)
+    _, size, exponent = split_fp32(e)
+    _, total_size, total_exponent = split_fp32(total)
+    below = within(minimum(total_exponent - exponent, 18), 0, 18)  # further below: less than 1/2
+    q = divide(size * factor, within(total_size, 1 << 23, (1 << 24) - 1) << below, "half_even")
+    return {"y": minimum(q + zero_point, highest)}
+
+
+def _exponentials_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    keys = tensors["x"].shape[-1]
+    return all(int(keys) << max((int(v) >> 23) - 238, 0) <= 1 << 15 for v in known(tensors["table"]).ravel())
+
+
+QLINEAR_SOFTMAX = Op(
+    qlinear_softmax,
+    inputs={
+        "x": Port("int8 uint8", "B H Q K"),
+        "mask": Port("int8", "B K | B Q K", 0, 1),
+        "table": Port("int32", "L", 0, 253 << 23),
+    },
+    attrs={
+        "factor": Attr(0, 1 << 16),
+        "zero_point": Attr(-128, 255),
+        "output": Attr(choices=("int8", "uint8")),
+    },
+    outputs={"y": Port("output", "B H Q K")},
+    limits={"K": 1 << 15, "L": 256},
+    constraints={
+        "C5": (
+            "attribute 'output' must be the dtype of input 'x'",
+            lambda t, a: dtype_range(str(t["x"].dtype)) == dtype_range(a["output"]),
+        ),
+        "C6": (
+            "attribute 'zero_point' must lie in the range of output",
+            lambda t, a: dtype_range(a["output"])[0] <= a["zero_point"] <= dtype_range(a["output"])[1],
+        ),
+        "C7": ("input 'table' must have 256 entries", lambda t, a: len(t["table"]) == 256),
+        "C8": ("the power of two above each entry of 'table', times K, must be at most 2**127", _exponentials_fit),
+    },
+    reduces=("K",),
+)
+
+OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32, QLINEAR_SOFTMAX)

@@ -141,6 +141,16 @@ def exp2_table() -> Array:
     return np.rint(2.0 ** (30 - np.arange(257) / 256)).astype(np.int32)
 
 
+def softmax_entries(scale: float, keys: int) -> Array:
+    """exp(S * (a - d)), d = 0..255, the float32 patterns that ONNX Runtime has for rows of so many keys: int32 [256].
+
+    a leaves room for the sum: S * a = log(the largest float32 / keys) - 5.
+    """
+    largest = np.finfo(np.float32).max
+    room = max(float(np.log(np.float32(largest / np.float32(keys)))) - 5.0, 0.0) / float(np.float32(scale))
+    return np.exp((room - np.arange(256)) * float(np.float32(scale))).astype(np.float32).view(np.int32)
+
+
 def gelu_entries() -> Array:
     """round(v * Phi(-v) * 2**24), v = i / 64, i = 0..512: int32 [513]."""
     v = np.arange(513) / 64

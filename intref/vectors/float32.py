@@ -221,6 +221,17 @@ EQUIVALENT: dict[str, Reasons] = {
         ),
     },
 }
+_ATTEND = "attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]"
+_ANY_BUT_0 = "where takes its first value for anything but 0"
+_FILL = "a masked key counts for nothing, and only where no other is attended is it the maximum"
+EQUIVALENT["qlinear_softmax"] = {
+    f"mask -> -mask in {_ATTEND}": _ANY_BUT_0,
+    f"mask -> -mask in {_ATTEND} #2": _ANY_BUT_0,
+    "attend -> -attend in seen = where(attend, x, lowest)": _ANY_BUT_0,
+    "attend -> -attend in e = where(attend, take(table, d), 0)": _ANY_BUT_0,
+    "0 -> 1 in e = where(attend, take(table, d), 0)": "2**-149 beside 1 or more adds nothing, nor leaves anything",
+    "18 -> 19 in below = within(minimum(total_exponent - exponent, 18), 0, 18)": "less than 1 / 2 as well",
+}
 _FLOAT = "float32 rounds to 24 bits as this does, and 24 bits to an integer; a subnormal number is exact, or not seen"
 _WORD = "the same 32 bits"
 _CHOSEN = "below 2**31 for what is finite; for 0 another value is chosen"
@@ -361,6 +372,7 @@ UNREACHABLE: dict[str, Reasons] = {
         r"fp32_to_int: saturate\(16 - exponent, 0, 41\) \| (far below|one below|at) low": _FEW,
         r"maximum\((scale|peak), 1\) \| left is (equal|one more)": "C6: none is so small but 0",
     },
+    "qlinear_softmax": {r"x: (int8 to uint8|uint8 to int8)": "C5: output is the dtype of x"},
     "epilogue_fp32": {
         rf"(channel|bias): {_NEVER}": _NO_NUMBER,
         **_SIGNS,

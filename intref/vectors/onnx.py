@@ -9,6 +9,7 @@ from intref.ops.onnx import INFINITY, ONE, QUANTIZED, TWO_32, fp32_multiply, pac
 from intref.ops.op import dtype_range
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.float32 import EQUIVALENT, HARMLESS, UNREACHABLE
+from intref.vectors.reach.sweeps import tails
 
 MINUS_ZERO = -(1 << 31)
 LARGEST = INFINITY - 1
@@ -227,6 +228,115 @@ def epilogue_fp32() -> Iterator[Case]:
     yield from _sums()
 
 
+def _table(first: int, falls: Any) -> np.ndarray:
+    """256 entries: the first, then as many patterns less, from one to the next, as the falls say in turn."""
+    steps = np.resize(np.asarray(falls, np.int64), 255)
+    return np.maximum(first - np.concatenate([[0], np.cumsum(steps)]), 0).astype(np.int32)
+
+
+HALVING = _table(ONE + (100 << 23), 1 << 23)
+
+
+def _softmax(
+    why: str, flags: str, x: Any, table: Any = HALVING, mask: Any = None, dtype: str = "uint8", **attrs: int
+) -> Case:
+    """x of fewer axes is [Q K]; without a mask every key is attended."""
+    x = np.array(x, dtype)
+    x = x.reshape((1,) * (4 - x.ndim) + x.shape)
+    mask = np.ones((x.shape[0], x.shape[3]), np.int8) if mask is None else np.array(mask, np.int8)
+    given = {"factor": 256, "zero_point": 0, "output": dtype, **attrs}
+    return Case(why, {"x": x, "mask": mask, "table": _vector(table)}, given, (*flags.split(),))
+
+
+def qlinear_softmax() -> Iterator[Case]:
+    """Ties of the quotient, sums whose order shows, rows of one key, every distance, masks."""
+    yield _softmax("all equal", "degenerate", [[5] * 4, [255] * 4])
+    yield _softmax("one key: 256, which uint8 does not hold", "degenerate clip", [[9], [0], [255]])
+    yield _softmax("one key: 256 - 128, which int8 does not hold", "degenerate clip", [[9], [-128], [127]],
+                   dtype="int8", zero_point=-128)  # fmt: skip
+    yield _softmax("minimum and maximum", "extreme", [[0, 255], [255, 0]])
+    yield _softmax("minimum and maximum of int8", "extreme", [[-128, 127], [127, -128]], dtype="int8")
+    yield _softmax("every distance", "extreme wide", [[*range(256)]], _table(ONE + (110 << 23), 1 << 19))
+    yield _softmax("every distance of int8", "extreme wide", [[*range(127, -129, -1)]],
+                   _table(ONE + (110 << 23), 1 << 19), dtype="int8")  # fmt: skip
+    for factor in (1, 3, 5, 7, 255, (1 << 16) - 1, 1 << 16):
+        yield _softmax(f"halves and quarters of {factor}", "tie", [[9, 9], [9, 8], [9, 7]], factor=factor)
+        rows = [[9, 9, 8, 0], [9, 8, 8, 0], [9, 9, 9, 9]]
+        yield _softmax(f"quarters and fifths of {factor}", "tie", rows, factor=factor, zero_point=3)
+    yield _softmax("each halving: the last that leaves 1, then none", "extreme", [[*range(40, 0, -1)]], factor=1 << 16)
+    yield _softmax("scales above 1: nothing is left", "degenerate", [[1, 2, 3]], factor=0, zero_point=7)
+    for zero in (0, 1, 127, 128, 254, 255):
+        yield _softmax(f"uint8: either side of the clip, zero point {zero}", "clip", [[9, 9, 8], [9, 7, 1]],
+                       factor=256 - zero, zero_point=zero)  # fmt: skip
+    for zero in (-128, -1, 0, 126, 127):
+        yield _softmax(f"int8: either side of the clip, zero point {zero}", "clip", [[9, 9, 8], [9, 7, 1]],
+                       dtype="int8", factor=2 * (128 - zero), zero_point=zero)  # fmt: skip
+    yield from _softmax_sums()
+    yield from _softmax_masks()
+    x = SplitMix64(16).integers(200, 255, (35, 67), "uint8")
+    yield _softmax("35 rows of 67: no tile of 4, 8, 16 or 32 fits", "axes random", x, _table(ONE + (90 << 23), 1 << 20))
+    longest = np.full((1, 1 << 15), 7, np.uint8)
+    yield _softmax(
+        "the longest row: its sum rounds at every key", "extreme wide", longest, _table(ONE + 1, 1), factor=1 << 16
+    )
+    yield from tails("qlinear_softmax", "B H Q K")
+    stream = SplitMix64(15)
+    falling = _table(ONE + (100 << 23), [0x345678, 0x2FFFFF, 0x311111])
+    for dtype, low in (("uint8", 0), ("int8", -128)):
+        x = stream.integers(low + 200, low + 255, (2, 2, 3, 33), dtype)
+        mask = stream.integers(0, 1, (2, 3, 33), "int8")
+        yield _softmax(f"random {dtype}", "random axes", x, falling, None, dtype, zero_point=low)
+        yield _softmax(f"random {dtype}, masks", "random mask axes", x, falling, mask, dtype, factor=999)
+
+
+def _softmax_sums() -> Iterator[Case]:
+    """A first entry of 2**24 and others so far below that the order, or one rounding alone, makes another sum."""
+    first = ONE + (100 << 23)
+    for below, what in ((24, "half"), (25, "a quarter")):
+        table = _table(first, [below << 23, 1 << 23])
+        row = [9] + [8] * 7
+        why = f"seven terms of {what} of the last place"
+        yield _softmax(f"{why}, the largest first", "tie", [row], table, factor=(1 << 16) - 1)
+        yield _softmax(f"{why}, the largest last", "tie", [row[::-1]], table, factor=(1 << 16) - 1)
+    # 3 keys at the top and what float32 drops, or not: 3 * (1 + 2**-23) is a tie, 3 / 2 of the quotient is none.
+    for last in (0, 1, 2, 3):
+        table = _table(first + last, [(1 << 23) + 1, 23 << 23, 1])
+        for row in ([9, 9, 9, 8, 7, 6], [6, 7, 8, 9, 9, 9], [7, 9, 7, 9, 7, 9], [9, 8, 8, 7, 7, 7]):
+            why = f"significands of the last bits {last}, {row}"
+            yield _softmax(why, "tie", [row], table, factor=7)
+    near = np.concatenate([[(150 << 23) + 1, (142 << 23) + (4305 << 8)], np.zeros(254, np.int64)])
+    why = "e = 2**23 + 1 and 37073: 1250 * e is 1 above 1244.5 * total"
+    yield _softmax(why, "tie", [[9, 8]], near, factor=1250)
+    yield _softmax("the least first entry", "extreme", [[9, 9, 8, 7]], _table(ONE, 1))
+    yield _softmax("the largest entry of one key", "extreme", [[9]], _table(253 << 23, [0, 1]))
+    yield _softmax("the largest of 32 keys", "extreme", [[9] * 32], _table((249 << 23) - 1, 0))
+    zeros = _table(ONE, ONE)
+    yield _softmax("all but the first are 0", "degenerate", [[9, 9, 8, 7]], zeros)
+    tiny = np.concatenate([[ONE], [1, 0x7FFFFF, 0x800000, 2, 3], np.zeros(250, np.int64)])
+    yield _softmax("entries that are subnormal", "extreme", [[9, 8, 7, 6, 5, 4]], tiny, factor=1 << 16)
+    rising = _table(ONE, -(1 << 21))
+    lengths = [ONE, *(1 << n for n in range(23)), *((1 << n) - 1 for n in range(2, 24))]
+    yield _softmax("entries of every number of bits", "extreme", [[*range(45, 0, -1)]], np.resize(lengths, 256))
+    yield _softmax("a first entry below 1, which is no exponential: the sum is held at 1", "clip", [[9, 8], [9, 9]],
+                   np.full(256, ONE - (2 << 23)))  # fmt: skip
+    yield _softmax("a table that rises: the largest share is far from the top", "extreme", [[9, 5, 1, 8, 7]], rising)
+
+
+def _softmax_masks() -> Iterator[Case]:
+    yield _softmax("mask: the maximum is not attended", "mask", [[9, 90, 8, 7]], mask=[[1, 0, 1, 1]])
+    yield _softmax("mask per query, one row without a key", "mask degenerate", [[1, 2, 3], [4, 5, 6]],
+                   mask=[[[0, 0, 0], [1, 0, 1]]], zero_point=5)  # fmt: skip
+    yield _softmax("mask per batch: B = H = 2", "mask axes", np.arange(8).reshape(2, 2, 1, 2), mask=[[0, 1], [1, 0]])
+    lengths = [[1, 0, 0], [1, 1, 0], [1, 1, 1]]
+    yield _softmax("mask per batch, unequal lengths", "mask axes", np.zeros((3, 1, 2, 3), np.int64), mask=lengths)
+    yield _softmax("mask per query: H = Q = 2", "mask axes", np.zeros((1, 2, 2, 2), np.int64), mask=[[[1, 0], [1, 1]]])
+    for dtype, low in (("uint8", 0), ("int8", -128)):
+        yield _softmax(f"{dtype}: attended at the minimum, masked as well, and above", "mask extreme",
+                       [[low] * 3, [low, low, low + 255]], mask=[[1, 1, 0]], dtype=dtype)  # fmt: skip
+        yield _softmax(f"{dtype}: the maximum attended is the minimum, all below it is 0", "mask extreme",
+                       [[low, low]], _table(ONE, ONE), [[1, 0]], dtype)  # fmt: skip
+
+
 def _sums() -> Iterator[Case]:
     """The sum alone: a product that is exact, and a bias at every distance."""
     signs, last = [ONE, ONE, negative(ONE), ONE], [*f32([-3, 3]), MINUS_ZERO, MINUS_ZERO]
@@ -252,6 +362,7 @@ CASES: dict[str, Generator] = {
     "dynamic_quantize": dynamic_quantize,
     "quantize_token_fp32": quantize_token_fp32,
     "epilogue_fp32": epilogue_fp32,
+    "qlinear_softmax": qlinear_softmax,
 }
 _NAN = INFINITY + 1
 _NOT_FINITE = [_vector(v) for v in (INFINITY, _NAN, negative(INFINITY), -1)]
@@ -298,5 +409,15 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C4": [{"order": "bias_first"}],
         "C5": [{"channel": np.full(5, v, np.int64).astype(np.int32)} for v in (TWO_32, TWO_32 - (1 << 31), INFINITY)],
         "C6": [{"bias": np.full(5, v, np.int64).astype(np.int32)} for v in (254 << 23, INFINITY, -1)],
+    },
+    "qlinear_softmax": {
+        "C1": [{"x": np.zeros((1, 1, 2, 4), np.int16)}, {"table": np.zeros(256, np.int64)}],
+        "C2": [{"x": np.zeros((2, 4), np.uint8)}, {"mask": np.ones((1, 3), np.int8)}, {"table": HALVING[None]}],
+        "C3": [{"mask": np.full((1, 4), 2, np.int8)}, {"table": HALVING - (1 << 30)}, {"table": HALVING + (30 << 23)}],
+        "C4": [{"factor": -1}, {"factor": (1 << 16) + 1}, {"zero_point": 256}, {"output": "int16"}],
+        "C5": [{"output": "int8"}],
+        "C6": [{"zero_point": -1}],
+        "C7": [{"table": HALVING[:255]}],
+        "C8": [{"table": _table(252 << 23, 0)}, {"table": _table((252 << 23) - 1, -1)}],
     },
 }

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from intref import call
+from intref.quantize.scales import softmax_entries
 from intref.vectors import cases
 from intref.vectors.drawn import drawn
 from oracles import Tally
@@ -25,7 +26,7 @@ def tallies() -> Iterator[Tally]:
     version = f"onnxruntime {onnxruntime.__version__}, onnx {onnx.__version__}, {_isa()}"
     run = _runner(onnx, onnxruntime)
     fills = (_matmulinteger, _matmulnbits, _qlinearmatmul, _qgemm, _quantizelinear, _dequantizelinear)
-    for fill in (*fills, _dynamicquantizelinear):
+    for fill in (*fills, _dynamicquantizelinear, _qlinearsoftmax):
         yield from fill(run, version)
 
 
@@ -314,3 +315,43 @@ def _dynamicquantizelinear(run: Run, version: str) -> Iterator[Tally]:
             theirs = np.concatenate([y, patterns(scale).ravel(), zero.ravel()])
             tally.compare(np.concatenate(got), theirs, {"exact quotient": np.concatenate([shared, *got[1:]])})
     yield tally
+
+
+def _qlinearsoftmax(run: Run, version: str) -> Iterator[Tally]:
+    """Both dtypes, rows of 1 to 1000 keys, factors that are no power of two; opset 12, where later axes are one row."""
+    note = "the neighbours sum in another order, or divide in float32 as once; D = 1 saturates"
+    tally = Tally("onnx", "qlinear_softmax", "ONNX Runtime QLinearSoftmax", version, note)
+    stream = np.random.default_rng(5)
+    rows = ((1, 60), (2, 900), (3, 3000), (5, 3000), (17, 900), (100, 300), (1000, 40))
+    spans = itertools.cycle((255, 40, 5, 1))
+    for (keys, count), factor, dtype in itertools.product(rows, (256, 7, 255, 3000, 1 << 16), ("uint8", "int8")):
+        low, high = (int(end) for end in (np.iinfo(dtype).min, np.iinfo(dtype).max))
+        x = high - stream.integers(0, next(spans) + 1, (count, keys))
+        np.put_along_axis(x, stream.integers(0, keys, (count, 2)), high, 1)  # two tops: ties of an odd factor
+        x = x.astype(dtype)
+        scale, zero = np.float32(stream.choice([0.002, 0.1, 0.2, 0.7, 3])), stream.choice([low, high, low + 9])
+        out = np.float32(1 / factor)
+        out = out if np.floor(np.float32(1) / out) == factor else np.nextafter(out, np.float32(0))
+        wide = x.reshape(count, keys) if keys != 100 else x.reshape(count, 4, 25)
+        form = {"axis": 1, "opset": 12} if wide.ndim == 3 else {"axis": -1, "opset": 13}
+        given = {"x": wide, "xs": scale, "xz": np.array(0, dtype), "ys": out, "yz": np.array(zero, dtype)}
+        theirs = run("QLinearSoftmax", given, {"y": dtype}, "com.microsoft", **form)[0].reshape(x.shape)
+        attrs = {"factor": factor, "zero_point": int(zero), "output": dtype}
+        table = softmax_entries(float(scale), keys)
+        tensors = {"x": x[None, None], "mask": np.ones((1, keys), np.int8), "table": table}
+        e = floats(table)[x.max(-1, keepdims=True).astype(int) - x]
+        tally.compare(
+            call("qlinear_softmax", tensors, attrs)["y"][0, 0], theirs, _other_shares(e, factor, int(zero), high)
+        )
+    yield tally
+
+
+def _other_shares(e: np.ndarray, factor: int, zero: int, high: int) -> dict[str, np.ndarray]:
+    """By a sum of float64, by one from the last key on, and by float32 products and quotients."""
+    backward = np.add.accumulate(e[:, ::-1], axis=-1, dtype=np.float32)[:, -1:]
+    total = np.add.accumulate(e, axis=-1, dtype=np.float32)[:, -1:]
+    wide = e.astype(np.float64) * factor
+    with np.errstate(over="ignore"):
+        single = np.minimum(e * np.float32(factor) / total, np.float32(1 << 20))
+    shares = {"exact sum": wide / e.sum(-1, keepdims=True, dtype=np.float64), "backward": wide / backward}
+    return {k: np.minimum(np.rint(v) + zero, high) for k, v in (shares | {"float32 quotient": single}).items()}

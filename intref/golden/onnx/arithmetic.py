@@ -59,6 +59,8 @@ def _matmul(a: Value, b: Value) -> Value:
 
 def reduced(ufunc: Any, method: str, x: Value, axis: int, keepdims: bool = False) -> Value:
     axis %= x.ndim
+    if ufunc not in (np.add, np.maximum):
+        raise Unsupported("ONNX: a float32 sum in one order has no exact form")
     if method == "accumulate":
         return _running(ufunc, x, axis)
     made = _sum(x, axis) if ufunc is np.add else _max(x, axis)

@@ -77,6 +77,15 @@ def softmax_exp2(low: Lowering, x: Value, mask: str, site: str) -> Value:
     return Value(made["p"], 1.0, total=made["total"])
 
 
+def from_zero(low: Lowering, p: str, zero_point: int, site: str) -> Value:
+    """Probabilities of 8 bits, scale 2**-8, without their zero point."""
+    one = {"multiplier": np.array([1]), "shift": np.array([0])}
+    attrs = {"rounding": "half_up", "input_zero_point": zero_point, "output": "int16"}
+    name = low.build.node("rescale", site, {"x": p, **one}, attrs, y=low.build.axes(p))["y"]
+    low.build.scale(name, 2.0**-8)
+    return Value(name, 2.0**-8)
+
+
 def weighted_values(low: Lowering, p: Value, v: Value, site: str) -> str:
     """P * V for every head: the accumulator [B H T D]."""
     width = int(low.build.axes(v.tensor)[-1]) // low.heads

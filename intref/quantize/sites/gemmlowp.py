@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from intref.quantize.scales import Array, dyadic
+from intref.quantize.sites.attention import from_zero
 from intref.quantize.sites.linear import requantized, rescaled
 from intref.quantize.sites.lowering import Lowering, Value, container, lowers
 
@@ -33,11 +34,7 @@ def softmax_gemmlowp(low: Lowering, x: Value, mask: str, site: str) -> Value:
     attrs = {**_factor(float(x.scale) * 2.0**26), "output": "int8"}
     axes = low.build.axes(x.tensor)
     made = low.build.node("softmax_gemmlowp", f"{site}.int8", {"x": x.tensor, "mask": mask}, attrs, p=axes)["p"]
-    one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    moved = {"rounding": "half_up", "input_zero_point": -128, "output": "int16"}
-    name = low.build.node("rescale", site, {"x": made, **one}, moved, y=axes)["y"]
-    low.build.scale(name, 2.0**-8)
-    return Value(name, 2.0**-8)
+    return from_zero(low, made, -128, site)
 
 
 @lowers("residual", "add_gemmlowp")

@@ -49,11 +49,24 @@ def _epilogue(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     tensors["channel"], tensors["bias"] = _below(tensors["channel"], 159), _below(tensors["bias"], 254)
 
 
+def _qlinear_softmax(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """output as x has it, a zero point that it holds, entries that may be summed."""
+    if "output" not in fixed:
+        attrs["output"] = str(tensors["x"].dtype)
+    tensors["x"] = tensors["x"].astype(attrs["output"])
+    low, high = dtype_range(attrs["output"])
+    if "zero_point" not in fixed:
+        attrs["zero_point"] = draw(st.integers(low, high))
+    most = (254 - (tensors["x"].shape[-1] - 1).bit_length() << 23) - 1
+    tensors["table"] = filled(draw, (256,), 0, min(most, 253 << 23), "int32")
+
+
 FIT: dict[str, Fit] = {
     "quantize_fp32": _quantize,
     "dequantize_fp32": _along_axis,
     "dynamic_quantize": _rows(254),
     "quantize_token_fp32": _rows(165),
     "epilogue_fp32": _epilogue,
+    "qlinear_softmax": _qlinear_softmax,
 }
 MADE: dict[str, set[str]] = {name: {"scale", "zero_point"} for name in ("quantize_fp32", "dequantize_fp32")}

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, pack_fp32
+from intref.ops.op import dtype_range
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.drawn.products import Call
 
@@ -140,10 +141,39 @@ def epilogue_fp32(c: Chance) -> Call:
     return {k: v.astype(np.int32) for k, v in tensors.items()}, {"order": c.pick(ORDERS)}
 
 
+def qlinear_softmax(c: Chance) -> Call:
+    """Tables that fall steeply and slowly, whose sums lose bits in some orders; factors that make ties."""
+    b, h, q, k = c.size("B", 3), c.size("H", 5), c.size("Q", 5), c.size("K", 65)
+    dtype, span = c.pick(("int8", "uint8")), c.pick((1, 2, 4, 12, 60, 255))
+    low, high = dtype_range(dtype)
+    x = high - c.uniform(0, span, (b, h, q, k)) - c.number(0, 255 - span)
+    most = 253 - (k - 1).bit_length()  # of the exponents that C8 allows
+    first = c.pick((126, 127, 150, min(200, most), min(238, most), most)) << 23
+    first += c.pick((0, 1, 0x400000, 0x7FFFFF, c.number(0, 0x7FFFFF))) * (k > 1)
+    falls = _falls(c)
+    table = np.maximum(first - np.concatenate([[0], np.cumsum(falls)]), 0)
+    factor = c.pick((256, 255, 1 << 16, c.number(0, 1 << 16), c.number(0, 1024), c.number(0, 9)))
+    tensors = {"x": x.astype(dtype), "mask": c.mask((b, q, k) if c.word() % 2 else (b, k))}
+    tensors["table"] = table.astype(np.int32)
+    return tensors, {"factor": factor, "zero_point": c.pick((low, high, 0, c.number(low, high))), "output": dtype}
+
+
+def _falls(c: Chance) -> np.ndarray:
+    """From each entry to the next: halvings, steps near 24 of them, of any number of patterns."""
+    kind = c.word() % 4
+    if kind == 0:
+        return c.uniform(0, 1, 255) << 23
+    if kind == 1:
+        return (c.uniform(20, 26, 255) << 23) + c.uniform(-1, 1, 255)
+    return c.uniform(0, c.pick((1, 1 << 20, 1 << 22, 1 << 23)), 255)
+
+
 DRAWS: dict[str, Callable[[Chance], Call]] = {
-    f.__name__: f for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32)
+    f.__name__: f
+    for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)
 }
 AXES: dict[str, str] = {
     **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
     "epilogue_fp32": "N",
+    "qlinear_softmax": "K",
 }

@@ -1,0 +1,121 @@
+"""Float32s between integers: products of activations that are quantized at run time, and sums with a constant.
+
+What ONNX Runtime's dynamic quantizer writes is
+DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul by both scales -> Add of a bias. A float32 travels as its bit
+pattern, an int32: such a model takes patterns and gives patterns. Every step rounds in the order of the graph.
+"""
+
+from dataclasses import dataclass, replace
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from intref.importing.arithmetic import combined
+from intref.importing.graph import Array, Call
+from intref.importing.importer import HANDLERS, Importer, constant, imports
+from intref.importing.values import ONE, Dequantized, Floats, Real, Tensor, patterns
+from intref.ops.onnx import TWO_32
+
+
+@dataclass(frozen=True)
+class Scales:
+    """The float32 scale of a tensor, found at run time, perhaps times constant ones."""
+
+    token: Tensor
+    channel: Array | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.token.shape if self.channel is None else self.channel.shape
+
+
+@imports("DynamicQuantizeLinear")
+def dynamic_quantize(net: Importer, call: Call, x: Any) -> list[Any]:
+    """By the least and the greatest of the whole tensor. Scales of 2**32 and more are held there."""
+    x = float32s(net, x)
+    y, scale, zero = net.every("dynamic_quantize", {"x": net.reshape(x, (prod(x.shape),))})
+    held = net.op("clamp", {"x": scale}, low=0, high=TWO_32 - 1)
+    return [net.reshape(y, x.shape), Scales(held), zero]
+
+
+def float32s(net: Importer, x: Any) -> Tensor:
+    """Bit patterns: of an input of the model, or made by an epilogue."""
+    if isinstance(x, (Floats, Real)):
+        return net.epilogue(x)
+    if isinstance(x, Tensor) and x.name in net.graph.inputs:
+        return x if x.dtype == "int32" else net.given_as(x, "int32")
+    raise net.refuse("float32s: an input of the graph, or products by scales found at run time", x)
+
+
+def _vector(net: Importer, call: Call, value: Any, width: int, what: str) -> Array:
+    """Constant float32s: one, or one for each column."""
+    given = constant(call, value, what)
+    if given.dtype != np.float32 or given.size not in (1, width) or prod(given.shape[:-1]) != 1:
+        raise net.refuse(f"{what} of float32, one or {width}", f"{given.dtype} {[*given.shape]}")
+    return np.asarray(given)
+
+
+def _multiplied(net: Importer, call: Call, a: Any, b: Any) -> Any:
+    """scale * scales, accumulator * scale(s), or a product * the scale that is left."""
+    if isinstance(b, Scales) and not isinstance(a, Scales):
+        a, b = b, a
+    if isinstance(a, Scales) and not isinstance(b, (Scales, Tensor, Real)):
+        if a.channel is not None:
+            raise net.refuse("one constant scale", "two")
+        return replace(a, channel=_vector(net, call, b, np.asarray(b).size, "scale"))
+    if isinstance(a, Scales) and isinstance(b, Tensor) and b.dtype == "int32":
+        order = "token_first" if a.channel is None else "scales_first"
+        return Real(b, a.token, order, a.channel)
+    if isinstance(b, Real):
+        a, b = b, a
+    if isinstance(a, Real) and a.order == "token_first" and a.channel is None and a.bias is None:
+        return replace(a, channel=_vector(net, call, b, a.shape[-1], "scale"))
+    raise net.refuse("an integer product times the scale of DynamicQuantizeLinear and constant ones", "other factors")
+
+
+def _added(net: Importer, call: Call, a: Any, b: Any) -> Real:
+    """A constant vector to a product by scales."""
+    product, other = (a, b) if isinstance(a, Real) else (b, a)
+    if not isinstance(product, Real) or isinstance(other, (Tensor, Real, Scales)) or product.bias is not None:
+        raise net.refuse("one bias behind the scales of a product", "another sum of float32s")
+    return replace(product, bias=_vector(net, call, other, product.shape[-1], "bias"))
+
+
+def _sum(net: Importer, a: Any, b: Any) -> Floats:
+    """What a tensor stands for plus what a constant does, in float32: one row of an epilogue, the constant its bias.
+
+    ONNX Runtime adds so while it leaves the graph as it is; from ORT_ENABLE_EXTENDED on it puts QLinearAdd in its
+    place, whose fused products and sums differ from this in a few elements of a thousand.
+    """
+    a, b = (a, b) if isinstance(getattr(a, "value", None), Tensor) else (b, a)
+    known = isinstance(a, Dequantized) and isinstance(b, Dequantized) and not isinstance(b.value, Tensor)
+    if not known or a.product or a.scale.scales.size + b.scale.scales.size > 2:
+        raise net.refuse("a tensor and a constant of one scale each, both from DequantizeLinear", "other terms to add")
+    sizes = np.broadcast_shapes(a.shape, b.shape)
+    flat = (1, prod(sizes))
+    x = net.reshape(net.broadcast(combined(net, "subtract", a.value, a.scale.zeros), sizes), flat)
+    bias = np.broadcast_to((b.value.astype(np.int64) - b.scale.zero).astype(np.float32) * b.scale.scales[0], sizes)
+    given: dict[str, Any] = {"x": x, "token": (patterns(a.scale.scales).reshape(1, 1), "int32")}
+    given |= {"channel": (np.full(flat[1], ONE), "int32"), "bias": (patterns(bias), "int32")}
+    return Floats(net.tensor(net.reshape(net.op("epilogue_fp32", given, order="token_first"), sizes)))
+
+
+def _with_floats(op_type: str, floats: Any) -> None:
+    """Let the function of an operator take float32s."""
+    plain = HANDLERS[op_type]
+
+    def handler(net: Importer, call: Call, *inputs: Any) -> Any:
+        if any(isinstance(v, (Real, Scales)) for v in inputs):
+            return floats(net, call, *inputs)
+        if any(isinstance(v, Dequantized) for v in inputs) and op_type == "Add":
+            return _sum(net, *inputs)
+        if any(isinstance(v, Dequantized) for v in inputs):
+            raise net.refuse("integers", f"float32s from DequantizeLinear: no op here has the float32 {op_type} of two")
+        return plain(net, call, *inputs)
+
+    HANDLERS[op_type] = handler
+
+
+_with_floats("Mul", _multiplied)
+_with_floats("Add", _added)
