@@ -29,12 +29,12 @@ SHIFTED: dict[str, Any] = {"form": ("torch", "tvm"), "halvings": range(1, 31)}  
 SITES: dict[str, dict[str, Any]] = {
     "embedding": {"scale": ("table", "sum", "wide")},
     "embedding_sum": {"rounding": NEAREST},
-    "norm": {"rounding": RULES, "bits": range(8, 25), "form": SHIFTED["form"]},
+    "norm": {"rounding": RULES, "bits": range(8, 25), "doublings": range(1, 8), "form": SHIFTED["form"]},
     "linear_input": {**REQUANTIZED, "by": ("quotient", "reciprocal")},
-    "linear": {**PRODUCT, "order": ("token_first", "channel_first", "scales_first")},
+    "linear": {**PRODUCT, "bias_bits": range(8, 33), "order": ("token_first", "channel_first", "scales_first")},
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
-    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2")},
+    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2", "ln 2 / 32")},
     "softmax": {
         "constants": ("code", "paper"),  # of the authors' code or their paper
         "mask": ("exclude", "add"),
