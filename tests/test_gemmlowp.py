@@ -115,6 +115,15 @@ def test_add_zero_points():
     assert run("add_gemmlowp", {**attrs, "output": "int8"}, a=([5], "int8"), b=([7], "int8")) == [19]
 
 
+def test_add_rounds_once_as_xnnpack():
+    # a' = 5 * 2**21 * 2**30 / 2**31 = 5 * 2**20 and b' = 3 * 2**21 * 3 * 2**29 / 2**31 = 9 * 2**19: 19 * 2**19 over
+    # 2**20 is 9.5 -> 10; with -5 and -3 it is -9.5 -> -9.
+    attrs = dict.fromkeys(("a_zero_point", "b_zero_point", "output_zero_point"), 0)
+    attrs |= {"left_shift": 21, "a_multiplier": 1 << 30, "a_shift": 31, "b_multiplier": 3 << 29, "b_shift": 31}
+    attrs |= {"multiplier": 1 << 11, "shift": 31, "rounding": "half_up", "output": "int8"}
+    assert run("add_gemmlowp", attrs, a=([5, -5], "int8"), b=([3, -3], "int8")) == [10, -9]
+
+
 def test_mul_rounds_once_or_twice():
     # -5 * 1 / 8 by multiplier 2**30 and shift 33: SRDHM -5/2 -> -2, then / 4: -1/2 -> -1. Once: -.625 -> -1.
     # -11 / 8: SRDHM -5.5 -> -5, / 4 = -1.25 -> -1; once -1.375 -> -1. 11: 6 / 4 = 1.5 -> 2; once 1.375 -> 1.
