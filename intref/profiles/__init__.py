@@ -18,7 +18,12 @@ HEAD = ("name", "about", "source", "status")
 STATUSES = ("stable", "experimental")
 CLAMPS = ("full", "symmetric")
 NEAREST = tuple(ROUNDS_UP)
-REQUANTIZED: dict[str, Any] = {"rounding": RULES, "clamp": CLAMPS, "multiplier_bits": range(1, 32)}
+REQUANTIZED: dict[str, Any] = {
+    "rounding": RULES,
+    "clamp": CLAMPS,
+    "multiplier_bits": range(1, 32),
+    "steps": range(1, 3),  # by the multiplier and 2**-31, rounded; then by what is left of the shift, rounded again
+}
 PRODUCT: dict[str, Any] = {
     "accumulator": range(8, 64),
     "overflow": ("refuse", "wrap", "saturate"),
@@ -46,10 +51,10 @@ SITES: dict[str, dict[str, Any]] = {
     "residual": {**REQUANTIZED, "spare_bits": range(17), "bits": range(8, 25)},
     "activation_input": {**REQUANTIZED, "bits": range(8, 33)},
     "activation": {**REQUANTIZED, "constants": ("code", "exact"), **SHIFTED},
-    "pooler": {"rounding": RULES, "output": ("int8", "int16")},
+    "pooler": {"rounding": RULES, "steps": REQUANTIZED["steps"], "output": ("int8", "int16")},
     "pooling": {"fraction_bits": range(17)},
     "unit_length": {},
-    "logits": {"rounding": RULES, "multiplier_bits": range(1, 32)},
+    "logits": {"rounding": RULES, "multiplier_bits": range(1, 32), "steps": REQUANTIZED["steps"]},
 }
 OPTIONAL = ("softmax_input", "activation_input")  # where there is none, the accumulator goes on as it is
 

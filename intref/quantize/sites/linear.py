@@ -28,6 +28,8 @@ def rescaled(
     attrs = {"rounding": at["rounding"], "output": container(bits), **clip(bits, at.get("clamp", "full"))}
     inner = site if offset is None else f"{site}.scaled"
     inputs = {"x": value.tensor, "multiplier": multiplier, "shift": shift}
+    if at.get("steps") == 2:
+        inputs = _first_step(low, f"{inner}.first", inputs, axis, at["rounding"])
     name = build.node("rescale", inner, inputs, {**attrs, "axis": axis}, y=axes)["y"]
     if offset is not None:
         del attrs["rounding"]
@@ -35,6 +37,15 @@ def rescaled(
     if np.ndim(scale) == 0:
         build.scale(name, float(scale))
     return Value(name, np.float64(scale))
+
+
+def _first_step(low: Lowering, site: str, inputs: dict[str, Any], axis: int, rounding: str) -> dict[str, Any]:
+    """The product rounded at 2**-31, as int32; what the second step is then given: a power of two."""
+    left = np.maximum(inputs["shift"].astype(np.int64) - 31, 0)
+    first = {**inputs, "shift": np.minimum(inputs["shift"], 31)}
+    attrs = {"rounding": rounding, "output": "int32", "axis": axis}
+    name = low.build.node("rescale", site, first, attrs, y=low.build.axes(inputs["x"]))["y"]
+    return {"x": name, "multiplier": np.ones(len(left), np.int64), "shift": left}
 
 
 def token_rescaled(
