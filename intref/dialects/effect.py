@@ -77,8 +77,8 @@ class Effects:
 
 
 def _with_site(a: Profile, b: Profile, site: str) -> Profile:
-    """A with one site as B has it."""
-    sites = {name: row for name, row in a.sites.items() if name != site}
-    if site in b.sites:
-        sites[site] = b.sites[site]
+    """A with one site as B has it, and with what B does to prepare that site's input."""
+    changed = {site, f"{site}_input"}
+    sites = {name: row for name, row in a.sites.items() if name not in changed}
+    sites |= {name: row for name, row in b.sites.items() if name in changed}
     return replace(a, name=f"{a.name} with {site} of {b.name}", sites=sites)
