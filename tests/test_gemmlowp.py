@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+import intref
 from intref import call
+from intref.golden import suite_path
 from intref.kernels import gemmlowp as gemmlowp_kernels
 from intref.ops import gemmlowp
+from intref.quantize.sites.gemmlowp import factors_once
 
 M31 = (1 << 31) - 1
 HALF = 1 << 30
@@ -115,6 +118,15 @@ def test_add_zero_points():
     assert run("add_gemmlowp", {**attrs, "output": "int8"}, a=([5], "int8"), b=([7], "int8")) == [19]
 
 
+def test_add_rounds_once_as_xnnpack():
+    # a' = 5 * 2**21 * 2**30 / 2**31 = 5 * 2**20 and b' = 3 * 2**21 * 3 * 2**29 / 2**31 = 9 * 2**19: 19 * 2**19 over
+    # 2**20 is 9.5 -> 10; with -5 and -3 it is -9.5 -> -9.
+    attrs = dict.fromkeys(("a_zero_point", "b_zero_point", "output_zero_point"), 0)
+    attrs |= {"left_shift": 21, "a_multiplier": 1 << 30, "a_shift": 31, "b_multiplier": 3 << 29, "b_shift": 31}
+    attrs |= {"multiplier": 1 << 11, "shift": 31, "rounding": "half_up", "output": "int8"}
+    assert run("add_gemmlowp", attrs, a=([5, -5], "int8"), b=([3, -3], "int8")) == [10, -9]
+
+
 def test_mul_rounds_once_or_twice():
     # -5 * 1 / 8 by multiplier 2**30 and shift 33: SRDHM -5/2 -> -2, then / 4: -1/2 -> -1. Once: -.625 -> -1.
     # -11 / 8: SRDHM -5.5 -> -5, / 4 = -1.25 -> -1; once -1.375 -> -1. 11: 6 / 4 = 1.5 -> 2; once 1.375 -> 1.
@@ -148,3 +160,31 @@ def test_the_root_is_what_newton_steps_come_to():
     assert gemmlowp_kernels.root(2) == round(2**20 / 2**0.5) - 1
     exact = [round(2**20 / c**0.5) - (c in (2, 8, 131)) for c in range(1, 256)]
     assert [gemmlowp_kernels.root(c) for c in range(1, 256)] == exact
+
+
+def test_factors_of_xnnpack():
+    # Ratios 1.5 and 0.3 to the sum's scale: the larger has 21 bits at shift 20: 1.5 * 2**20 = 1572864 and, rounded,
+    # fl32(0.3) * 2**20 = 314572.8.. -> 314573. Moved by 2**10 for the left shift of 21; 2**-20 is 2**11 / 2**31.
+    attrs = factors_once(3.0, np.float32(0.3) * 2, 2.0)
+    assert (attrs["a_multiplier"], attrs["b_multiplier"]) == (1572864 << 10, 314573 << 10)
+    assert (attrs["left_shift"], attrs["multiplier"], attrs["shift"]) == (21, 1 << 11, 31)
+    # Ratios 2**-11 and less: shift 31, and beyond it the shift itself grows.
+    assert factors_once(2.0**-11, 0.0, 1.0)["multiplier"] == 1 and factors_once(2.0**-13, 0.0, 1.0)["shift"] == 33
+
+
+@pytest.mark.parametrize("profile", ["tflite-optimized", "tflite-xnnpack"])
+def test_lowered_requantizers_and_sums(profile):
+    model = intref.load(suite_path() / "models" / "sentiment").quantize("ibert", profile=profile)
+    ops = {node.outputs["y"]: node for node in model.nodes if "y" in node.outputs}
+    if profile == "tflite-xnnpack":
+        node = ops["L0.ffn.sum.int8"]
+        assert node.attrs["left_shift"] == 21 and node.attrs["rounding"] == "half_up"
+        assert {model.tensors[node.inputs[port]].dtype for port in "ab"} == {"int8"}
+    else:
+        first, last = ops["L0.q.first"], ops["L0.q"]
+        shifts = model.constants[first.inputs["shift"]], model.constants[last.inputs["shift"]]
+        assert first.attrs["output"] == "int32" and shifts[0].max() <= 31 and (shifts[1] > 0).any()
+        assert {*model.constants[last.inputs["multiplier"]]} == {1} and last.inputs["x"] == "L0.q.first"
+    inputs = {"input_ids": [[101, 7, 5, 9, 102]]}
+    fast, reference = (model.run(inputs, backend, trace="all") for backend in ("fast", "reference"))
+    assert fast.trace_digest == reference.trace_digest

@@ -1,8 +1,13 @@
 """ITA: answers worked out by hand from the docstrings, and what its requantizer is in our words."""
 
 import numpy as np
+import pytest
 
+import intref
 from intref import call
+from intref.errors import Unsupported
+from intref.golden import suite_path
+from intref.profiles import HERE
 from intref.quantize.sites.ita import gelu_constants
 
 
@@ -61,3 +66,33 @@ def test_its_requantizer_is_rescale_by_half_up():
         constants = {"multiplier": np.array([3], np.int32), "shift": np.array([shift], np.int8)}
         got = call("rescale", {"x": x, **constants}, {**attrs, "output_zero_point": zero})
         assert got["y"].tolist() == want
+
+
+@pytest.fixture(scope="module")
+def sentiment():
+    return intref.load(suite_path() / "models" / "sentiment")
+
+
+INPUTS = {"input_ids": [[101, 7, 5, 9, 102], [101, 8, 102, 0, 0]], "attention_mask": [[1] * 5, [1, 1, 1, 0, 0]]}
+
+
+def test_products_wrap_at_26_bits_and_biases_have_24(sentiment):
+    model = sentiment.quantize("ibert", profile="ita")
+    products = [node for node in model.nodes if node.op in ("linear", "matmul")]
+    assert {(node.attrs["accumulator"], node.attrs["overflow"]) for node in products} == {(26, "wrap")}
+    biases = [model.constants[node.inputs["bias"]] for node in products if node.op == "linear"]
+    assert max(int(np.abs(bias).max()) for bias in biases) < 1 << 23
+
+
+def test_a_profile_may_name_itamax(sentiment, tmp_path):
+    text = (HERE / "ita.toml").read_text(encoding="utf-8").replace('"softmax_ita"', '"softmax_itamax"')
+    path = tmp_path / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(Unsupported, match="softmax_itamax needs int8 at the scale ln 2 / 32: site 'softmax_input'"):
+        sentiment.quantize("ibert", profile=str(path))
+    path.write_text(text.replace('"ln 2"', '"ln 2 / 32"'), encoding="utf-8")
+    model = sentiment.quantize("ibert", profile=str(path))
+    fast, reference = (model.run(INPUTS, backend, trace="all") for backend in ("fast", "reference"))
+    assert fast.trace_digest == reference.trace_digest
+    rows = fast.trace["L0.softmax"].sum(-1)
+    assert rows.min() > 200 and rows.max() <= 255

@@ -75,6 +75,21 @@ def _rescale(acc: np.ndarray, ratios: list[float], zero: int, model: bytes, give
     return Call("rescale", tensors, {"output": "int8", "output_zero_point": zero}, model, given)
 
 
+def beyond() -> Call:
+    """FULLY_CONNECTED whose accumulators, given as biases, lie at and beside ties beyond what float32 holds."""
+    ties = np.array([(2 * k + 1) * (1 << 17) + d for k in range(64, 127) for d in (-1, 0, 1)])
+    bias = np.concatenate([ties, -ties]).astype(np.int32)
+    x, w = np.zeros((2, 8), np.int8), np.ones((len(bias), 8), np.int8)
+    scales = [2.0**-9] * len(bias)
+    inputs = [
+        Quantized(x.shape, "int8", [2.0**-9]),
+        Quantized(w.shape, "int8", scales, [0] * len(bias), w),
+        Quantized(bias.shape, "int32", [2.0**-18] * len(bias), [0] * len(bias), bias),
+    ]
+    model = one_op("FULLY_CONNECTED", inputs, Quantized((2, len(bias)), "int8", [1.0]))
+    return _rescale(np.stack([bias, bias]), [2.0**-18], 0, model, (x,))
+
+
 def product(draw: Draw) -> Call:
     """BATCH_MATMUL, then the rescale of its accumulator."""
     a, b = draw.tensor("int8", (3, 16, 24)), draw.tensor("int8", (3, 24, 20))

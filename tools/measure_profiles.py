@@ -1,11 +1,13 @@
 """The embedded model and MiniLM in every profile: accuracy, nearness and digest, in golden/profiles.json and README.md.
 
     python tools/measure_profiles.py --stsb DIR [PROFILE ..]   # DIR holds stsb-en-train.csv; without it no MiniLM
+    python tools/measure_profiles.py --stsb DIR --missing      only those that have no row yet
     python tools/measure_profiles.py --check                   exit 1 if README's table is not that of profiles.json
 
-Each profile has the recipe that it is made for. The embedded model is asked for its 1,000 held-out phrases; MiniLM is
-calibrated on 50 sentences and asked for 100 others, each beside the float model. The digest is that of the first two
-inputs, which both backends must agree on.
+A row is stored as soon as it is measured: what is cut short goes on with --missing. Each profile has the recipe that it
+is made for. The embedded model is asked for its 1,000 held-out phrases; MiniLM is calibrated on 50 sentences and asked
+for 100 others, each beside the float model. The digest is that of the first two inputs of the embedded model, and of
+the first of MiniLM; both backends must agree on it.
 """
 
 import json
@@ -120,18 +122,24 @@ def readme(stored: dict[str, Row]) -> str:
 @click.command(help=__doc__)
 @click.argument("profiles", nargs=-1)
 @click.option("--stsb", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--missing", is_flag=True)
 @click.option("--check", is_flag=True)
-def main(profiles: tuple[str, ...], stsb: Path | None, check: bool) -> None:
+def main(profiles: tuple[str, ...], stsb: Path | None, missing: bool, check: bool) -> None:
     stored = json.loads(STORED.read_text("utf-8")) if STORED.is_file() else {}
     if check:
         sys.exit(readme(stored) != README.read_text("utf-8"))
-    exact, large = intref.load(EMBEDDED), MiniLM(stsb) if stsb else None
-    for name in profiles or names():
+    wanted = {"embedded", "minilm"} if stsb else {"embedded"}
+    chosen = [name for name in profiles or names() if not (missing and wanted <= stored.get(name, {}).keys())]
+    exact, large = intref.load(EMBEDDED), MiniLM(stsb) if stsb and chosen else None
+    for name in chosen:
         stored[name] = {**stored.get(name, {}), **measure(name, exact, large)}
         print(_line(name, stored[name]), end="", flush=True)
-    stored = {name: stored[name] for name in names() if name in stored}
-    write_atomically(STORED, (json.dumps(stored, indent=1) + "\n").encode())
-    write_atomically(README, readme(stored).encode())
+        store({name: stored[name] for name in names() if name in stored})
+
+
+def store(rows: dict[str, Row]) -> None:
+    write_atomically(STORED, (json.dumps(rows, indent=1) + "\n").encode())
+    write_atomically(README, readme(rows).encode())
 
 
 if __name__ == "__main__":

@@ -353,7 +353,7 @@ def add_gemmlowp(
     """y = clamp(round((a' + b') * multiplier / 2**shift) + output_zero_point), a' and b' at a common scale.
 
     Inputs      a, b int8 or int16 [...].
-    Attributes  a_zero_point, b_zero_point, output_zero_point int8. left_shift in [0, 20].
+    Attributes  a_zero_point, b_zero_point, output_zero_point int8. left_shift in [0, 21].
                 a_multiplier, b_multiplier, multiplier in [0, 2**31 - 1], a_shift, b_shift, shift in [31, 62].
                 rounding: half_up, half_away or gemmlowp_double. output: int8 or int16. low, high: default to its range.
     Output      y [...] of dtype output.
@@ -368,6 +368,8 @@ def add_gemmlowp(
                 C5 -2**30 <= (a - a_zero_point) * 2**left_shift < 2**30, and b likewise;
                 C6 low <= high inside output's range.
     Source      TensorFlow Lite, kernels/internal/reference/integer_ops/add.h (left shift 20), and add.h for int16 (15).
+                XNNPACK, qs8-vadd: half_up, left shift 21, a_multiplier and b_multiplier multiples of 2**10 and their
+                shifts 31, so that a' and b' are exact and only the sum is rounded.
     """
     left = within(a - a_zero_point << left_shift, -(1 << 30), (1 << 30) - 1)
     right = within(b - b_zero_point << left_shift, -(1 << 30), (1 << 30) - 1)
@@ -391,7 +393,7 @@ ADD_GEMMLOWP = Op(
     attrs={
         "a_zero_point": _INT8,
         "b_zero_point": _INT8,
-        "left_shift": Attr(0, 20),
+        "left_shift": Attr(0, 21),
         "a_multiplier": _FACTOR,
         "a_shift": _DOWN,
         "b_multiplier": _FACTOR,

@@ -18,7 +18,12 @@ HEAD = ("name", "about", "source", "status")
 STATUSES = ("stable", "experimental")
 CLAMPS = ("full", "symmetric")
 NEAREST = tuple(ROUNDS_UP)
-REQUANTIZED: dict[str, Any] = {"rounding": RULES, "clamp": CLAMPS, "multiplier_bits": range(1, 32)}
+REQUANTIZED: dict[str, Any] = {
+    "rounding": RULES,
+    "clamp": CLAMPS,
+    "multiplier_bits": range(1, 32),
+    "steps": range(1, 3),  # by the multiplier and 2**-31, rounded; then by what is left of the shift, rounded again
+}
 PRODUCT: dict[str, Any] = {
     "accumulator": range(8, 64),
     "overflow": ("refuse", "wrap", "saturate"),
@@ -29,12 +34,12 @@ SHIFTED: dict[str, Any] = {"form": ("torch", "tvm"), "halvings": range(1, 31)}  
 SITES: dict[str, dict[str, Any]] = {
     "embedding": {"scale": ("table", "sum", "wide")},
     "embedding_sum": {"rounding": NEAREST},
-    "norm": {"rounding": RULES, "bits": range(8, 25), "form": SHIFTED["form"]},
+    "norm": {"rounding": RULES, "bits": range(8, 25), "doublings": range(1, 8), "form": SHIFTED["form"]},
     "linear_input": {**REQUANTIZED, "by": ("quotient", "reciprocal")},
-    "linear": {**PRODUCT, "order": ("token_first", "channel_first", "scales_first")},
+    "linear": {**PRODUCT, "bias_bits": range(8, 33), "order": ("token_first", "channel_first", "scales_first")},
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
-    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2")},
+    "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2", "ln 2 / 32")},
     "softmax": {
         "constants": ("code", "paper"),  # of the authors' code or their paper
         "mask": ("exclude", "add"),
@@ -47,10 +52,10 @@ SITES: dict[str, dict[str, Any]] = {
     "residual": {**REQUANTIZED, "spare_bits": range(17), "bits": range(8, 25)},
     "activation_input": {**REQUANTIZED, "bits": range(8, 33)},
     "activation": {**REQUANTIZED, "constants": ("code", "exact"), **SHIFTED},
-    "pooler": {"rounding": RULES, "output": ("int8", "int16")},
+    "pooler": {"rounding": RULES, "steps": REQUANTIZED["steps"], "output": ("int8", "int16")},
     "pooling": {"fraction_bits": range(17)},
     "unit_length": {},
-    "logits": {"rounding": RULES, "multiplier_bits": range(1, 32)},
+    "logits": {"rounding": RULES, "multiplier_bits": range(1, 32), "steps": REQUANTIZED["steps"]},
 }
 OPTIONAL = ("softmax_input", "activation_input")  # where there is none, the accumulator goes on as it is
 

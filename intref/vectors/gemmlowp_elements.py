@@ -205,6 +205,12 @@ def add_gemmlowp() -> Iterator[Case]:
             "multiplier": 1200000001,
         }
         yield _add(f"random, {dtype}", "random axes", a, b, dtype, **odd)
+    # As XNNPACK adds: factors of 21 bits, 2**20 and 3 * 2**19, whose products are exact; the sum is rounded once.
+    once: dict[str, Any] = {"left_shift": 21, "a_multiplier": 1 << 30, "b_multiplier": 3 << 29, "multiplier": 1 << 11}
+    yield _add("one rounding", "tie", EVERY, EVERY[::-1] // 2, **once, shift=32, rounding="half_up")
+    ends = {"left_shift": 21, "a_multiplier": M31, "b_multiplier": M31, "multiplier": 1 << 10, "shift": 31}
+    yield _add("the largest left shift and terms", "extreme wide clip", [127, -128], [127, -128], a_zero_point=-128,
+               b_zero_point=-128, rounding="half_up", **ends)  # fmt: skip
 
 
 def _mul(why: str, flags: str, a: Any, b: Any, dtype: str = "int8", **attrs: Any) -> Case:
@@ -283,7 +289,7 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
     },
     "add_gemmlowp": {
         **_PAIR,
-        "C4": [*_CONSTANTS, {"left_shift": 21}, {"a_shift": 30}, {"b_shift": 30}, {"shift": 30}],
+        "C4": [*_CONSTANTS, {"left_shift": 22}, {"a_shift": 30}, {"b_shift": 30}, {"shift": 30}],
         "C5": [{**_WIDE, "left_shift": 16}, {**_WIDE, "left_shift": 15, "a_zero_point": -1}],
     },
     "mul_gemmlowp": {

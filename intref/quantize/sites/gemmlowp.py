@@ -1,5 +1,6 @@
 """Softmax, sums and functions of int8 in gemmlowp fixed point, as TensorFlow Lite prepares their constants."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -40,7 +41,10 @@ def softmax_gemmlowp(low: Lowering, x: Value, mask: str, site: str) -> Value:
 @lowers("residual", "add_gemmlowp")
 def residual_gemmlowp(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     """ADD of 16 bits: accumulator and stream, each rescaled to the sum's scale, then added at half of it."""
-    at, scale = low.site("residual"), low.wide_scale(site, 16)
+    at = low.site("residual")
+    if "multiplier_bits" in at:
+        return added_once(low, acc, x, site)
+    scale = low.wide_scale(site, 16)
     given = {"clamp": "symmetric", **at, "rounding": low.site("attention_input").get("rounding", at["rounding"])}
     left = rescaled(low, acc, f"{site}.acc", scale, 16, given)
     right = rescaled(low, Value(x.tensor, x.scale, x.offset), f"{site}.stream", scale, 16, given)
@@ -55,6 +59,33 @@ def residual_gemmlowp(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     name = low.build.node("rescale", site, {"x": made, **one}, {"rounding": "half_up", "output": "int32"}, y=axes)["y"]
     low.build.scale(name, float(scale))
     return Value(name, np.float64(scale))
+
+
+def added_once(low: Lowering, acc: Value, x: Value, site: str) -> Value:
+    """XNNPACK's ADD of 8 bits: integer factors of multiplier_bits, whose products are exact; the sum is rounded."""
+    at, scale = low.site("residual"), low.scale_of(site, 8)
+    given = {"clamp": "full", **low.site("attention_input")}
+    left = rescaled(low, acc, f"{site}.acc", scale, 8, given)
+    low.require(low.build.tensors[x.tensor].dtype == "int8", site, "this sum needs a residual stream of 8 bits")
+    attrs: dict[str, Any] = dict.fromkeys(("a_zero_point", "b_zero_point", "output_zero_point"), 0)
+    attrs |= {"rounding": at["rounding"], "output": "int8", **factors_once(left.scale, x.scale, scale)}
+    axes = low.build.axes(acc.tensor)
+    made = low.build.node("add_gemmlowp", f"{site}.int8", {"a": left.tensor, "b": x.tensor}, attrs, y=axes)["y"]
+    one = {"multiplier": np.array([1]), "shift": np.array([0])}
+    name = low.build.node("rescale", site, {"x": made, **one}, {"rounding": "half_up", "output": "int32"}, y=axes)["y"]
+    low.build.scale(name, float(scale))
+    return Value(name, np.float64(scale))
+
+
+def factors_once(a: Any, b: Any, y: Any) -> dict[str, int]:
+    """Attributes of add_gemmlowp for scales a, b and y: factors of 21 bits over a power of two, the larger in full."""
+    ratios = [np.float32(v) / np.float32(y) for v in (a, b)]
+    shift = 21 - math.frexp(max(ratios))[1]
+    factors = [min(round(math.ldexp(float(r), shift)), (1 << 21) - 1) for r in ratios]
+    attrs = {"left_shift": 21, "multiplier": 1 << max(31 - shift, 0), "shift": max(shift, 31)}
+    for name, factor in zip("ab", factors):
+        attrs |= {f"{name}_multiplier": factor << 10, f"{name}_shift": 31}
+    return attrs
 
 
 @lowers("activation", "table")

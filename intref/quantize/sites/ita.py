@@ -27,6 +27,17 @@ def softmax_ita(low: Lowering, x: Value, mask: str, site: str) -> Value:
     return Value(name, 2.0**-8)
 
 
+@lowers("softmax", "softmax_itamax")
+def softmax_itamax(low: Lowering, x: Value, mask: str, site: str) -> Value:
+    """Probabilities at scale 1 / 255 from int8 scores, of which 32 are a halving."""
+    fits = low.build.tensors[x.tensor].dtype == "int8" and math.isclose(x.scale, math.log(2) / 32, rel_tol=1e-6)
+    low.require(fits, site, "softmax_itamax needs int8 at the scale ln 2 / 32: site 'softmax_input' must say so")
+    inputs, attrs = {"x": x.tensor, "mask": mask}, {"output": "uint8"}
+    name = low.build.node("softmax_itamax", site, inputs, attrs, p=low.build.axes(x.tensor))["p"]
+    low.build.scale(name, 1 / 255)
+    return Value(name, 1 / 255)
+
+
 @lowers("activation", "gelu_ita")
 def gelu_ita(low: Lowering, x: Value, site: str) -> Value:
     """The polynomial, then int8 of the sign that it has, so that the multiplier is positive."""

@@ -29,12 +29,24 @@ def rescaled(
     attrs = {"rounding": at["rounding"], "output": container(bits), **clip(bits, at.get("clamp", "full"))}
     inner = site if offset is None else f"{site}.scaled"
     inputs = {"x": value.tensor, "multiplier": multiplier, "shift": shift}
+    if at.get("steps") == 2:
+        inputs = _first_step(low, f"{inner}.first", inputs, axis, at["rounding"])
     name = build.node("rescale", inner, inputs, {**attrs, "axis": axis}, y=axes)["y"]
     if offset is not None:
         del attrs["rounding"]
         name = build.node("add_bias", site, {"x": name, "bias": offset}, attrs, y=axes)["y"]
-    build.scale(name, float(scale))
+    if np.ndim(scale) == 0:
+        build.scale(name, float(scale))
     return Value(name, np.float64(scale))
+
+
+def _first_step(low: Lowering, site: str, inputs: dict[str, Any], axis: int, rounding: str) -> dict[str, Any]:
+    """The product rounded at 2**-31, as int32; what the second step is then given: a power of two."""
+    left = np.maximum(inputs["shift"].astype(np.int64) - 31, 0)
+    first = {**inputs, "shift": np.minimum(inputs["shift"], 31)}
+    attrs = {"rounding": rounding, "output": "int32", "axis": axis}
+    name = low.build.node("rescale", site, first, attrs, y=low.build.axes(inputs["x"]))["y"]
+    return {"x": name, "multiplier": np.ones(len(left), np.int64), "shift": left}
 
 
 def token_rescaled(
@@ -113,6 +125,9 @@ def added(
     return Value(name, np.float64(scale))
 
 
+LOGARITHMS = {"ln 2": np.float32(math.log(2)), "ln 2 / 32": np.float32(math.log(2) / 32)}
+
+
 @lowers("linear_input", "rescale")
 def static_input(low: Lowering, x: Value, site: str) -> Value:
     """A static int8 scale, from calibration."""
@@ -127,7 +142,7 @@ def static_input(low: Lowering, x: Value, site: str) -> Value:
 def _narrowed(low: Lowering, x: Value, site: str, kind: str) -> Value:
     at = low.site(kind)
     bits = int(at.get("bits", low.recipe.activation_bits))
-    scale = np.float32(math.log(2)) if at.get("scale") == "ln 2" else low.scale_of(site, bits)
+    scale = LOGARITHMS.get(str(at.get("scale"))) or low.scale_of(site, bits)
     made = requantized(low, replace(x, heads=None), f"{site}.in", scale, bits, at)
     return replace(made, heads=None if x.heads is None else np.full(low.heads, float(scale)))
 
@@ -164,7 +179,8 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     few = max(low.recipe.weight_bits, low.recipe.activation_bits) <= 8
     low.require(few, site, "linear takes weights and activations of at most 8 bits, not those of this recipe")
     static = x.token is None
-    least = np.maximum(np.abs(bias) / 2.0**30, floor) / np.float64(x.scale) if static else 0.0
+    most = 2.0 ** (int(low.site("linear").get("bias_bits", 32)) - 2)
+    least = np.maximum(np.abs(bias) / most, floor) / np.float64(x.scale) if static else 0.0
     scale = np.maximum(scales.weight_scale(weight, low.recipe.weight_bits), least).astype(np.float32)
     q = scales.quantized_weight(weight, scale[:, None], low.recipe.weight_bits, low.recipe.weight_form)
     product = (

@@ -5,7 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from intref.quantize.scales import Array, fitted, norm_shift
+from intref.quantize.scales import Array, fitted, norm_shift, symmetric_range
+from intref.quantize.sites.linear import STATIC, rescaled
 from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers
 
 MAX_BIAS = 1 << 46  # beyond it a bias leaves the accumulator and is added at the output's scale
@@ -14,8 +15,35 @@ MAX_BIAS = 1 << 46  # beyond it a bias leaves the accumulator and is added at th
 @lowers("norm", "layernorm_ibert")
 def norm_ibert(low: Lowering, x: Value, site: str, weight: Array, bias: Array, eps: float) -> Value:
     """No epsilon; a shift where the calibrated sum of squares reaches 2**32."""
+    x = narrowed(low, x, site)
     squares = low.ranges.squares(site.replace(".norm", ".sum")) / float(x.scale) ** 2
     return raw_norm(low, x, site, weight, bias, "layernorm_ibert", {"shift": norm_shift(squares)})
+
+
+def narrowed(low: Lowering, x: Value, site: str) -> Value:
+    """A norm's input brought to `bits` bits where the profile says so, every channel with a power-of-two factor.
+
+    Channel d has the scale s * 2**a[d], a[d] in 0 .. doublings the least that holds its calibrated range; shifting it
+    left by a[d] gives all channels the scale s again, so that the norm's sums stay integers (FQ-ViT, section 3.2).
+    """
+    at = low.site("norm")
+    if "doublings" not in at:
+        return x
+    low.require(np.ndim(x.scale) == 0 and x.token is None, site, STATIC)
+    before, bits, most = site.replace(".norm", ".sum"), int(at.get("bits", 8)), int(at["doublings"])
+    scale = low.scale_of(before, bits) / np.float32(1 << most)
+    doubled = factors(low.ranges.sites[before].channels, float(scale) * symmetric_range(bits), most)
+    small = rescaled(low, x, f"{site}.in", scale * (1 << doubled), bits, {"rounding": "half_even", **at})
+    inputs = {"x": small.tensor, "multiplier": 1 << doubled, "shift": np.array([0])}
+    attrs = {"rounding": "half_even", "output": "int32"}
+    name = low.build.node("rescale", f"{site}.shifted", inputs, attrs, y=low.build.axes(x.tensor))["y"]
+    low.build.scale(name, float(scale))
+    return Value(name, np.float64(scale))
+
+
+def factors(peaks: Array, reach: float, most: int) -> Array:
+    """a[d]: how often `reach` has to be doubled, at most `most` times, to hold the peak of channel d."""
+    return (peaks > reach * 2.0 ** np.arange(most)[:, None]).sum(axis=0, dtype=np.int64)
 
 
 def raw_norm(
@@ -35,6 +63,7 @@ def raw_norm(
 @lowers("norm", "layernorm_fixed")
 def norm_fixed(low: Lowering, x: Value, site: str, weight: Array, bias: Array, eps: float) -> Value:
     """Fixed point in and out."""
+    x = narrowed(low, x, site)
     out = low.fixed_scale(site)
     width = len(weight)
     gain = weight.astype(np.float64) * math.sqrt(width) / 2.0**30 / out
