@@ -7,6 +7,7 @@ _REST = "rest is a multiple of 2**(29 - whole), the least that any bit drops"
 _FIRST_BIT = "rest is 0 or more, but for a = 0, where it is -1 in the unit of the first bit: half or more is dropped"
 _EVEN = "twice a number, beside an odd one"
 _TAIL = "|t| <= 2**28: t . t outweighs a third of the rest; {} is not negative either"
+_SMALL_INVERSE = "|a| <= 15 * 2**27: for none of them is _inverse above 1073741494, which is below 2**30"
 _ENDS = {r"(low|high): at its (low|high) end": "C6: low and high lie in the range of an output of 16 bits at most"}
 
 
@@ -38,12 +39,17 @@ UNREACHABLE: dict[str, Reasons] = {
             "total has 31 bits at most, so it is shifted left once or more"
         ),
         r"minimum\(2 \* _inverse.* \| left is equal": _EVEN,
+        r"_product: shift_half_up\(.* \| one above a tie, not negative": (
+            "none of exp and inverse, tried one by one; inverse . e would need an odd inverse, 2**31 - 1, and an e of "
+            "2**30 - 1, which exp never is"
+        ),
     },
     "logistic_gemmlowp": {
         **_far(15, 27),
         **_EXP,
         _NEGATIVE: _TAIL.format("v"),
-        r"minimum\(2 \* _inverse.* \| left is equal": _EVEN,
+        r"minimum\(2 \* _inverse.* \| left is (equal|one less|one more)": _SMALL_INVERSE,
+        r"2 \* _inverse.* \| positive, 32 to 53 bits": _SMALL_INVERSE,
     },
     "tanh_gemmlowp": {
         **_far(15, 27),

@@ -82,8 +82,10 @@ def logistic_gemmlowp() -> Iterator[Case]:
 
 
 def tanh_gemmlowp() -> Iterator[Case]:
-    """Products one off a tie."""
+    """Products one off a tie; quotients that are exact, and at a tie, of either sign."""
     yield from (_angle([1, -1], multiplier=HALF + off) for off in (-1, 1))
+    for angle in (5245549, 1572931):
+        yield _angle([2, -2], multiplier=2 * angle, shift=29)
 
 
 def softmax_gemmlowp() -> Iterator[Case]:
@@ -103,6 +105,11 @@ def softmax_gemmlowp() -> Iterator[Case]:
         x, mask = np.array([[[[0, -1]]]], np.int8), np.ones((1, 2), np.int8)
         attrs = {"multiplier": HALF + off, "shift": 0, "output": "int16"}
         yield Case(f"a product {off} beside a tie", {"x": x, "mask": mask}, attrs, ("tie",))
+    # (keys at the maximum, how far below it is another, 26 bits of fraction): sums of 2612 * 2**19 + 40587, 2**29 + 1.
+    for keys, below in ((2612, 171704292), (1024, 883810077)):
+        x = np.array([0] * keys + [-1], np.int8).reshape(1, 1, 1, -1)
+        attrs = {"multiplier": 2 * below, "shift": 30, "output": "int16"}
+        yield Case(f"{keys} keys and one", {"x": x, "mask": np.ones((1, keys + 1), np.int8)}, attrs, ("wide", "tie"))
 
 
 def _soft16(why: str, flags: str, x: Any, tables: tuple[Any, Any], **attrs: Any) -> Case:
