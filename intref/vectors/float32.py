@@ -288,7 +288,7 @@ HARMLESS: dict[str, Reasons] = {
         "clip ? of 2: high for every value outside": _FEW,
         **{_TWICE.format(place, 7): _SEEN for place in (2, 3, 4, 6)},
         "scaling [2346] of 7: shift at most 31": _SEEN,
-        "scaling [234] of 7: the low 5 bits of shift": _SEEN,
+        "scaling [23] of 7: the low 5 bits of shift": _SEEN,
         "product [35] of 5: * to 32 bits": "|v| < 2**8",
         "addition [47] of 14: * to 32 bits": _CHOSEN,
         "addition 1[03] of 14: * to 32 bits": _CHOSEN,
@@ -429,7 +429,9 @@ UNREACHABLE: dict[str, Reasons] = {
             "127 / peak is 2**124 at most, but for a row that is all 0, where it is 127 * 2**149"
         ),
         r"pack_fp32: bitlen\(size\) \| result ([1-9]|1\d|2[0-3]|49)": _TOKEN_SIZES,
-        r"pack_fp32: size << up \| shift (1|[4-9]|1\d|2[0-2]|2[5-9]|[34]\d)": f"{_TOKEN_SIZES}; of a subnormal x, {_LATER}",
+        r"pack_fp32: size << up \| shift (1|[4-9]|1\d|2[0-2]|2[5-9]|[34]\d)": (
+            f"{_TOKEN_SIZES}; of a subnormal x, {_LATER}"
+        ),
         rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": f"scale and 127 / peak are normal; of a subnormal v, {_LATER}",
         r"fp32_divide: a_size << up \| shift (2[7-9]|[34]\d)": (
             f"of a number below 2**-126, less than a quarter of any scale; {_LATER}"

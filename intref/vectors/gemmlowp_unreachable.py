@@ -62,7 +62,9 @@ UNREACHABLE: dict[str, Reasons] = {
     "rsqrt_gemmlowp": {
         r"_divided: mul_shift\(.* \| shift (2[2-9]|30|31)": "u . multiplier <= 2**20, less than a half of 2**22",
         r"\(1 << 42\) // maximum\(c, 1\) \| exact and odd, not negative": "only 2**42 itself would be odd",
-        r"isqrt\(.* \| ([26] Newton steps|a square, root of 18 bits|one (above|below) a square, .*)": "so each of the 255 c says",
+        r"isqrt\(.* \| ([26] Newton steps|a square, root of 18 bits|one (above|below) a square, .*)": (
+            "so each of the 255 c says"
+        ),
     },
     "add_gemmlowp": {**_ENDS},
     "mul_gemmlowp": {**_ENDS},

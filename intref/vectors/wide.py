@@ -512,6 +512,18 @@ _LEAST = "they part where all attended are -WIDE: of a distance of 1 u is 0 as o
 _POSITIVE = "never negative"
 _MAGNITUDE = "a magnitude has no sign"
 _FULL = "a row's largest has 48 bits, so its square alone is 2**46; a row of zeros stays one"
+_SQUARED = "a square has no sign"
+_MIDDLE = "middle = 2 * sum_along(high * low, -1) + (sum_along(square(low), -1) >> BITS)"
+_LIMBS = "high, low = (n >> BITS, n & LOW)"
+_EPSILON = "epsilon = within(shift_half_up(eps, minimum(2 * within(most - k, 0, 48), 62)), 0, 1 << 52)"
+_NO_EPSILON = "eps <= 2**52: 0 either way"
+_SUMS_OF_SQUARES = {
+    f"_squares: low -> -low in {_MIDDLE} #2": _SQUARED,
+    "_squares: high -> -high in return within(sum_along(square(high), -1) + (middle >> BITS), 0, 1 << 60)": _SQUARED,
+    "_over_root: v -> v - 1 in j = 62 - bitlen(v) >> 1": (
+        "j differs for a power of 4 alone, whose root, inverse and product are exact at either j"
+    ),
+}
 EQUIVALENT: dict[str, dict[str, str]] = {
     "linear_wide": {
         "-1 -> 1 in return {'y': saturate(_dot(x, swap(weight, -1, -2), shift) + bias, -WIDE, WIDE)}": (
@@ -553,6 +565,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_room: c -> -c in return 48 - bitlen(max_along(absolute(c), -1))": _MAGNITUDE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS}": _POSITIVE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS} #2": _POSITIVE,
+        **_SUMS_OF_SQUARES,
+        f"_squares: n -> n + 1 in {_LIMBS}": "n is even",
+        f"_squares: LOW -> LOW - 1 in {_LIMBS}": "n is even",
+        f"_inverse_root: v -> v + 1 in {_MISS}": "v is a multiple of 4",
     },
     "layernorm_wide": {
         "c -> -c in k = minimum(_room(c), most)": _MAGNITUDE,
@@ -560,6 +576,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_room: c -> -c in return 48 - bitlen(max_along(absolute(c), -1))": _MAGNITUDE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS}": _POSITIVE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS} #2": _POSITIVE,
+        **_SUMS_OF_SQUARES,
+        f"minimum(2 * within(most - k, 0, 48), 62) -> 2 * within(most - k, 0, 48) in {_EPSILON}": _NO_EPSILON,
+        f"62 -> 61 in {_EPSILON}": _NO_EPSILON,
     },
     "mean_pool_wide": {
         "0 -> -1 in return {'y': within(mean, -WIDE, WIDE)[..., 0, :]}": "the axis that was summed has one element",

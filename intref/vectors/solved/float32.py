@@ -33,8 +33,8 @@ def _far_axes(x_at: Any, attrs: dict[str, Any]) -> Iterator[Case]:
 
 def quantize_fp32() -> Iterator[Case]:
     """Scales of every bit length of their patterns, axes far from the last, the zero point 2**30."""
-    numbers = np.arange(4).astype(np.float32)  # exact: 0 to 3 and their bit patterns
-    yield from _far_axes(lambda shape: numbers.view(np.int32).reshape(shape), {"output": "int8"})
+    numbers = _int32([0, ONE, ONE + (1 << 23), ONE + (3 << 22)])  # 0 to 3
+    yield from _far_axes(numbers.reshape, {"output": "int8"})
     scale = _int32([*SUBNORMAL, *NORMAL])
     x = _int32([*(3 * SUBNORMAL[:22]), SUBNORMAL[22], *(NORMAL + (1 << 22))])
     tensors = {"x": x, "scale": scale, "zero_point": _int32([1])}
@@ -55,17 +55,17 @@ def dequantize_fp32() -> Iterator[Case]:
 
 def dynamic_quantize() -> Iterator[Case]:
     """The ends of a row at every distance, numbers of every length beside the least and a larger peak."""
-    distance = np.arange(1, 27)
+    distance = np.arange(26, 0, -1)
     above = ONE - (distance << 23) | 0x555555
     rows = np.stack([np.full(len(distance), _negative(ONE)), above], -1)
     yield Case("both ends of a row, the greatest at each distance", {"x": _int32(rows)}, {}, ("tie",))
     row = [*SUBNORMAL, (1 << 23) - 1, LEAST_PEAK]
-    rows = np.stack([row, _negative(row)])
+    rows = np.stack([_int32(row), _int32(_negative(row))])
     yield Case("subnormal numbers of every length under the least peak", {"x": _int32(rows)}, {}, ("extreme",))
     row = [*NORMAL, *-(1 << np.arange(25, 31))]
     yield Case("normal numbers of every length", {"x": _int32(row)}, {}, ("extreme",))
-    rows = [[_negative(ONE), _negative(1)], [_negative(ONE), 1], [ONE, 1], [ONE, _negative(1)]]
-    yield Case("the least number as an end of a row", {"x": _int32(rows)}, {}, ("extreme",))
+    ends = [[_negative(ONE), _negative(1)], [_negative(ONE), 1], [ONE, 1], [ONE, _negative(1)]]
+    yield Case("the least number as an end of a row", {"x": _int32(ends)}, {}, ("extreme",))
 
 
 def quantize_token_fp32() -> Iterator[Case]:
