@@ -167,7 +167,7 @@ def audit(model: Model, progress: Told | None = None) -> Audit:
 
 def _integer_modules(package: Path) -> int:
     """How many modules float_problems looks at."""
-    from intref.audit_source import strictness
+    from intref.audit_floats import strictness
 
     names = (".".join(path.relative_to(package).with_suffix("").parts) for path in package.rglob("*.py"))
     return sum(strictness(name) != "float" and not name.startswith("golden.suite") for name in names)

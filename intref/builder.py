@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from intref.errors import BoundError
 from intref.model import Model, Node, TensorInfo, info
 from intref.ops import OPS
 from intref.proof import Prover
@@ -34,10 +35,13 @@ class Builder:
         return name
 
     def constant(self, name: str, value: Any, dtype: str) -> str:
-        """A constant; one of the same name must hold the same values."""
-        value = np.asarray(value)
+        """A constant; one of the same name must hold the same values. BoundError: its dtype does not hold a value."""
+        value, held = np.asarray(value), np.iinfo(dtype)
+        if value.size and not held.min <= value.min() <= value.max() <= held.max:
+            found = f"{int(value.min())} .. {int(value.max())}"
+            raise BoundError(f"{name}: a constant of {dtype} would have to be {found}")
         array = np.ascontiguousarray(value.astype(dtype))
-        assert np.array_equal(array, value), f"{name} does not fit {dtype}"
+        assert np.array_equal(array, np.atleast_1d(value)), f"{name} holds what is no integer"
         if name not in self.constants:
             self.constants[name] = array
             self.tensors[name] = info(dtype, array.shape, int(array.min()), int(array.max()))

@@ -30,7 +30,7 @@ def test_every_op_has_a_kernel_and_no_kernel_is_without_an_op():
 
 @pytest.mark.parametrize("name, fixed", CASES, ids=lambda v: v if isinstance(v, str) else "-".join(v.values()) or "all")
 def test_a_kernel_equals_the_reference(name, fixed):
-    drawn = given(calls(name, overflow=True, **fixed), st.integers(1, 3))(
+    drawn = given(calls(name, beyond=True, **fixed), st.integers(1, 3))(
         lambda drawn, count: check_call(name, *drawn, count)
     )
     settings(DRAWN, max_examples=40)(drawn)()

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from intref.audit_source import LAYERS, STRICTNESS, float_problems, layer, problems, scan, strictness
+from intref.audit_floats import STRICTNESS, strictness
+from intref.audit_source import LAYERS, float_problems, layer, problems, scan
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "intref"
@@ -184,6 +185,7 @@ def test_which_modules_are_scanned_for_floats():
         "builder",
         "dialects",
         "importing",
+        "audit_floats",
         "audit_source",
         "audit",
         "demo",

@@ -2,7 +2,8 @@
 
     python tools/check_layers.py [ROOT]      exit 1, one line for each broken rule
 
-The rules are in intref/audit_source.py. The conformance suite's own programs (golden/*.py) import nothing of intref.
+The rules are in intref/audit_source.py and audit_floats.py. The conformance suite's own programs (golden/*.py) import
+nothing of intref.
 """
 
 import ast

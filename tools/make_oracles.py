@@ -12,7 +12,9 @@ import importlib
 import json
 import pkgutil
 import platform
+import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -24,12 +26,16 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 import oracles  # noqa: E402
 from intref.atomic import write_atomically  # noqa: E402
-from intref.dialects.oracles import rows  # noqa: E402
+from intref.dialects.oracles import by_profile, rows  # noqa: E402
 
 FOLDER = ROOT / "golden" / "oracles"
 README = ROOT / "README.md"
+NUMBERS = ("cases", "separating", "mismatches")
+COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
 BEGIN, END = "<!-- oracles: written by tools/make_oracles.py -->\n", "<!-- end of oracles -->\n"
+SUMS = "| profile | ops | oracles | cases | separating | mismatches |\n|---|---|---|---|---|---|\n"
 HEAD = "| profile | op | oracle | cases | separating | mismatches | |\n|---|---|---|---|---|---|---|\n"
+FOLDED = "\n<details><summary>Every op and oracle</summary>\n\n{}\n</details>\n"
 
 
 def run(name: str) -> bool:
@@ -57,15 +63,30 @@ def _cpu() -> str:
 
 
 def table() -> str:
-    """README's table: a row for each profile, op and oracle."""
-    return HEAD + "".join(_line(row) for row in rows())
+    """README's tables: a row for each profile, and folded, one for each profile, op and oracle."""
+    sums = (_sum(profile, found) for profile, found in by_profile().items())
+    return SUMS + "".join(sums) + FOLDED.format(HEAD + "".join(map(_line, rows())))
+
+
+def _sum(profile: str, found: list[dict[str, Any]]) -> str:
+    heads = Counter(_head(name) for name in {row["oracle"] for row in found})
+    names = [_head(row["oracle"]) if heads[_head(row["oracle"])] > 1 else row["oracle"] for row in found]
+    oracles = ", ".join(dict.fromkeys(names))
+    numbers = " | ".join(f"{sum(row[key] for row in found):,}" for key in NUMBERS)
+    return f"| `{profile}` | {len({row['op'] for row in found})} | {oracles} | {numbers} |\n"
+
+
+def _head(oracle: str) -> str:
+    """Its first two words: ONNX Runtime, whichever of its operators."""
+    return " ".join(oracle.split()[:2])
 
 
 def _line(row: dict[str, Any]) -> str:
     beside = "beside the project" if row.get("where") else ""
     note = "; ".join(text for text in (beside, row.get("note", "")) if text)
-    numbers = " | ".join(f"{row[key]:,}" for key in ("cases", "separating", "mismatches"))
-    return f"| {row['profile']} | {row['op']} | {row['oracle']} {row['version']} | {numbers} | {note} |\n"
+    numbers = " | ".join(f"{row[key]:,}" for key in NUMBERS)
+    version = COMMIT.sub(lambda found: found[0][:12], row["version"])
+    return f"| {row['profile']} | {row['op']} | {row['oracle']} {version} | {numbers} | {note} |\n"
 
 
 def readme() -> str:

@@ -62,7 +62,7 @@ def _open_bins(op: str) -> int:
 
 def shown(found: dict[str, Any]) -> str:
     """SCORE.md: a row for every op, for the words of the bodies, and the sums (a case of the words is one of an op)."""
-    rows = {name: _numbers(row) for name, row in found["ops"].items()}
+    rows = {name: _numbers(row) for name, row in sorted(found["ops"].items())}
     words = _numbers(found["vocabulary"])
     sums = [sum(column) for column in zip(*rows.values(), [0, *words[1:]])]
     return HEAD + "".join(_line(*row) for row in ({**rows, "words of the bodies": words, "all": sums}).items())
@@ -73,7 +73,7 @@ def _numbers(row: dict[str, Any]) -> list[int]:
     equivalent = mutants["equivalent"] + faults["equivalent"]
     killed = [mutants["killed"], mutants["total"], faults["killed"], faults["total"]]
     left = row["open"] + bins["total"] - bins["hit"]
-    return [row["cases"], *killed, equivalent, *bins.values(), left]
+    return [row["cases"], *killed, equivalent, *(bins[key] for key in NONE), left]
 
 
 def _line(name: str, n: list[int]) -> str:

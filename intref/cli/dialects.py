@@ -9,6 +9,8 @@ from intref.cli.catalogue import print_file, unknown, with_toml
 from intref.cli.output import check_place, nearest, print_json, print_note, print_table, print_text, progress
 from intref.errors import Unsupported
 
+OURS = "ours"  # how the source of a profile begins that no device or paper defines
+
 
 @click.group(short_help="List, show and compare the dialects.")
 def profile() -> None:
@@ -27,11 +29,15 @@ def profile_list(as_json: bool) -> None:
         heads = [{"name": p.name, "status": p.status, "about": p.about, "source": p.source} for p in found]
         print_json([{**head, "oracles": runs.get(head["name"], [])} for head in heads])
         return
-    rows = [
-        (p.name, p.status, ", ".join(dict.fromkeys(r["oracle"] for r in runs.get(p.name, ()))) or "none", p.about)
-        for p in found
-    ]
+    rows = [(p.name, p.status, _judges(p, runs), p.about) for p in found]
     print_table(("profile", "status", "oracles", "about"), rows)
+
+
+def _judges(profile: Any, runs: dict[str, list[dict[str, Any]]]) -> str:
+    """The oracles of a profile; one that intref itself defines has none, but a second implementation."""
+    oracles = dict.fromkeys(run["oracle"] for run in runs.get(profile.name, ()))
+    own = "defined by intref itself, and implemented twice" if profile.source.startswith(OURS) else "none"
+    return ", ".join(oracles) or own
 
 
 @profile.command("show")
@@ -85,8 +91,8 @@ def profile_diff(
 
     Of a site with the same op, the op's directed vectors are run under both rules: at how many they part, and the first
     element (intref step suite:OP --op CASE --at PLACE replays it). Of every site, a model of A is made anew with that
-    site of B: how many of its outputs change, by how much, and how many labels. Two profiles that no vector tells apart
-    are aliases: exit code 2.
+    site of B (and with B's softmax_input or activation_input, if it is that site's): how many of its outputs change, by
+    how much, and how many labels. Two profiles that no vector tells apart are aliases: exit code 2.
 
     A = wide stands for real numbers: then the distance of B's model from it is split into the rounding of weights, the
     rounding at every kind of site, and what each op does beside rounding, one row each. --recipe is then B's.
@@ -94,6 +100,7 @@ def profile_diff(
     from intref.dialects import differences
     from intref.dialects.budget import YARDSTICK
     from intref.dialects.compared import compared
+    from intref.dialects.effect import PREPARED
 
     one, two = _loaded(a), _loaded(b)
     parts = differences(one, two)
@@ -111,6 +118,9 @@ def profile_diff(
         sites = [{**p.json(), "model": effects[p.site].json() if p.site in effects else None} for p in parts]
         print_json({"a": one.name, "b": two.name, "sites": sites, "all": effects[""].json() if effects else None})
         return
+    for whose, site in PREPARED.items():
+        if whose in effects and site in effects and effects[site].refused:
+            del effects[site]  # the row of the site that it prepares shows it
     rows = [(p.site, _side(p.a), _side(p.b), _on_vectors(p), p.witness, *_changes(effects.get(p.site))) for p in parts]
     if effects:
         rows.append(("all of them", "", "", "", "", *_changes(effects[""])))

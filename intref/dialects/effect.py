@@ -15,6 +15,7 @@ from intref.quantize.lower import lower
 from intref.quantize.observe import Progress, observe
 from intref.quantize.recipe import Recipe
 
+PREPARED = {"softmax": "softmax_input", "activation": "activation_input"}  # an op, and what narrows its input for it
 Batches = list[Mapping[str, Any]]
 
 
@@ -77,8 +78,8 @@ class Effects:
 
 
 def _with_site(a: Profile, b: Profile, site: str) -> Profile:
-    """A with one site as B has it."""
-    sites = {name: row for name, row in a.sites.items() if name != site}
-    if site in b.sites:
-        sites[site] = b.sites[site]
+    """A with one site as B has it, and with what B does to prepare that site's input."""
+    changed = {site, PREPARED.get(site, site)}
+    sites = {name: row for name, row in a.sites.items() if name not in changed}
+    sites |= {name: row for name, row in b.sites.items() if name in changed}
     return replace(a, name=f"{a.name} with {site} of {b.name}", sites=sites)

@@ -118,8 +118,16 @@ class Elements:
     of: tuple[Given, ...]
     condition: bool | Condition | None = None
 
+    def count(self) -> str:
+        counts = [f"leading({g.text}, 0)" for g in self.of]
+        return counts[0] if len(counts) == 1 else f"maximum({', '.join(counts)})"
+
+    def variables(self) -> list[tuple[Term, str]]:
+        """What the loop over i asks of, and the C that reads it."""
+        return [(Term(f"{g.port}_i", *g.ends()), f"get({g.text}, i % leading({g.text}, 0))") for g in self.of]
+
     def terms(self) -> Any:
-        found = [Term(f"{g.port}_i", *g.ends()) for g in self.of]
+        found = [term for term, _ in self.variables()]
         return found[0] if len(found) == 1 else found
 
     def whole(self, value: Any) -> "Elements":
@@ -135,12 +143,38 @@ class Elements:
         if not isinstance(self.condition, Condition):
             raise Unsupported("no condition on elements")
         name = f"every_{sum(line.startswith('int every_') for line in lines) + 1}"
-        counts = [f"leading({g.text}, 0)" for g in self.of]
-        count = counts[0] if len(counts) == 1 else f"maximum({', '.join(counts)})"
-        loop = [f"for (int64_t i = 0, n = {count}; i < n && {name}; i++) {{"]
-        loop += [f"    const int64_t {g.port}_i = get({g.text}, i % {c});" for g, c in zip(self.of, counts)]
+        loop = [f"for (int64_t i = 0, n = {self.count()}; i < n && {name}; i++) {{"]
+        loop += [f"    const int64_t {term.text} = {read};" for term, read in self.variables()]
         lines += [f"int {name} = 1;", "\n".join([*loop, f"    {name} = {self.condition.text};", "}"])]
         return Condition(name)
+
+
+class Neighbours(Elements):
+    """Every element of one input and the next, in their order."""
+
+    def count(self) -> str:
+        return f"leading({self.of[0].text}, 0) - 1"
+
+    def variables(self) -> list[tuple[Term, str]]:
+        given = self.of[0]
+        return [
+            (Term(f"{given.port}_{name}", *given.ends()), f"get({given.text}, {at})")
+            for name, at in {"i": "i", "next": "i + 1"}.items()
+        ]
+
+
+@dataclass(frozen=True)
+class Peaks(Elements):
+    """Of every row of one input along its last axis the greatest element, of which only the bits of mask count."""
+
+    mask: int = 0
+
+    def count(self) -> str:
+        return f"leading({self.of[0].text}, 1)"
+
+    def variables(self) -> list[tuple[Term, str]]:
+        given = self.of[0]
+        return [(Term(f"{given.port}_peak", 0, self.mask), f"greatest_bits({given.text}, i, {self.mask})")]
 
 
 def size_of(value: Any) -> Any:
@@ -255,10 +289,10 @@ def compared(symbol: str, a: Any, b: Any) -> bool | Condition:
         x, y = _whole(x, x.power or y.power), _whole(y, x.power or y.power)
     if not x.is_wide and not y.is_wide:
         return Condition(f"{x.text} {symbol} {y.text}")
+    if symbol in ("==", "!="):
+        return Condition(f"{'!' if symbol == '!=' else ''}wide_equal({_wide(x)}, {_wide(y)})")
     if symbol in (">", "<="):
         x, y = y, x
-    if symbol in ("==", "!="):
-        raise Unsupported("equality beyond int64")
     return Condition(f"{'!' if '=' in symbol else ''}wide_less({_wide(x)}, {_wide(y)})")
 
 

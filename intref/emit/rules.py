@@ -10,15 +10,21 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from fractions import Fraction
 from functools import cache
+from itertools import pairwise
+from math import prod
 from typing import Any
 
 from intref.emit.contract import Contract
+from intref.emit.nodes import MAX_SIZE
 from intref.emit.quantities import (
     Choice,
     Condition,
     Dtype,
     Elements,
     Given,
+    Neighbours,
+    Peaks,
+    Sizes,
     Term,
     arithmetic,
     compared,
@@ -165,8 +171,10 @@ class _Reader:
         return arithmetic("-", 0, value) if isinstance(e.op, ast.USub) else self.refuse(e)
 
     def _binop(self, e: ast.BinOp) -> Any:
-        symbol = SYMBOLS.get(type(e.op)) or self.refuse(e)
-        return arithmetic(symbol, self.value(e.left), self.value(e.right))
+        symbol, left, right = SYMBOLS.get(type(e.op)) or self.refuse(e), self.value(e.left), self.value(e.right)
+        if isinstance(left, Given) and symbol == "&" and type(right) is int:
+            return Peaks((left,), mask=right)
+        return arithmetic(symbol, left, right)
 
     def _compare(self, e: ast.Compare) -> bool | Condition:
         values = [self.value(part) for part in (e.left, *e.comparators)]
@@ -244,6 +252,8 @@ class _Reader:
             return value.extreme(name, self.lines)
         if isinstance(value, Given) and name == "ravel":
             return Elements((value,))
+        if isinstance(value, Peaks) and (name == "ravel" or ast.unparse(e).endswith(".max(axis=-1, keepdims=True)")):
+            return value
         if isinstance(value, dict) and name == "items":
             return [[*pair] for pair in value.items()]
         if isinstance(value, Port) and name == "range":
@@ -281,6 +291,18 @@ def _same(lines: list[str], value: Any) -> Any:
     return value
 
 
+def _pairwise(lines: list[str], value: Any) -> Neighbours:
+    if not isinstance(value, Given):
+        raise Unsupported("neighbours of what is no input")
+    return Neighbours((value,))
+
+
+def _prod(lines: list[str], value: Any) -> Term:
+    if not isinstance(value, Sizes):
+        raise Unsupported("the product of what are no sizes")
+    return Term(f"leading({value.of.text}, 0)", 1, MAX_SIZE)
+
+
 def _zip(lines: list[str], *items: Iterable[Any]) -> Any:
     if all(isinstance(item, Elements) for item in items):
         return Elements(tuple(g for item in items if isinstance(item, Elements) for g in item.of))
@@ -292,6 +314,7 @@ _KNOWN: dict[Any, Callable[..., Any]] = {
     **{max: _extreme("maximum"), min: _extreme("minimum"), maximum: _extreme("maximum")},
     **{minimum: _extreme("minimum"), abs: lambda lines, x: arithmetic("absolute", x, 0)},
     **{len: lambda lines, x: size_of(x), int: _same, str: _same, bool: _same, set: _same, all: _all, zip: _zip},
+    **{pairwise: _pairwise, prod: _prod},
     Fraction: _same,
     **{dtype_range: _dtype_ends, Port: lambda lines, dtype, axes: Port("int64", "")},
 }

@@ -293,6 +293,15 @@ static wide wide_shift_left(wide a, int64_t s) {
 
 static int wide_less(wide a, wide b) { return (int)(wide_subtract(a, b).limb[15] >> 31); }
 
+static int wide_equal(wide a, wide b) { return memcmp(a.limb, b.limb, sizeof a.limb) == 0; }
+
+/* The greatest element of a row along the last axis, of each only the bits of mask, mask >= 0. */
+static int64_t greatest_bits(const intref_tensor *t, int64_t row, int64_t mask) {
+    int64_t n = axis_size(t, 1), found = 0;
+    for (int64_t i = 0; i < n; i++) found = maximum(found, get(t, row * n + i) & mask);
+    return found;
+}
+
 /* The least of the elements step - 1, 2 * step - 1, ... */
 static int64_t least(const intref_tensor *t, int64_t step) {
     int64_t n = leading(t, 0), found = get(t, step - 1);

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from intref.atomic import StrPath, write_atomically
@@ -101,15 +102,20 @@ def agreeing(found: Identified) -> dict[str, list[str]]:
     """Profile of intref's own -> the sites at which the device was seen to do what it says; those with no other sites.
 
     A site counts if the device supports its op, or the rescale that its rounding is for; one that would have to be
-    changed takes the profile out. The profile with most sites comes first.
+    changed takes the profile out, unless the dialect borrowed it. The profile with most sites comes first.
     """
     usable = {one.op for one in found.ops if one.usable and one.known}
     fits: dict[str, list[str]] = {}
-    for profile in map(load_profile, names()):
+    for profile in map(_own, map(load_profile, names())):
         seen = [site for site, table in profile.sites.items() if _shown_by(site, table) & usable]
         if seen and not _changes(found, profile):
             fits[profile.name] = seen
     return dict(sorted(fits.items(), key=lambda item: (-len(item[1]), item[0])))
+
+
+def _own(profile: Profile) -> Profile:
+    """A profile without what its dialect borrowed from another."""
+    return replace(profile, sites={site: table for site, table in profile.sites.items() if not table.get("borrowed")})
 
 
 def _shown_by(site: str, table: Mapping[str, Any]) -> set[str]:

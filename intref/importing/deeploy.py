@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from intref.errors import FormatError
+from intref.importing.arithmetic import combined, without
 from intref.importing.graph import Array, Call
 from intref.importing.importer import Importer, axes_of, constant, imports
-from intref.importing.standard import combined, without
 from intref.importing.values import Tensor, Value
 
 

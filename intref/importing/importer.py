@@ -143,7 +143,7 @@ def import_onnx(
 
     requant_rounding: half_up or floor, of every RequantShift.
     """
-    from intref.importing import deeploy, quantized, standard  # noqa: F401 (they enter their functions)
+    from intref.importing import arithmetic, deeploy, layout, quantized, windows  # noqa: F401 (each enters itself)
 
     if requant_rounding not in ROUNDINGS:
         raise SpecError(f"requant_rounding must be one of {', '.join(ROUNDINGS)}, not {requant_rounding!r}")

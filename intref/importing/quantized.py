@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from intref.errors import FormatError
+from intref.importing.arithmetic import product
 from intref.importing.graph import Array, Call
 from intref.importing.importer import HANDLERS, Importer, constant, imports
-from intref.importing.standard import convolved, product
 from intref.importing.values import Dequantized, Tensor, Value, narrowest
+from intref.importing.windows import convolved
 from intref.ops.op import dtype_range
 
 

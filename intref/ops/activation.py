@@ -13,8 +13,7 @@ def gelu_ibert(x, b, c, one):
     Attributes  none.
     Output      y int64 [... D].
 
-    Exact       sgn = -1, 0 or 1, the sign of x
-                L = floor(sgn * ((min(|x|, -b) + b)**2 + c) / 2**14)
+    Exact       L = floor(sgn(x) * ((min(|x|, -b) + b)**2 + c) / 2**14)
                 y = x * (L + one)
     Rounding    L down.
     Saturates   |x| to -b inside the polynomial.

@@ -121,8 +121,8 @@ def softmax_deeploy(x, mask, *, a, b, c, ln2, levels, output):
                 z = min(floor(d / ln2), 31); r = z * ln2 - d
                 e = floor((a * (r + b)**2 + c) / 2**z), 0 where mask is 0
                 total = max((sum_k e) mod 2**32, 1)
-                u = floor((e * (levels - 1)) mod 2**32 / total)
-                uint8: p = u mod 2**8; int8: p = u - floor(levels / 2), wrapped to int8
+                u = floor(((e * (levels - 1)) mod 2**32) / total)
+                uint8: p = u mod 2**8; int8: p = the int8 with the low 8 bits of u - floor(levels / 2)
     Rounding    every quotient down.
     Saturates   z to 31.
     Overflow    e < 2**32 by C5; its product and its sum wrap to uint32, p to 8 bits. A sum that wraps to 0 counts as 1.
@@ -209,25 +209,25 @@ SOFTMAX_ITAMAX = Op(
 def softmax_itamax_partial(x, mask, *, group, levels, output):
     """p[k] = 2**(x[k] / 32) / sum_k 2**(x[k] / 32) over keys k with mask 1, the sum by groups: ITAPartialMax.
 
-    The sum is shifted by what each group's new maximum is above the last: it is not exactly that of softmax_itamax.
+    The sum is shifted right as the maximum of the groups rises: it is not always that of softmax_itamax.
 
     Inputs      x int8 [B H Q K], K <= 2**13, scale log(2) / 32; mask int8 [B K] or [B Q K]: 1 attend, 0 not.
     Attributes  group in [1, 2**13]: keys that are summed at once. levels in [2, 256], default 256.
                 output: int8 or uint8.
     Output      p [B H Q K] of dtype output.
 
-    Exact       m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g, -129 where there is none
+    Exact       group g holds the keys g * group .. g * group + group - 1, g = 0 .. G - 1, G = K / group
+                m[g] = the maximum of x over the keys with mask 1 of the groups 0 .. g, -129 where there is none
                 t[g] = floor((m[g] - m[g - 1] + 16) / 32), t[0] = 0
-                sum[g] = floor(sum[g - 1] / 2**t[g]) + sum_k 2**(8 - floor((m[g] - x[k] + 16) / 32)) over the
-                keys with mask 1 of group g, sum[-1] = 0: which is
-                floor(sum_i 2**(t[0] + .. + t[i]) * (group i's own sum) / 2**(t[0] + .. + t[g])), as all are integers
-                inverse = floor((floor(levels / 2) - 1) * 2**8 / max(sum[last], 2**8))
-                u = floor(inverse / 2**floor((m[last] - x + 16) / 32)), 0 where mask is 0
+                own[g] = sum_k 2**(8 - floor((m[g] - x[k] + 16) / 32)) over the keys with mask 1 of group g
+                total[g] = floor(total[g - 1] / 2**t[g]) + own[g], total[0] = own[0]
+                inverse = floor((floor(levels / 2) - 1) * 2**8 / max(total[G - 1], 2**8))
+                u = floor(inverse / 2**floor((m[G - 1] - x + 16) / 32)), 0 where mask is 0
                 uint8: p = u; int8: p = u - floor(levels / 2)
     Rounding    t and the other distances to nearest, ties toward +infinity; every other quotient down.
     Saturates   nothing.
-    Overflow    none: each halving of t takes a climb of 16, and all are at most 256: t sums to at most 16;
-                2**8 <= sum[last] in a row with a key, so inverse < levels / 2.
+    Overflow    none: m climbs 256 in all and 16 for each 1 of t, so the t sum to T <= 16, and total[G - 1] is one
+                floor, of sum_g own[g] * 2**(t[0] + .. + t[g]) / 2**T. It is 2**8 or more in a row with a key.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 K is a multiple of group.
     Source      Deeploy, TargetLibraries/Generic/src/Softmax_s8.c, ITAPartialMax_s8, without a mask (all 1); the uint8
@@ -271,10 +271,10 @@ def layernorm_deeploy(x, weight, bias, *, input_offset, shift, overflow):
                 clamp: y[d] = clamp(z[d], -128, 127); wrap: y[d] = the int8 with z[d]'s low 8 bits
     Rounding    mean and quotient toward zero; variance, root and shift down.
     Saturates   clamp: y to [-128, 127].
-    Overflow    wrap: y to int8. Nothing else: |c * weight| <= 2**39, the squares' sum < 2**29 by C5,
-                and their mean within 127.5**2 + 1, as the mean is less than 1 from that of the v.
+    Overflow    wrap: y to int8. Nothing else: the v span at most 255, so |c| <= 255, |c * weight| < 2**39, the
+                squares' sum < 2**29 and their mean < 127.5**2 + 1, for trunc moves the mean of v by less than 1.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
-                C5 x + input_offset in [-128, 255].
+                C5 every x + input_offset lies in [-128, 255].
     Source      Deeploy, TargetLibraries/Generic/src/Layernorm_s8.c, Layernorm_s8_s8, that wraps; its networks clamp.
     """
     width, v = x.shape[-1], within(x + input_offset, -128, 255)
@@ -322,7 +322,7 @@ def rmsnorm_deeploy(x, weight, *, input_offset, shift):
     Saturates   y to [-128, 127].
     Overflow    the product wraps to int32. Nothing else: the squares' sum < 2**29 by C5.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
-                C5 x + input_offset in [-128, 255].
+                C5 every x + input_offset lies in [-128, 255].
     Source      Deeploy, TargetLibraries/Generic/src/iRMSNorm_s8.c.
     """
     v = within(x + input_offset, -128, 255)
@@ -378,8 +378,8 @@ def gelu_deeploy(x, *, b, one, input_offset):
                 input_offset in [-128, 128], default 0.
     Output      y int32 [... D].
 
-    Exact       v = x + input_offset; sgn = -1, 0 or 1, the sign of v
-                L = sgn * (one - (min(|v|, -b) + b)**2)
+    Exact       v = x + input_offset
+                L = sgn(v) * (one - (min(|v|, -b) + b)**2)
                 y = v * floor((one + L) / 2)
     Rounding    the half down.
     Saturates   |v| to -b inside the polynomial.
@@ -434,7 +434,7 @@ def divide_deeploy(x, den, *, delta, eta, eps, rounding):
     Attributes  delta, eta in [1, 2**24]. eps in [1, 2**31 - 1]. rounding: half_away or floor.
     Output      y int32 [... D].
 
-    Exact       y = rounding(delta * eta * x / (eta * den + eps)), the int32 with its low 32 bits
+    Exact       y = the int32 with the low 32 bits of rounding(delta * eta * x / (eta * den + eps))
     Rounding    to nearest, ties away from zero; or down.
     Saturates   nothing.
     Overflow    y wraps to int32. |delta * eta * x| < 2**63 by C5.

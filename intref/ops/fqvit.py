@@ -71,7 +71,7 @@ def matmul_shift_fqvit(k, v):
     Rounding    none.
     Saturates   nothing.
     Overflow    none: |y| <= 2**37.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      FQ-ViT (Lin et al. 2022), section 3.3, eq. 13, and megvii-research/FQ-ViT, models/vit_quant.py
                 (Attention), which multiplies by 2**-k.
     """

@@ -47,7 +47,7 @@ def softmax_gemmini(x, mask, *, ln2, b, c):
     Saturates   nothing: e <= sum_k e, so p is at most 127.
     Overflow    none: what the device would wrap is refused by C5 and C6, r by as much as its reciprocal is too small.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
-                with range = max x - min x, of masked keys too,
+                with range = max x - min x over all of x, of masked keys and other rows too,
                 C5 range * floor(65536 / ln2) < 2**31;
                 C6 K * (max(b, reach - b)**2 + c) < 2**31, reach = ln2 + floor(range * (65536 mod ln2) / 65536).
     Source      ucb-bar/gemmini-rocc-tests, include/gemmini.h, matmul_cpu; the polynomial of I-BERT (Kim et al. 2021).
@@ -107,18 +107,17 @@ def gelu_gemmini(x, *, b, c, one):
     """y = x * (L(x) + one), L the second-order polynomial of erf: scale -0.2888 * S * k**2 / 2.
 
     Inputs      x int8, int16 or int32 [... D], scale S.
-    Attributes  b in [-46340, 0]: floor toward zero of -1.769 / k, k = S / sqrt(2). c int32: of 1 / (-0.2888 * k**2).
-                one int32: of fl32(1 / fl32(-0.2888 * k**2)), which may be one off c.
+    Attributes  b in [-46340, 0]: trunc(-1.769 / k), k = S / sqrt(2). c, one in [-(2**31 - 1), 2**31 - 1]:
+                trunc(1 / (-0.2888 * k**2)) and trunc(fl32(1 / fl32(-0.2888 * k**2))), which may be one off c.
     Output      y int32 [... D]. Its scale is negative.
 
-    Exact       sgn = -1, 0 or 1, the sign of x
-                L = sgn * ((min(|x|, -b) + b)**2 + c)
+    Exact       L = sgn(x) * ((min(|x|, -b) + b)**2 + c)
                 y = x * (L + one)
     Rounding    none.
     Saturates   |x| to -b inside the polynomial.
     Overflow    none: what the device would wrap is refused by C5.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
-                C5 max(|x|, 1) * (b**2 + |c| + |one|) < 2**31.
+                C5 max(max |x|, 1) * (b**2 + |c| + |one|) < 2**31.
     Source      ucb-bar/gemmini-rocc-tests, include/gemmini.h, scale_and_sat; the polynomial of I-BERT (Kim et al. 2021)
                 without the shift by 14 of its code.
     """
@@ -137,7 +136,7 @@ GELU_GEMMINI = Op(
     inputs={"x": Port(X, "... D", -M31)},
     attrs={"b": Attr(-ROOT, 0), "c": Attr(-M31, M31), "one": Attr(-M31, M31)},
     outputs={"y": Port("int32", "... D")},
-    constraints={"C5": ("max(|x|, 1) * (b**2 + |c| + |one|) must be below 2**31", _gelu_fits)},
+    constraints={"C5": ("max(max |x|, 1) * (b**2 + |c| + |one|) must be below 2**31", _gelu_fits)},
 )
 
 
@@ -148,14 +147,14 @@ def layernorm_gemmini(x):
     Attributes  none.
     Output      y int8 [... D], in [-64, 64].
 
-    Exact       mean = toward_zero(sum_d x[d] / D)
+    Exact       mean = trunc(sum_d x[d] / D)
                 v = floor(sum_d (x[d] - mean)**2 / D)
                 sigma = max(floor(sqrt(v)), 1)
                 y[d] = half_even((x[d] - mean) / sigma)
     Rounding    mean toward zero; v and the root down; y half_even.
     Saturates   nothing.
     Overflow    none: what the device would wrap is refused by C5 and C6; |y| <= 64, for |x - mean| <= 32 * sqrt(v + 1).
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values;
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 D * max |x| < 2**31; C6 D * (max x - min x)**2 < 2**31.
     Source      ucb-bar/gemmini-rocc-tests, include/gemmini.h, matmul_cpu: a float64 quotient rounded half_even,
                 which is the exact one, for no quotient of int32 by int16 lies close to a tie. No epsilon.

@@ -21,7 +21,7 @@ from intref.intmath import (
     where,
     within,
 )
-from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, known
 
 MOST = (1 << 31) - 1
 ONE_EIGHTH = 1895147668  # exp(-1/8)
@@ -90,19 +90,20 @@ def softmax_gemmlowp(x, mask, *, multiplier, shift, output):
                 output: int8 or int16.
     Output      p [B H Q K] of dtype output: scale 2**-8 and zero point -128, or 2**-16 and -2**15.
 
-    Exact       a . b is half_up(a * b / 2**31); a / 2**n is half_away
+    Exact       a . b is half_up(a * b / 2**31), before + and -; down(a, n) is half_away(a / 2**n)
                 far = floor(31 * 2**26 / 2**shift); d = x - max_k x, the max over keys with mask 1
                 e = exp((d * 2**shift) . multiplier) for keys with mask 1 and d >= -far, 0 for others
-                exp(a), 26 bits of fraction: 2**31 - 1 for a = 0; for a < 0 with part = (a mod 2**24) - 2**24
-                and t = part * 2**5 + 2**28, y = K + K . (t + tail / 2), K = 1895147668,
-                tail = ((t . t) . (t . t) / 4 + (t . t) . t) . 715827883 + t . t, then, for i = 0 .. 6,
+                exp(a), 26 bits of fraction: 2**31 - 1 for a = 0; for a < 0 with part = (a mod 2**24) - 2**24,
+                t = part * 2**5 + 2**28, u = t . t and tail = (down(u . u, 2) + u . t) . 715827883 + u,
+                y = K + K . (t + down(tail, 1)), K = 1895147668; then, for i = 0 .. 6 in this order,
                 y = y . F[i] where bit 24 + i of part - a is 1; F = 1672461947, 1302514674, 790015084, 290630308,
                 39332535, 720401, 242
-                total = max(sum_k e / 2**12, 2**19); n = its bits, 2**(n - 1) <= total < 2**n
+                total = max(sum_k down(e[k], 12), 2**19), each term rounded; n = bits of total
                 v = total * 2**(31 - n); r = 1515870810 + v . (-1010580540), then 3 times
                 r = r + 4 * (r . (2**29 - v . r)); inverse = min(2 * r, 2**31 - 1)
-                p = clamp((inverse . e) / 2**(n + 11 - bits of output) + zero point); without a key: the zero point
-    Rounding    products half_up; quotients half_away (gemmlowp's RoundingDivideByPOT).
+                p = clamp(down(inverse . e, n + 11 - bits of output) + zero point); bits of output: 8 or 16
+                so p is the zero point where mask is 0
+    Rounding    products half_up, down half_away: gemmlowp's RoundingDivideByPOT.
     Saturates   inverse to 2**31 - 1, p to its dtype; no other value of 32 bits ever does.
     Overflow    none: total <= 4095 * 2**19 < 2**31, |r . ..| < 2**31 (Op.bounds computes them).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
@@ -141,15 +142,15 @@ def logistic_gemmlowp(x, *, input_zero_point, multiplier, shift):
                 S * 2**27 = multiplier * 2**(shift - 31).
     Output      y int8 [...].
 
-    Exact       a . b is half_up(a * b / 2**31); a / 2**n is half_away
+    Exact       a . b and down(a, n) as in softmax_gemmlowp
                 far = floor(15 * 2**27 / 2**shift); c = x - input_zero_point
                 y = -128 where c <= -far, else 127 where c >= far; else with a = (c * 2**shift) . multiplier
                 u = inverse(exp(-|a|)); v = u where a > 0, 2**31 - 1 - u where a < 0, 2**30 where a = 0
-                y = min(v / 2**23 - 128, 127)
+                y = min(down(v, 23) - 128, 127)
                 exp as in softmax_gemmlowp, with 27 bits of fraction: part = (a mod 2**25) - 2**25,
                 t = part * 2**4 + 2**28, and bit 25 + i of part - a for i = 0 .. 5
-                inverse(e) = min(2 * r, 2**31 - 1), r as there, v = floor((e + 2**31) / 2)
-    Rounding    products half_up; quotients half_away.
+                inverse(e) = min(2 * r, 2**31 - 1), r as there, from floor((e + 2**31) / 2) for v
+    Rounding    products half_up, down half_away; far and v down.
     Saturates   inverse to 2**31 - 1; y to [-128, 127].
     Overflow    none: |c * 2**shift| <= 15 * 2**27 (Op.bounds computes them).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
@@ -178,13 +179,13 @@ def tanh_gemmlowp(x, *, input_zero_point, multiplier, shift):
                 S * 2**27 = multiplier * 2**(shift - 31).
     Output      y int8 [...].
 
-    Exact       a . b is half_up(a * b / 2**31); a / 2**n is half_away
+    Exact       a . b and down(a, n) as in softmax_gemmlowp
                 far = floor(15 * 2**27 / 2**shift); c = x - input_zero_point
                 y = -128 where c <= -far, else 127 where c >= far; else with a = (c * 2**shift) . multiplier
-                u = min(4 * (r - 2**29), 2**31 - 1), r as in softmax_gemmlowp for v = floor((exp(-|a|) + 2**31) / 2)
-                and exp with its 26 bits of fraction: a of 27 bits is 2 * S * c
-                v = u where a > 0, -u where a < 0, 0 where a = 0; y = clamp(v / 2**24, -128, 127)
-    Rounding    products half_up; quotients half_away.
+                u = min(4 * (r - 2**29), 2**31 - 1), r as in softmax_gemmlowp, from floor((exp(-|a|) + 2**31) / 2)
+                for v, and exp as there: a, S * c with 27 bits of fraction, is 2 * S * c with the 26 that exp takes
+                v = u where a > 0, -u where a < 0, 0 where a = 0; y = clamp(down(v, 24), -128, 127)
+    Rounding    products half_up, down half_away; far and v down.
     Saturates   u to 2**31 - 1; y to [-128, 127].
     Overflow    none: |c * 2**shift| <= 15 * 2**27 (Op.bounds computes them).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes.
@@ -224,7 +225,7 @@ def softmax_int16(x, mask, exp_table, inverse_table, *, multiplier, shift, round
                 T[i] + floor(((T[i + 1] - T[i]) * (v mod 2**7) + 2**6) / 2**7)
                 s = round(d * multiplier / 2**shift) by rounding, gemmlowp_double as in rescale
                 e = line(max(s + 32767, -2**15), exp_table), 0 where mask is 0
-                total = max(sum_k e, 1); n = its bits, 2**(n - 1) <= total < 2**n
+                total = max(sum_k e, 1); n = bits of total
                 w = floor((total * 2**(31 - n) + 2**13) / 2**14); r = line(min(w - 3 * 2**15, 2**15 - 1), inverse_table)
                 p = min(floor((e * r + floor(2**(n - 2))) / 2**(n - 1)), 2**15 - 1); a row without a key is all 0
     Rounding    line, w and p half_up; s by the attribute.
@@ -287,9 +288,7 @@ def table_int16(x, entries):
 
 
 def _neighbours_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    entries: Any = tensors["entries"]
-    values = [int(v) for v in getattr(entries, "lo", entries)]
-    return all(-(1 << 15) <= b - a < 1 << 15 for a, b in pairwise(values))
+    return all(-(1 << 15) <= int(b) - int(a) < 1 << 15 for a, b in pairwise(known(tensors["entries"])))
 
 
 TABLE_INT16 = Op(
@@ -314,12 +313,12 @@ def rsqrt_gemmlowp(x, *, input_zero_point, output_zero_point, multiplier, shift)
     Output      y int8 [... D].
 
     Exact       c = x - input_zero_point; y = 127 where c = 0, else
-                u = 2**20 / sqrt(c) to the nearest integer, but one less for c = 2, 8 and 131: what five Newton steps in
-                fixed point come to, for each of the 255 c
-                y = min(gemmlowp_double(u * multiplier / 2**shift) + output_zero_point, 127), as in rescale
-    Rounding    the root to nearest, but for those three; the result twice, gemmlowp_double.
+                u = half_up(2**20 / sqrt(c)), less 1 for c = 2, 8 and 131: for each of the 255 c, where five Newton
+                steps in fixed point end
+                y = min(round(u * multiplier / 2**shift) + output_zero_point, 127), gemmlowp_double as in rescale
+    Rounding    u to nearest, but for those three; y twice, gemmlowp_double.
     Saturates   y to 127.
-    Overflow    none: u <= 2**20, and 2**10 times that in 32 bits (Op.bounds computes them).
+    Overflow    none: u * 2**(31 - shift) <= 2**30 where shift < 31 (Op.bounds computes them).
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 x >= input_zero_point.
     Source      TensorFlow Lite, micro/kernels/elementwise.cc and kernels/internal/common.h,
                 GetInvSqrtQuantizedMultiplierExp.
@@ -351,7 +350,7 @@ def add_gemmlowp(
     a, b, *, a_zero_point, b_zero_point, left_shift, a_multiplier, a_shift, b_multiplier, b_shift,
     multiplier, shift, rounding, output_zero_point, output, low, high,
 ):  # fmt: skip
-    """y = clamp(round(M * (round(A * a') + round(B * b'))) + output_zero_point), a' and b' shifted left.
+    """y = clamp(round((a' + b') * multiplier / 2**shift) + output_zero_point), a' and b' at a common scale.
 
     Inputs      a, b int8 or int16 [...].
     Attributes  a_zero_point, b_zero_point, output_zero_point int8. left_shift in [0, 20].
@@ -359,7 +358,7 @@ def add_gemmlowp(
                 rounding: half_up, half_away or gemmlowp_double. output: int8 or int16. low, high: default to its range.
     Output      y [...] of dtype output.
 
-    Exact       a' = round((a - a_zero_point) * 2**left_shift * a_multiplier / 2**a_shift), b' likewise
+    Exact       a' = round((a - a_zero_point) * 2**left_shift * a_multiplier / 2**a_shift), b' likewise of b
                 y = clamp(round((a' + b') * multiplier / 2**shift) + output_zero_point, low, high)
                 gemmlowp_double as in rescale
     Rounding    three times, each by the attribute.

@@ -110,10 +110,10 @@ def max_pool(x, *, height, width, stride_y, stride_x, top, bottom, left, right):
     Exact       y[..., p, r] = max of x[..., p * stride_y + u - top, r * stride_x + v - left] over u < height and
                 v < width, of the places that are in x
     Rounding    none.
-    Saturates   nothing: a place outside is read as the nearest one inside, which is in the window as well, by C6.
+    Saturates   nothing. By C6 a window that reaches outside of x holds the nearest place inside as well.
     Overflow    none.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
-                C5 the window fits: P and R are at least 1; C6 less is around x than the window is long.
+                C5 the window fits: P and R are at least 1; C6 top and bottom < height, left and right < width.
     Source      ONNX MaxPool.
     """
     tall, wide = x.shape[-2], x.shape[-1]

@@ -72,8 +72,8 @@ def gelu_ita(x, *, b, c, lowest):
                 lowest in [-128, -127], default -128: -127 in the Python model that comes with the device.
     Output      y int32 [... D]. Its scale is negative.
 
-    Exact       v = max(x, lowest); sgn = -1, 0 or 1, the sign of v
-                L = sgn * ((min(|v|, -b) + b)**2 + c)
+    Exact       v = max(x, lowest)
+                L = sgn(v) * ((min(|v|, -b) + b)**2 + c)
                 y = v * (L + c)
     Rounding    none.
     Saturates   |v| to -b inside the polynomial.

@@ -98,7 +98,7 @@ SOFTMAX_IVIT = Op(
 def gelu_ivit(x, *, one, halvings, bits, form):
     """y = x * sigmoid(1.702 * S * x), scale S * 2**(1 - bits): ShiftGELU.
 
-    Inputs      x int8 or int16 [... D], scale S: D holds all channels of a token, whose maximum is taken.
+    Inputs      x int8 or int16 [... D], D <= 2**16, scale S: D holds all channels of a token, whose maximum is taken.
     Attributes  one in [1, 2**24]: 1 / (1.702 * S); torch: ceil, tvm: floor + 1. halvings in [1, 30]: the authors' code
                 has 23. bits in [2, 16]: of the sigmoid, with a sign; theirs has 8. form: torch or tvm.
     Output      y int32 [... D].
@@ -106,7 +106,7 @@ def gelu_ivit(x, *, one, halvings, bits, form):
     Exact       m = max_d x
                 exp(d), d <= 0, and exp(-m), of either sign:
                     t = max(d + floor(d / 2) - floor(d / 16), -halvings * one)
-                    torch: q = floor(-t / one); tvm: q = -t / one toward zero; r = t + q * one; k = halvings - q
+                    torch: q = floor(-t / one); tvm: q = trunc(-t / one); r = t + q * one; k = halvings - q
                     torch: exp = floor((one + r / 2) * 2**k); tvm: exp = (one + floor(r / 2)) * 2**k
                 s = min(exp(x - m) + exp(-m), 2**31 - 1)
                 y = x * floor(exp(x - m) * floor((2**31 - 1) / s) / 2**(32 - bits))
@@ -152,12 +152,12 @@ def layernorm_ivit(x, bias, *, form):
     Attributes  form: torch, exact integers; or tvm, in which every value wraps to 32 bits.
     Output      y int64 [... D].
 
-    Exact       torch: mu = half_even(sum_d x[d] / D); tvm: mu = sum_d x[d] / D toward zero
+    Exact       torch: mu = half_even(sum_d x[d] / D); tvm: mu = trunc(sum_d x[d] / D)
                 c[d] = x[d] - mu; v = sum_d c[d]**2, not divided by D; tvm: v modulo 2**32
                 sigma = 2**16, then ten times sigma = floor((sigma + floor(v / sigma)) / 2)
                 f = floor((2**31 - 1) / sigma)
                 torch: y[d] = floor(c[d] * f / 2) + bias[d]
-                tvm:   y[d] = int32(int32(c[d] * f) / 2 toward zero + bias[d]), int32 the wrap to 32 bits
+                tvm:   y[d] = int32(trunc(int32(c[d] * f) / 2) + bias[d]), int32(v) the int32 with v's low 32 bits
     Rounding    torch: mean half_even, all else down; tvm: mean and half toward zero, all else down.
     Saturates   nothing.
     Overflow    torch: none, v <= 2**62, 64 <= sigma, |c * f| <= 2**51. tvm: wraps as said.

@@ -1,5 +1,6 @@
 """Ops that only move elements."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -109,16 +110,16 @@ def reshape(x, *, rank, d0, d1, d2, d3, d4, d5):
     """y has the elements of x, in their order (the last axis runs fastest), and axes of other sizes.
 
     Inputs      x int8, uint8, int16, int32 or int64 [...].
-    Attributes  rank: 1, 2, 3, 4, 5 or 6, the number of axes of y; d0 .. d5 in [1, 2**24], default 1: their sizes, the
-                first `rank` of them.
-    Output      y [d0], [d0 d1], .. of the dtype of x.
+    Attributes  rank: a choice, named 1, 2, 3, 4, 5 or 6: the number of axes of y. d0 in [1, 2**24] and d1 .. d5 in
+                [1, 2**24], default 1: their sizes, of which the first `rank` are used.
+    Output      y [d0], [d0 d1] .. or [d0 d1 d2 d3 d4 d5], by rank, of the dtype of x.
 
     Exact       y[i] = x[j] wherever i and j are the same element, counted in C order
     Rounding    none.
     Saturates   nothing.
     Overflow    none.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 y has as many elements as x;
-                C6 every size from `rank` on is 1.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
+                C5 d0 * d1 * d2 * d3 * d4 * d5 is the number of elements of x; C6 d<i> is 1 for every i >= rank.
     Source      ONNX Reshape, all sizes known.
     """
     if rank == "1":
@@ -134,16 +135,16 @@ def reshape(x, *, rank, d0, d1, d2, d3, d4, d5):
     return {"y": x.reshape((d0, d1, d2, d3, d4, d5))}
 
 
+RANKS = ("1", "2", "3", "4", "5", "6")
+LONGER = tuple((f"d{i}", RANKS[i:]) for i in range(1, MAX_RANK))  # a size -> the ranks that have it
+
+
 def _same_count(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    count = 1
-    for size in tensors["x"].shape:
-        count = count * size
-    return count == attrs["d0"] * attrs["d1"] * attrs["d2"] * attrs["d3"] * attrs["d4"] * attrs["d5"]
+    return prod(tensors["x"].shape) == attrs["d0"] * attrs["d1"] * attrs["d2"] * attrs["d3"] * attrs["d4"] * attrs["d5"]
 
 
 def _rest_is_one(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    sizes = (attrs["d0"], attrs["d1"], attrs["d2"], attrs["d3"], attrs["d4"], attrs["d5"])
-    return all(size == 1 for size in sizes[int(attrs["rank"]) :])
+    return all(attrs["rank"] in longer or attrs[name] == 1 for name, longer in LONGER)
 
 
 _SIZE = Attr(1, MAX_SIZE, structural=True)
@@ -152,7 +153,7 @@ RESHAPE = Op(
     reshape,
     inputs={"x": Port(ANY, "...")},
     attrs={
-        "rank": Attr(choices=("1", "2", "3", "4", "5", "6")),
+        "rank": Attr(choices=RANKS),
         "d0": _SIZE,
         **{f"d{i}": _SIZE_OR_ONE for i in range(1, MAX_RANK)},
     },

@@ -20,7 +20,7 @@ from intref.intmath import (
     where,
     within,
 )
-from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, known
 
 MAGNITUDE = (1 << 31) - 1  # all but the sign bit
 INFINITY = 255 << 23
@@ -106,7 +106,7 @@ def quantize_fp32(x, scale, zero_point, *, output, low, high, axis):
                 y = clamp(half_even(q) + zero_point, low, high)
     Rounding    half_even twice: to a float32, then to an integer.
     Saturates   y to [low, high]; an infinite q to its side.
-    Overflow    none: |half_even(q)| counts as 2**39 or more from there on.
+    Overflow    none: where |q| >= 2**39, y is low or high whatever the zero point.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
                 C5 axis exists, C and Z are 1 or its size; C6 low <= high inside output's range;
                 C7 x is finite; C8 scale is finite and not 0.
@@ -122,21 +122,16 @@ def _channels_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     return -len(shape) <= axis < len(shape) and {len(tensors["scale"]), len(tensors["zero_point"])} <= {1, shape[axis]}
 
 
-def _exact(x: Any) -> Any:
-    """The values of x; of a range, its low end: what else it holds is checked when it is known."""
-    return x.lo if hasattr(x, "lo") else x
-
-
 def _x_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["x"]).ravel())
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["x"]).ravel())
 
 
 def _scale_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 255 for v in _exact(tensors["scale"]).ravel())
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["scale"]).ravel())
 
 
 def _scale_divides(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(0 < int(v) & MAGNITUDE < INFINITY for v in _exact(tensors["scale"]).ravel())
+    return all(0 < int(v) & MAGNITUDE < INFINITY for v in known(tensors["scale"]).ravel())
 
 
 _CHANNELS = ("inputs 'scale' and 'zero_point' must have length 1 or the size of axis", _channels_fit)
@@ -213,12 +208,12 @@ def dynamic_quantize(x):
 
 
 def _x_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 254 for v in _exact(tensors["x"]).ravel())
+    return all(int(v) >> 23 & 255 < 254 for v in known(tensors["x"]).ravel())
 
 
 def _peaks_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    peak = (_exact(tensors["x"]).astype("int64") & MAGNITUDE).max(axis=-1)
-    return bool(((peak == 0) | (peak >= LEAST_PEAK)).all())
+    peaks = (known(tensors["x"]) & MAGNITUDE).max(axis=-1, keepdims=True)
+    return all(int(peak) == 0 or int(peak) >= LEAST_PEAK for peak in peaks.ravel())
 
 
 _PEAKS_FIT = ("rows of input 'x' must be all 0 or hold a magnitude of at least 2**-117", _peaks_fit)
@@ -236,7 +231,7 @@ DYNAMIC_QUANTIZE = Op(
 
 
 def quantize_token_fp32(x, *, by):
-    """q = half_even(x / scale), scale = max |x| / 127 in float32, one scale for each row.
+    """q = half_even(127 * x / max |x|), in float32 in one of two orders; scale = max |x| / 127, one for each row.
 
     Inputs      x int32 [... D], the bit patterns of float32s, |x| < 2**38.
     Attributes  by: quotient or reciprocal.
@@ -246,7 +241,7 @@ def quantize_token_fp32(x, *, by):
                 quotient: v[d] = fl32(x[d] / scale)
                 reciprocal: v[d] = fl32(x[d] * fl32(127 / peak))
                 q[d] = half_even(v[d]); a row that is all 0 has scale 0 and q = 0
-    Rounding    half_even at every step, of q to an integer.
+    Rounding    half_even at every step: to a float32, for q to an integer.
     Saturates   nothing: |v| < 127.5.
     Overflow    none: 127 / peak < 2**125.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 |x| < 2**38;
@@ -263,7 +258,7 @@ def quantize_token_fp32(x, *, by):
 
 
 def _x_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 165 for v in _exact(tensors["x"]).ravel())
+    return all(int(v) >> 23 & 255 < 165 for v in known(tensors["x"]).ravel())
 
 
 QUANTIZE_TOKEN_FP32 = Op(
@@ -308,11 +303,11 @@ def epilogue_fp32(x, token, channel, bias, *, order):
 
 
 def _channel_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 159 for v in _exact(tensors["channel"]).ravel())
+    return all(int(v) >> 23 & 255 < 159 for v in known(tensors["channel"]).ravel())
 
 
 def _bias_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return all(int(v) >> 23 & 255 < 254 for v in _exact(tensors["bias"]).ravel())
+    return all(int(v) >> 23 & 255 < 254 for v in known(tensors["bias"]).ravel())
 
 
 EPILOGUE_FP32 = Op(

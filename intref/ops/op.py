@@ -85,6 +85,11 @@ def clip_fits(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     return low <= attrs["low"] <= attrs["high"] <= high
 
 
+def known(x: Any) -> Any:
+    """The values of x; of a range, its low end: what else it holds is checked when it is known."""
+    return x.lo if hasattr(x, "lo") else x
+
+
 CLIP_FITS = ("attributes must satisfy low <= high inside the range of output", clip_fits)
 
 

@@ -18,7 +18,7 @@ from intref.intmath import (
     within,
     wrap_int32,
 )
-from intref.ops.op import CLIP_FITS, HIGH, INT32, INTS, LOW, OUTPUT, Attr, Op, Port, Tensors
+from intref.ops.op import CLIP_FITS, HIGH, INT32, INTS, LOW, OUTPUT, Attr, Op, Port, Tensors, known
 
 RULES = (*ROUNDS_UP, "gemmlowp_double", "tosa_double", "fp32_half_even")
 LIMIT = 1 << 62
@@ -90,20 +90,16 @@ def _fp32(pattern: int) -> Fraction:
 def quotient_fits(x: Any, multiplier: Any, shift: Any, zero: int = 0) -> bool:
     """|x - zero| * |multiplier| / 2**shift < 2**62 for the largest multiplier over each shift."""
     peak = _peak(x, zero)
-    m, s = ([int(i) for i in _exact(v).ravel()] for v in (multiplier, shift))
+    m, s = ([int(i) for i in known(v).ravel()] for v in (multiplier, shift))
     pairs = zip(m * len(s) if len(m) == 1 else m, s * len(m) if len(s) == 1 else s)
     return all(peak * abs(a) >> b < LIMIT for a, b in set(pairs))
-
-
-def _exact(x: Any) -> Any:
-    return x.lo if hasattr(x, "lo") else x
 
 
 def _rescale_fits(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     x, zero = tensors["x"], attrs["input_zero_point"]
     if attrs["rounding"] != "fp32_half_even":
         return quotient_fits(x, tensors["multiplier"], tensors["shift"], zero)
-    return all(_peak(x, zero) * abs(_fp32(int(m))) < LIMIT for m in _exact(tensors["multiplier"]).ravel())
+    return all(_peak(x, zero) * abs(_fp32(int(m))) < LIMIT for m in known(tensors["multiplier"]).ravel())
 
 
 def _double_fits(tensors: Tensors, attrs: dict[str, Any]) -> bool:
@@ -121,7 +117,7 @@ def _tosa_fits(tensors: Tensors, attrs: dict[str, Any]) -> bool:
 def _fp32_fits(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     if attrs["rounding"] != "fp32_half_even":
         return True
-    finite = all(int(m) >> 23 & 255 != 255 for m in _exact(tensors["multiplier"]).ravel())
+    finite = all(int(m) >> 23 & 255 != 255 for m in known(tensors["multiplier"]).ravel())
     return finite and tensors["shift"].max() == 0
 
 

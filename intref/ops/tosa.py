@@ -4,7 +4,7 @@ from itertools import pairwise
 from typing import Any
 
 from intref.intmath import take, within
-from intref.ops.op import Op, Port, Tensors
+from intref.ops.op import Op, Port, Tensors, known
 
 
 def table_tosa(x, entries):
@@ -29,15 +29,8 @@ def table_tosa(x, entries):
     return {"y": (base << 7) + slope * (x & 127)}
 
 
-def _exact(x: Any) -> Any:
-    return x.lo if hasattr(x, "lo") else x
-
-
 def _slopes_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    for before, after in pairwise(_exact(tensors["entries"])):
-        if not -(1 << 15) <= int(after) - int(before) < 1 << 15:
-            return False
-    return True
+    return all(-(1 << 15) <= int(b) - int(a) < 1 << 15 for a, b in pairwise(known(tensors["entries"])))
 
 
 TABLE_TOSA = Op(

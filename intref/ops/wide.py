@@ -169,10 +169,9 @@ def add_wide(a, b, *, a_shift, b_shift, shift):
     Output      y int64 [... D], |y| < 2**47.
 
     Exact       y = clamp(half_up((a * 2**a_shift + b * 2**b_shift) / 2**shift), -(2**47 - 1), 2**47 - 1)
-                half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
     Rounding    once, to nearest, ties toward +infinity.
     Saturates   y to 48 bits, symmetric.
-    Overflow    none: the sum is below 2**62.
+    Overflow    none: the sum of both and the half is below 2**62 + 2**27.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes.
     Source      ours.
     """
@@ -191,13 +190,13 @@ def softmax_wide(x, mask, coefficients, *, multiplier, shift, fraction):
     """p[k] = exp(S * x[k]) / sum_k exp(S * x[k]) over keys k with mask 1, scale 2**-46.
 
     Inputs      x int64 [B H Q K], |x| < 2**47, K <= 2**12, scale S; mask int8 [B K] or [B Q K]: 1 attend, 0 not;
-                coefficients int64 [C 7], |coefficients| <= 2**48, C <= 32: 2**-v by cells of 1/32, v in [0, 1).
+                coefficients int64 [C 7], |coefficients| <= 2**48, C <= 32: 2**-v at scale 2**-48, by cells
+                of 1/32, v in [0, 1).
     Attributes  multiplier in [0, 2**47 - 1], shift in [48, 64]: S * log2(e) * 2**fraction.
                 fraction in [24, 44]: the fraction bits of an exponent.
     Output      p int64 [B H Q K], in [0, 2**46 + 1].
 
-    Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
-                d = max_k x - x, the max over keys with mask 1
+    Exact       d = max_k x - x, the max over keys with mask 1
                 u = floor(d * multiplier / 2**shift); n = floor(u / 2**fraction); f = u - n * 2**fraction
                 w = 2**(fraction - 5); i = floor(f / w); t = (f - i * w) * 2**48 / w - 2**47
                 m = coefficients[i, 6]; for power = 5, 4, .. 0: m = half_up(m * t / 2**48) + coefficients[i, power]
@@ -252,8 +251,7 @@ def layernorm_wide(x, gain, bias, *, eps, most, shift):
                 shift in [48, 64].
     Output      y int64 [... D], |y| < 2**47.
 
-    Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
-                c[d] = x[d] - floor((2 * sum_d x[d] + D) / (2 * D)); k = min(48 - bits of max_d |c[d]|, most)
+    Exact       c[d] = x[d] - floor((2 * sum_d x[d] + D) / (2 * D)); k = min(48 - bits of max_d |c[d]|, most)
                 n[d] = c[d] * 2**k; v = floor(sum_d n[d]**2 / 2**48) + half_up(eps / 2**min(2 * (most - k), 62))
                 V = max(v, 2**46); j = floor((62 - bits of V) / 2); R = V * 4**j
                 g = floor(2**61 / floor(sqrt(R))); h = g * 2**17
@@ -295,10 +293,9 @@ def gelu_wide(x, coefficients, *, fraction):
     Inputs      x int64 [... D], |x| < 2**47, scale 2**-fraction; coefficients int64 [C 7], |coefficients| <= 2**48,
                 C <= 1024: D at scale 2**-48, by cells of 1/32.
     Attributes  fraction in [6, 47].
-    Output      y int64 [... D], scale 2**-fraction.
+    Output      y int64 [... D], |y| < 2**47, scale 2**-fraction.
 
-    Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
-                w = 2**(fraction - 5); i = floor(|x| / w); t = (|x| - i * w) * 2**48 / w - 2**47
+    Exact       w = 2**(fraction - 5); i = floor(|x| / w); t = (|x| - i * w) * 2**48 / w - 2**47
                 m = coefficients[i, 6]; for power = 5, 4, .. 0: m = half_up(m * t / 2**48) + coefficients[i, power]
                 (m = 0 for i >= C)
                 y = clamp(max(x, 0) - half_up(m / 2**(48 - fraction)), -(2**47 - 1), 2**47 - 1)
@@ -328,10 +325,9 @@ def tanh_wide(x, coefficients, *, fraction):
     Inputs      x int64 [... D], |x| < 2**47, scale 2**-fraction; coefficients int64 [C 7], |coefficients| <= 2**48,
                 C <= 1024: E at scale 2**-48, by cells of 1/32.
     Attributes  fraction in [6, 47].
-    Output      y int64 [... D], scale 2**-46.
+    Output      y int64 [... D], |y| <= 2**46 + 2**47, scale 2**-46.
 
-    Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
-                w = 2**(fraction - 5); i = floor(|x| / w); t = (|x| - i * w) * 2**48 / w - 2**47
+    Exact       w = 2**(fraction - 5); i = floor(|x| / w); t = (|x| - i * w) * 2**48 / w - 2**47
                 m = coefficients[i, 6]; for power = 5, 4, .. 0: m = half_up(m * t / 2**48) + coefficients[i, power]
                 (m = 0 for i >= C)
                 y = 2**46 - half_up(m / 4), and its negative where x < 0
@@ -360,7 +356,7 @@ def mean_pool_wide(x, mask):
 
     Inputs      x int64 [... T D], |x| < 2**47; mask int8 [... T], 0 or 1, T <= 2**12.
     Attributes  none.
-    Output      y int64 [... D].
+    Output      y int64 [... D], |y| < 2**47.
 
     Exact       n = max(sum_t mask[t], 1); y[d] = floor((2 * sum_t mask[t] * x[t, d] + n) / (2 * n))
     Rounding    to nearest, ties toward +infinity; without an attended token y is 0.
@@ -389,10 +385,9 @@ def l2_normalize_wide(x):
 
     Inputs      x int64 [... D], |x| < 2**47, D <= 2**12, of any scale.
     Attributes  none.
-    Output      y int64 [... D], scale 2**-46.
+    Output      y int64 [... D], |y| < 2**47, scale 2**-46.
 
-    Exact       half_up(v / 2**s) = floor((v + floor(2**s / 2)) / 2**s)
-                n[d] = x[d] * 2**(48 - bits of max_d |x[d]|); V = max(floor(sum_d n[d]**2 / 2**48), 2**46)
+    Exact       n[d] = x[d] * 2**(48 - bits of max_d |x[d]|); V = max(floor(sum_d n[d]**2 / 2**48), 2**46)
                 j = floor((62 - bits of V) / 2); R = V * 4**j; g = floor(2**61 / floor(sqrt(R))); h = g * 2**17
                 miss = 2**46 - floor(floor(R / 2**14) * floor(h * h / 2**48) / 2**48)
                 r = h + floor(g * miss / 2**30), which is 2**78 / sqrt(R)

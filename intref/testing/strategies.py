@@ -46,7 +46,7 @@ EXACT = {"L", "J"}  # axes that have the size of their limit
 
 @st.composite
 def _calls(
-    draw: Draw, op: Op, dtypes: Mapping[str, tuple[str, ...]], overflow: bool, fixed: Attrs
+    draw: Draw, op: Op, dtypes: Mapping[str, tuple[str, ...]], beyond: bool, fixed: Attrs
 ) -> tuple[Tensors, Attrs]:
     name = op.name
     sizes = {"lead": draw(st.integers(0, 3 if any(p.axes == "..." for p in op.inputs.values()) else 2))}
@@ -59,17 +59,17 @@ def _calls(
         clip(draw, attrs, fixed, *dtype_range(attrs["output"]))
     FIT.get(name, lambda *_: None)(draw, tensors, attrs, fixed)
     if name in PRODUCTS:
-        _push(draw, op, tensors) if overflow else _halve(op, tensors, attrs, fixed)
+        _push(draw, op, tensors) if beyond else _halve(op, tensors, attrs, fixed)
     return {k: laid_out(draw, t) for k, t in tensors.items()}, attrs
 
 
 def calls(
-    op_name: str, *, dtypes: Mapping[str, str] | None = None, overflow: bool = False, **attrs: Any
+    op_name: str, *, dtypes: Mapping[str, str] | None = None, beyond: bool = False, **attrs: Any
 ) -> st.SearchStrategy[tuple[Tensors, Attrs]]:
     """(tensors, attrs) of legal calls of an op, in odd memory layouts too.
 
-    attrs: attributes to keep at one value. dtypes: input -> the one dtype wanted of it. overflow: also calls of
-    linear, linear_int4 and matmul whose result leaves int32, which the reference refuses with BoundError.
+    attrs: attributes to keep at one value. dtypes: input -> the one dtype wanted of it. beyond: also calls of
+    linear, linear_int4 and matmul whose result leaves the accumulator, which the reference refuses with BoundError.
     SpecError for an op, an input or an attribute that there is not, for a dtype or value that is not allowed, and for
     values that break a constraint whatever else is drawn.
     """
@@ -82,7 +82,7 @@ def calls(
         if name not in op.attrs or not op.attrs[name].allows(value):
             raise SpecError(f"{op_name}: attribute {name!r} cannot be {value!r} (C4)")
     _together(op, attrs)
-    drawn = _calls(op, _dtypes(op, wanted, attrs), overflow, attrs)
+    drawn = _calls(op, _dtypes(op, wanted, attrs), beyond, attrs)
     # Without attributes of the caller every drawn call is legal, and one that is not shall be seen.
     return drawn.filter(lambda call: _legal(op, *call)) if attrs or wanted else drawn
 

@@ -173,5 +173,6 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
             {"k": np.zeros((1, (1 << 15) + 1), np.int8), "v": np.zeros(((1 << 15) + 1, 1), np.int8)},
         ],
         "C3": [{"k": np.full((17, 1), 17, np.int8)}, {"k": np.full((17, 1), -1, np.int8)}],
+        "C4": [{"shift": 0}],
     },
 }

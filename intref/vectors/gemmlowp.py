@@ -68,6 +68,9 @@ def softmax_gemmlowp() -> Iterator[Case]:
         for output in ("int8", "int16"):
             x, mask = stream.integers(-128, 127, (2, 2, 3, keys), "int8"), stream.integers(0, 1, (2, 3, keys), "int8")
             yield _soft(f"random, {keys} keys, {output}", "random mask axes", x, mask, **{**attrs, "output": output})
+    each = "each term of the sum is rounded, and not the sum"
+    yield _soft(each, "tie", [[104, 113, 116, 93, 97]], multiplier=1074006966, shift=19)
+    yield _soft(f"{each}, int16", "tie", [[125, 102, 115]], multiplier=2021198396, shift=25, output="int16")
 
 
 def _soft_masks() -> Iterator[Case]:

@@ -152,10 +152,8 @@ def _divide(rule: str) -> Callable[[Value, Value], Any]:
 def _mul_shift(rule: str) -> Callable[[Value, Value, Value], Any]:
     def mul_shift(x: Value, m: Value, shift: Value) -> Any:
         product = x.span * m.span
-        if m.span.min() < -(1 << 31) or m.span.max() >= 1 << 31:
-            raise Unsupported("ONNX: a multiplier beyond int32 has no exact form")
         if max(-product.min(), product.max()) >= 1 << 63 or shift.span.max() > 61:
-            return _mul_shift_in_two_limbs(x, m, shift, rule)
+            return _shifted(*_limbs(x, m), shift, rule)
         scaled, one = x * m, _power(shift)
         q = scaled // one
         return _rounded(q, scaled - q * one, one, rule)
@@ -163,15 +161,25 @@ def _mul_shift(rule: str) -> Callable[[Value, Value, Value], Any]:
     return mul_shift
 
 
-def _mul_shift_in_two_limbs(x: Value, m: Value, shift: Any, rule: str) -> Any:
-    """As intmath does it: x * m = high * 2**32 + low, and the dropped bits in two parts."""
-    low = m * (x & intmath.MASK32)
-    high = m * (x // (1 << 32)) + low // (1 << 32)
-    low = low & intmath.MASK32
-    s_low = intmath.minimum(shift, 32)
-    s_high = intmath.maximum(shift, 32) - 32
+def _limbs(x: Value, m: Value) -> tuple[Any, Any, int]:
+    """high, low and bits of x * m = high * 2**bits + low, 0 <= low < 2**bits."""
+    if _is_short(m):
+        low = m * (x & intmath.MASK32)
+        return m * (x // (1 << 32)) + low // (1 << 32), low & intmath.MASK32, 32
+    if max(_peak(x), _peak(m)) >= 1 << 56:
+        raise Unsupported("ONNX: a product of factors of more than 56 bits has no exact form")
+    part = 1 << 28
+    x_high, x_low, m_high, m_low = x // part, x & part - 1, m // part, m & part - 1
+    middle = x_high * m_low + x_low * m_high + x_low * m_low // part
+    return x_high * m_high + middle // part, (middle & part - 1) * part + (x_low * m_low & part - 1), 56
+
+
+def _shifted(high: Any, low: Any, bits: int, shift: Any, rule: str) -> Any:
+    """(high * 2**bits + low) / 2**shift, rounded as intmath does it: the dropped bits in two parts."""
+    s_low = intmath.minimum(shift, bits)
+    s_high = intmath.maximum(shift, bits) - bits
     wide, in_low, in_high = s_high > 0, _power(s_low), _power(s_high)
-    q = (high // in_high) * _power(32 - s_low) + low // in_low
+    q = (high // in_high) * _power(bits - s_low) + low // in_low
     first = intmath.where(wide, high & in_high - 1, low & in_low - 1)
     below = intmath.where(wide, low, 0)
     one = intmath.where(wide, in_high, in_low)
@@ -209,12 +217,22 @@ def _wrap(x: Value, bits: Value) -> Any:
 
 def _scale_fp32(x: Value, pattern: Value) -> Value:
     """What the rule says in integers, in the floats that it is about: ONNX rounds half to even."""
-    if pattern.known is None:
-        raise Unsupported("ONNX: the scale of fp32_half_even must be a constant")
-    scale = x.graph.constant_fp32(pattern.known.astype(np.int32))
+    known = pattern.known
+    scale = _computed_fp32(pattern) if known is None else x.graph.constant_fp32(known.astype(np.int32))
     product = x.graph.node("Mul", [x.graph.node("Cast", [x.name], to=REAL), scale])
     shape = np.broadcast_shapes(x.shape, pattern.shape)
     return Value(x.graph, x.graph.node("Cast", [x.graph.node("Round", [product])], to=INT64), shape)
+
+
+def _computed_fp32(pattern: Value) -> str:
+    """The finite float32 with these bits: its significand over 2**23, times a power of two from a table."""
+    graph = pattern.graph
+    sign, significand, exponent = intmath.split_fp32(pattern)
+    powers = graph.constant_fp32(np.arange(255) << 23)
+    power = graph.node("Gather", [powers, (exponent + 150).name], axis=0)
+    last_place = graph.constant_fp32(np.array(127 - 23 << 23))
+    size = graph.node("Mul", [graph.node("Cast", [(sign * significand).name], to=REAL), last_place])
+    return graph.node("Mul", [size, power])
 
 
 SPECIAL: dict[Any, Callable[..., Any]] = {

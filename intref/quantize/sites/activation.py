@@ -13,6 +13,7 @@ from intref.quantize.sites.lowering import FIXED_BITS, Lowering, Value, lowers
 def activation_ibert(low: Lowering, acc: Value, site: str) -> Value:
     """The polynomial on the raw accumulator, then int8."""
     low.require(acc.token is None, site, STATIC)
+    low.require(np.ndim(acc.scale) == 1, site, "gelu_ibert takes the accumulator: leave out 'activation_input'")
     constants, scale = scales.gelu_constants(np.asarray(acc.scale), low.site("activation").get("constants", "code"))
     axes = low.build.axes(acc.tensor)
     name = low.build.node("gelu_ibert", f"{site}.raw", {"x": acc.tensor, **constants}, y=axes)["y"]

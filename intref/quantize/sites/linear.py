@@ -21,6 +21,7 @@ def rescaled(
 ) -> Value:
     """value at a new static scale, by the op rescale; add_bias for channels whose scale cannot carry their offset."""
     low.require(value.token is None, site, STATIC)
+    low.require("rounding" in at, site, "a requantizer is needed before this op: give the site of its input a rounding")
     build, axes = low.build, low.build.axes(value.tensor)
     ratio = np.asarray(value.scale if value.heads is None else value.heads, np.float64) / np.float64(scale)
     multiplier, shift = scales.rescaling(ratio, at["rounding"], at.get("multiplier_bits", 31))

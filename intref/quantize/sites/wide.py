@@ -1,6 +1,8 @@
 """Wide fixed point: every scale is a power of two, chosen so that 48 bits hold the calibrated range with headroom."""
 
 import math
+from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -9,13 +11,38 @@ from intref.errors import BoundError
 from intref.ops.wide import DEGREE, WIDE
 from intref.quantize import cells
 from intref.quantize.scales import Array, power_of_two
+from intref.quantize.sites import lowering
 from intref.quantize.sites.attention import heads_apart, merged
-from intref.quantize.sites.lowering import Lowering, Value, lowers
+from intref.quantize.sites.lowering import Lowering, Value
 
 UNIT = 2.0**-46  # the scale of probabilities, of tanh and of rows of length 1
 FINEST = 2.0**-47  # whose fraction bits gelu_wide and tanh_wide still take
 # What is observed of a linear layer whose own result the float graph does not show: what it is added into, or becomes.
 OBSERVED = {"attn.out": "attn.sum", "ffn.down": "ffn.sum", "pooler": "pooler.pre", "classifier": "logits"}
+
+
+def lowers(kind: str, op: str) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
+    """Enter a function into SITES that takes wide numbers only."""
+
+    def enter(function: Callable[..., Value]) -> Callable[..., Value]:
+        @wraps(function)
+        def checked(low: Lowering, *args: Any, **kwargs: Any) -> Value:
+            site = [arg for arg in args if isinstance(arg, str)][-1]
+            wide = all(_is_wide(low, arg) for arg in args if isinstance(arg, Value))
+            low.require(
+                wide, site, f"{op} takes 48-bit numbers at one scale, a power of two: so must all sites before it"
+            )
+            return function(low, *args, **kwargs)
+
+        lowering.lowers(kind, op)(checked)
+        return function
+
+    return enter
+
+
+def _is_wide(low: Lowering, x: Value) -> bool:
+    alone = x.token is None and np.ndim(x.scale) == 0 and low.build.tensors[x.tensor].dtype == "int64"
+    return alone and math.frexp(float(x.scale))[0] == 0.5
 
 
 def _scale(low: Lowering, site: str, least: float = 0.0) -> float:

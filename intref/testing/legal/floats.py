@@ -1,7 +1,4 @@
-"""Legal bit patterns of float32s: what makes a drawn call of the ops of ops/onnx.py legal."""
-
-from collections.abc import Container
-from typing import Any
+"""Legal bit patterns of float32s: for the ops of ops/onnx.py."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -9,9 +6,7 @@ from hypothesis import strategies as st
 from intref.ops.onnx import LEAST_PEAK, MAGNITUDE
 from intref.ops.op import dtype_range
 from intref.testing.integers import Draw, filled
-
-Tensors = dict[str, np.ndarray]
-Attrs = dict[str, Any]
+from intref.testing.legal.shared import Attrs, Fit, Fixed, Tensors
 
 
 def _below(pattern: np.ndarray, exponent: int) -> np.ndarray:
@@ -19,7 +14,7 @@ def _below(pattern: np.ndarray, exponent: int) -> np.ndarray:
     return pattern - (np.maximum((pattern >> 23 & 255) - (exponent - 1), 0) << 23)
 
 
-def _along_axis(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+def _along_axis(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     """An axis, and a scale and a zero point of length 1 or its size."""
     if not tensors["x"].ndim:
         tensors["x"] = tensors["x"].reshape(1)
@@ -33,16 +28,16 @@ def _along_axis(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str
     tensors["scale"] = _below(tensors["scale"], 255)
 
 
-def _quantize(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+def _quantize(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     _along_axis(draw, tensors, attrs, fixed)
     tensors["x"] = _below(tensors["x"], 255)
     tensors["scale"] = np.where(tensors["scale"] & MAGNITUDE, tensors["scale"], 1).astype(np.int32)
 
 
-def _rows(exponent: int) -> Any:
+def _rows(exponent: int) -> Fit:
     """Rows below 2**(exponent - 127), 0 where they have no peak of a normal scale."""
 
-    def fit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+    def fit(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
         x = _below(tensors["x"], exponent)
         peak = (x & MAGNITUDE).max(axis=-1, keepdims=True)
         tensors["x"] = np.where(peak >= LEAST_PEAK, x, 0).astype(np.int32)
@@ -50,15 +45,15 @@ def _rows(exponent: int) -> Any:
     return fit
 
 
-def _epilogue(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Container[str]) -> None:
+def _epilogue(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     tensors["channel"], tensors["bias"] = _below(tensors["channel"], 159), _below(tensors["bias"], 254)
 
 
-FIT = {
+FIT: dict[str, Fit] = {
     "quantize_fp32": _quantize,
     "dequantize_fp32": _along_axis,
     "dynamic_quantize": _rows(254),
     "quantize_token_fp32": _rows(165),
     "epilogue_fp32": _epilogue,
 }
-MADE = {name: {"scale", "zero_point"} for name in ("quantize_fp32", "dequantize_fp32")}
+MADE: dict[str, set[str]] = {name: {"scale", "zero_point"} for name in ("quantize_fp32", "dequantize_fp32")}

@@ -1,0 +1,188 @@
+"""The standard operators of ONNX that only move elements, or say where they are."""
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+
+from intref.errors import FormatError
+from intref.importing.graph import Call
+from intref.importing.importer import Importer, axes_of, constant, imports
+from intref.importing.values import Tensor, Value
+
+
+@imports("Identity", "Dropout")
+def identity(net: Importer, call: Call, x: Value, *others: Value) -> Value:
+    return x
+
+
+@imports("Cast")
+def cast(net: Importer, call: Call, x: Value) -> Value:
+    """To float and back is nothing; an integer dtype must hold the values."""
+    kinds = {2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64"}
+    dtype = kinds.get(call.attrs["to"])
+    return x if dtype in (None, "int64") or not isinstance(x, Tensor) else net.cast(x, str(dtype))
+
+
+@imports("Constant")
+def constant_node(net: Importer, call: Call) -> Value:
+    """The value, whichever attribute holds it."""
+    return np.asarray(next(iter(call.attrs.values())))
+
+
+@imports("Shape")
+def shape(net: Importer, call: Call, x: Value) -> Value:
+    return np.asarray(x.shape, np.int64)
+
+
+@imports("Reshape")
+def reshape(net: Importer, call: Call, x: Value, sizes: Value | None = None) -> Value:
+    """0 keeps a size, -1 is what is left."""
+    wanted = constant(call, np.asarray(call.attrs["shape"]) if sizes is None else sizes, "shape").ravel().tolist()
+    if not call.attrs.get("allowzero"):
+        wanted = [x.shape[i] if n == 0 else n for i, n in enumerate(wanted)]
+    known = prod(n for n in wanted if n != -1)
+    return net.reshape(x, [prod(x.shape) // max(known, 1) if n == -1 else n for n in wanted])
+
+
+@imports("Flatten")
+def flatten(net: Importer, call: Call, x: Value) -> Value:
+    axis = call.attrs.get("axis", 1)
+    axis += len(x.shape) * (axis < 0)
+    return net.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
+
+
+@imports("Squeeze")
+def squeeze(net: Importer, call: Call, x: Value, axes: Value | None = None) -> Value:
+    named = "axes" in call.attrs or axes is not None
+    out = axes_of(call, axes, len(x.shape)) if named else [i for i, n in enumerate(x.shape) if n == 1]
+    if any(x.shape[i] != 1 for i in out):
+        raise FormatError(f"{call.at}: axes: expected sizes of 1, found {[x.shape[i] for i in out]}")
+    return net.reshape(x, [n for i, n in enumerate(x.shape) if i not in out] or [1])
+
+
+@imports("Unsqueeze")
+def unsqueeze(net: Importer, call: Call, x: Value, axes: Value | None = None) -> Value:
+    listed = np.asarray(call.attrs.get("axes", axes)).ravel()
+    sizes = list(x.shape)
+    for axis in sorted(int(a) % (len(x.shape) + len(listed)) for a in listed):
+        sizes.insert(axis, 1)
+    return net.reshape(x, sizes)
+
+
+@imports("Transpose")
+def transpose(net: Importer, call: Call, x: Value) -> Value:
+    order = call.attrs.get("perm") or [*range(len(x.shape))][::-1]
+    if sorted(order) != [*range(len(x.shape))]:
+        raise FormatError(f"{call.at}: perm: expected each of 0..{len(x.shape) - 1} once, found {order}")
+    return net.permute(x, order)
+
+
+@imports("Concat")
+def concat(net: Importer, call: Call, *parts: Value) -> Value:
+    rank = len(parts[0].shape)
+    axis = call.attrs["axis"]
+    sizes = {tuple(n for i, n in enumerate(p.shape) if i != axis % rank) for p in parts}
+    if not -rank <= axis < rank or len({len(p.shape) for p in parts}) > 1 or len(sizes) > 1:
+        raise FormatError(f"{call.at}: expected inputs alike but for axis {axis}, found {[[*p.shape] for p in parts]}")
+    return net.concat([net.integers(call, p) for p in parts], axis % rank)
+
+
+@imports("Slice")
+def slice_(net: Importer, call: Call, x: Value, *given: Value | None) -> Value:
+    """One axis after another; bounds are cut as ONNX cuts them."""
+    starts, ends, axes, steps = (
+        _listed(call, name, given, i) for i, name in enumerate(("starts", "ends", "axes", "steps"))
+    )
+    if starts is None or ends is None:
+        raise net.refuse("starts and ends", "none")
+    every = [*range(len(starts))] if axes is None else axes
+    for start, end, axis, step in zip(starts, ends, every, steps or [1] * len(starts)):
+        if step < 1:
+            raise net.refuse("steps of at least 1", step)
+        first, last, _ = slice(start, end, step).indices(x.shape[axis])
+        x = net.slice(x, axis % len(x.shape), first, step, max(-(-(last - first) // step), 0))
+    return x
+
+
+def _listed(call: Call, name: str, given: Sequence[Value | None], at: int) -> list[int] | None:
+    value: Any = call.attrs.get(name, given[at] if at < len(given) else None)
+    return (
+        None
+        if value is None
+        else [int(v) for v in constant(call, np.asarray(value) if isinstance(value, list) else value, name).ravel()]
+    )
+
+
+@imports("Split")
+def split(net: Importer, call: Call, x: Value, sizes: Value | None = None) -> list[Value]:
+    """Parts of the given sizes, or as many equal ones as there are outputs, the last one smaller."""
+    axis = call.attrs.get("axis", 0) % len(x.shape)
+    each = -(-x.shape[axis] // len(call.outputs))
+    parts = _listed(call, "split", (sizes,), 0) or [each] * len(call.outputs)
+    made, start = [], 0
+    for name, wanted in zip(call.outputs, parts):
+        size = min(wanted, x.shape[axis] - start)
+        net.begin(name, call.at)
+        made.append(net.named(net.slice(x, axis, start, 1, size)))
+        start += size
+    return made
+
+
+@imports("Gather")
+def gather(net: Importer, call: Call, x: Value, indices: Value) -> Value:
+    """By constant indices: runs of equal steps are slices. Of a constant table by computed ones: embedding."""
+    axis = call.attrs.get("axis", 0) % len(x.shape)
+    if isinstance(indices, Tensor):
+        table = net.integers(call, constant(call, x, "data"))
+        return net.op("embedding", {"ids": net.cast(indices, "int32"), "table": table})
+    at = np.where(indices < 0, indices + x.shape[axis], indices).astype(np.int64)
+    if at.size == 0 or at.min() < 0 or at.max() >= x.shape[axis]:
+        raise FormatError(f"{call.at}: indices: expected each below {x.shape[axis]}, found {at.ravel()[:8].tolist()}")
+    if not isinstance(x, Tensor):
+        return np.take(x, at, axis)
+    if at.ndim == 0:
+        rows, before, behind = net.by_rows(x, axis)
+        picked = net.op("select_token", {"x": rows}, index=int(at))
+        return net.reshape(picked, (*before, *behind) or (1,))
+    parts = [net.slice(x, axis, start, step, count) for start, step, count in _runs(at.ravel().tolist())]
+    return net.reshape(net.concat(parts, axis), (*x.shape[:axis], *at.shape, *x.shape[axis + 1 :]))
+
+
+def _runs(indices: list[int]) -> list[tuple[int, int, int]]:
+    """(start, step, count) of runs that follow one another."""
+    runs: list[tuple[int, int, int]] = []
+    for index in indices:
+        if runs:
+            start, step, count = runs[-1]
+            if (count == 1 and index >= start) or (count > 1 and index == start + step * count):
+                runs[-1] = start, index - start if count == 1 else step, count + 1
+                continue
+        runs.append((index, 1, 1))
+    return runs
+
+
+@imports("Expand")
+def expand(net: Importer, call: Call, x: Value, sizes: Value) -> Value:
+    wanted = tuple(int(n) for n in constant(call, sizes, "shape").ravel())
+    return net.broadcast(x, np.broadcast_shapes(x.shape, wanted))
+
+
+@imports("Pad")
+def pad(
+    net: Importer, call: Call, x: Value, pads: Value | None = None, value: Value | None = None, *axes: Value
+) -> Value:
+    """With a constant: it is set on either side."""
+    if call.attrs.get("mode", "constant") != "constant" or axes:
+        raise net.refuse("mode constant on all axes", call.attrs.get("mode", "axes"))
+    sizes = _listed(call, "pads", (pads,), 0) or []
+    filling = call.attrs.get("value", 0) if value is None else constant(call, value, "constant_value").ravel()[0]
+    fill = int(np.asarray(net.integers(call, np.asarray(filling))))
+    for axis, (before, after) in enumerate(zip(sizes, sizes[len(x.shape) :])):
+        if min(before, after) < 0:
+            raise net.refuse("pads of at least 0", sizes)
+        edges = [np.full((*x.shape[:axis], n, *x.shape[axis + 1 :]), fill, np.int64) for n in (before, after)]
+        if before or after:
+            x = net.concat([edges[0], x, edges[1]], axis)
+    return x
