@@ -142,6 +142,7 @@ OUTSIDE: dict[str, set[str]] = {
     "verify": {*STANDARD, "numpy", "math", "time"},
     "identify": {*STANDARD, "numpy", "time"},
     "rtl": {*STANDARD, "numpy", "cocotb"},
+    "selftest": {*STANDARD, "numpy", "math", "concurrent", "multiprocessing", "time"},
     "display": {"numpy", "typing"},
     "pages": {*STANDARD, "base64", "jinja2", "markupsafe", "math"},
     "quantize": {*STANDARD, "numpy", "math", "scipy", "threadpoolctl", "tokenizers"},

@@ -22,8 +22,9 @@ from intref.atomic import write_atomically  # noqa: E402
 from intref.coverage import level1  # noqa: E402
 from intref.model import SPEC_VERSION  # noqa: E402
 from intref.ops import OPS  # noqa: E402
-from intref.selftest import SCORE, OpScore, score, score_vocabulary  # noqa: E402
+from intref.selftest import SCORE, OpScore  # noqa: E402
 from intref.selftest.exhaustive import SPACES, exhausted  # noqa: E402
+from intref.selftest.workers import cores, done, work_of  # noqa: E402
 from intref.vectors import still_open  # noqa: E402
 
 SCHEMA = 1
@@ -82,8 +83,10 @@ def _line(name: str, n: list[int]) -> str:
 @click.command(help=__doc__)
 @click.option("--check", is_flag=True, help="Compare only.")
 @click.option("--golden", type=click.Path(path_type=Path), default=ROOT / "golden", show_default="golden/")
-def main(check: bool, golden: Path) -> None:
-    scores, vocabulary = [score(name) for name in OPS], score_vocabulary()
+@click.option("-j", "--jobs", type=click.IntRange(1), default=cores, show_default="every core", help="Processes.")
+def main(check: bool, golden: Path, jobs: int) -> None:
+    found_of = dict(done(work_of([*OPS], vocabulary=True), jobs))
+    scores, vocabulary = [found_of[name].score for name in OPS], found_of[""].score
     survivors = [f"{one.op}: {what}" for one in (*scores, vocabulary) for what in (*one.survivors, *one.stale)]
     print(*survivors, sep="\n", end="\n" * bool(survivors))
     for name in SPACES:

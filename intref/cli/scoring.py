@@ -1,7 +1,7 @@
 """intref selftest: how many wrong devices the vectors find, and whether the verdict itself bites."""
 
-import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from intref.errors import FormatError, Unsupported
 
 if TYPE_CHECKING:
     from intref.selftest import Finding, OpScore
+    from intref.selftest.workers import Scored
     from intref.vectors import Case
 
 SHOWN = 20  # survivors of one op that are printed
@@ -23,8 +24,11 @@ SHOWN = 20  # survivors of one op that are printed
 @click.option("--vectors", metavar="DIR", help="Score the op packages under DIR, not the directed vectors.")
 @click.option("--equivalents", is_flag=True, help="List what no vector can find, with the reason of each.")
 @click.option("--no-devices", is_flag=True, help="Score the vectors only; judge no device that must fail.")
+@click.option("-j", "--jobs", type=click.IntRange(1), help="Processes.  [default: 1 an op, every core for all ops]")
 @options.as_json
-def selftest(names: tuple[str, ...], vectors: str | None, equivalents: bool, no_devices: bool, as_json: bool) -> int:
+def selftest(
+    names: tuple[str, ...], vectors: str | None, equivalents: bool, no_devices: bool, jobs: int | None, as_json: bool
+) -> int:
     """Would a wrong device be found? Bugs planted in every op, counted as found by its vectors, level 1.
 
     Mutants are every small change of an op's body; faults are the bugs that devices really have. Both must all be
@@ -32,23 +36,22 @@ def selftest(names: tuple[str, ...], vectors: str | None, equivalents: bool, no_
     bodies are made of are scored, too. Then devices that are wrong on purpose and golden answers with a flipped bit
     must fail, and the right device must pass. Exit 1 if anything survives, or if a kind of fault applies to no case.
     """
-    from intref.selftest import asked_for, check_devices, score, score_vocabulary
+    from intref.selftest import asked_for
+    from intref.selftest.workers import cores, done, of_op, work_of
 
-    given = _given(vectors, names)
-    scores: list[OpScore] = []
-    findings: dict[str, list[Finding]] = {}
-    seconds: dict[str, float] = {}
+    given, every = _given(vectors, names), not names and vectors is None
+    work = work_of([*given], every, not no_devices)
+    if vectors is not None:
+        work = {name: partial(of_op, name, given[name], not no_devices) for name in given}
+    found: dict[str, Scored | None] = dict.fromkeys(work)
     with progress() as told:
-        for i, name in enumerate(given):
-            begin = time.monotonic()
-            scores.append(score(name, given[name]))
-            findings[name] = [] if no_devices else check_devices(name, given[name])
-            seconds[name] = time.monotonic() - begin
-            told("ops", i + 1, len(given))
-        if not names and vectors is None:
-            begin = time.monotonic()
-            scores.append(score_vocabulary(told))
-            seconds[scores[-1].op] = time.monotonic() - begin
+        for i, (name, scored) in enumerate(done(work, jobs or (cores() if every else 1))):
+            found[name] = scored
+            told("ops", i + 1, len(work))
+    rows = [scored for scored in found.values() if scored is not None]
+    scores = [row.score for row in rows]
+    findings = {row.score.op: row.findings for row in rows}
+    seconds = {row.score.op: row.nanoseconds / 1e9 for row in rows}
     asked = None if names or vectors is not None else asked_for(given)
     good = all(s.passed for s in scores) and all(f.bites for found in findings.values() for f in found)
     good = good and not (asked and asked.idle)

@@ -4,6 +4,7 @@ import dis
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -209,6 +210,11 @@ class Op:
 
 def parts(body: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     """The functions of a body's own file that it calls, and those that they call, by name."""
+    return dict(_parts(body))
+
+
+@lru_cache(maxsize=256)
+def _parts(body: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
     found: dict[str, Callable[..., Any]] = {}
     waiting = [body]
     while waiting:

@@ -29,6 +29,7 @@ from intref.vectors import (
 from intref.vectors.case import FLAGS, Broken, Case, SplitMix64
 from intref.vectors.levels import stream
 from intref.vectors.reach import REACH
+from intref.vectors.solved import SOLVED
 from intref.vectors.sought import sought, still_open
 
 __all__ = [
@@ -54,7 +55,8 @@ MODULES: dict[str, Any] = {op_name: family for family in (*FAMILIES, *DIALECTS) 
 def cases(op_name: str) -> tuple[Case, ...]:
     """The directed cases of one op, in their frozen order: those of its family, then those that reach the rest."""
     more = REACH[op_name]() if op_name in REACH else ()
-    return (*MODULES[op_name].CASES[op_name](), *more, *sought(op_name))
+    last = SOLVED[op_name]() if op_name in SOLVED else ()
+    return (*MODULES[op_name].CASES[op_name](), *more, *sought(op_name), *last)
 
 
 def equivalent(op_name: str) -> Mapping[str, str]:

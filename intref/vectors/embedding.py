@@ -41,6 +41,8 @@ def embedding() -> Iterator[Case]:
     yield from asked("embedding")
     least, most = dtype_range("int64")
     yield _rows("extremes of int64", "dtype extreme", [1, 0], [[least, most], [most, least]], "int64")
+    powers = [1 << bit for bit in range(63)]
+    yield _rows("every bit length of int64", "dtype wide", [1, 0], [powers, [-v for v in powers]], "int64")
 
 
 def _positions(why: str, flags: str, mask: Any, form: str, start: int) -> Case:

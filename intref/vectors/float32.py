@@ -299,7 +299,7 @@ HARMLESS: dict[str, Reasons] = {
         "clip ? of 2: high for every value outside": _FEW,
         **{_TWICE.format(place, 7): _SEEN for place in (2, 3, 4, 6)},
         "scaling [2346] of 7: shift at most 31": _SEEN,
-        "scaling [234] of 7: the low 5 bits of shift": _SEEN,
+        "scaling [23] of 7: the low 5 bits of shift": _SEEN,
         "product [35] of 5: * to 32 bits": "|v| < 2**8",
         "addition [47] of 14: * to 32 bits": _CHOSEN,
         "addition 1[03] of 14: * to 32 bits": _CHOSEN,
@@ -341,43 +341,124 @@ HARMLESS: dict[str, Reasons] = {
 }
 _NO_NUMBER = "these patterns are no finite numbers"
 _NEVER = r"(negative, ([1-9]|1\d|2[0-3]) bits|-1|int32 at its high end)"
-_SIGNS = {r"fp32_\w+: \w*sign \* b_sign \| zero": "a sign is 1 or -1"}
+_SIGN = "a sign is 1 or -1"
+_SIGNS = {r"fp32_\w+: \w*sign \* b_sign \| zero": _SIGN}
+_UNSIGNED = {
+    r"pack_fp32: size > 0 \| left is one more": _SIZE,
+    r"pack_fp32: sign < 0 \| left is equal": _SIGN,
+}
+_PACKED = r"pack_fp32: mul_shift\(.* \| "
+_DIVIDING = r"fp32_divide: divide\(.* \| odd: tie above (even|odd), not negative"
+_TO_INTEGER = r"fp32_to_int: mul_shift\(.* \| "
+_OF_PACKING = {  # of every op
+    rf"{_PACKED}half_even: one (above|below) a tie, not negative": (
+        "no size has more than 48 bits, so what is rounded is a multiple of 4, and so is a tie of 2**26 or more"
+    ),
+    rf"{_PACKED}shift 51": "less than 2**50 over 2**51 is less than a half: no result depends on it",
+}
+_EXACT_PRODUCT = "a product with a scale is a multiple of 2**-149: where it is subnormal, nothing is dropped"
+_NO_TIE = "a quotient at a tie needs an even divisor: one of 24 bits has 23 twos at most, and the numerator 26 or more"
+_LATER = "saturate(16 - exponent, 0, 41) cuts it off: an element below a quarter is 0, whatever the shift"
+_EXACT_INTEGER = "size << 16 is a multiple of 2**16: nothing is dropped"
+_LONG_QUOTIENT = "a quotient of 50 bits by 24 that is not 0 has 26 bits or more"
+_QUOTIENTS = {
+    **_OF_PACKING,
+    _DIVIDING: _NO_TIE,
+    rf"{_TO_INTEGER}shift ([1-9]|1[0-6])": _EXACT_INTEGER,
+    rf"{_TO_INTEGER}shift 41": "below 2**40 over 2**41 is less than a half: no result depends on it",
+}
+_BELOW_256 = {
+    rf"{_TO_INTEGER}shift (0|1[7-9]|2\d|3[01])": "|v| < 2**8: the exponent is -16 at most, the shift 32 at least",
+    r"fp32_to_int: sign \* mul_shift\(.* \| (positive|negative), (25 to 31|32 to 53) bits": "|v| < 2**8",
+    rf"{_TO_INTEGER}half_even: one (above|below) a tie, not negative": (
+        "|v| < 2**8: size << 16 and the tie are multiples of 2**16"
+    ),
+}
+_ENDS = {r"(low|high): at its (low|high) end": "C6: low and high lie in the range of an output of 32 bits at most"}
+_NO_AXIS = {r"x: axes \[\.\.\.\], none leading": "C5: axis must exist"}
+_SHORT_SIZES = "a quotient by a normal number, or the span under a normal peak, has 26 or 27 bits, or is 0"
+_TOKEN_SIZES = (
+    "a quotient has 26 or 27 bits, or 50 by the least float32; a product of k bits by 24 has 23 + k or 24 + k"
+)
 UNREACHABLE: dict[str, Reasons] = {
     "quantize_fp32": {
         rf"(x|scale): {_NEVER}": _NO_NUMBER,
         **_SIGNS,
-        r"pack_fp32: size > 0 \| left is one more": _SIZE,
-        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+        **_UNSIGNED,
+        **_QUOTIENTS,
+        **_ENDS,
+        **_NO_AXIS,
+        r"scale: (zero|negative, 32 bits|int32 at its low end)": "C8: scale is not 0, nor -0",
+        r"pack_fp32: bitlen\(size\) \| result ([1-9]|1\d|2[0-5])": _LONG_QUOTIENT,
+        r"pack_fp32: size << up \| shift (2[5-9]|3\d|4\d)": _LONG_QUOTIENT,
+        r"(pack_fp32: size|fp32_divide: a_size) << up \| shift 50": f"of a 0; {_LATER}",
+        rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": f"of a subnormal quotient; {_LATER}",
+        rf"{_TO_INTEGER}shift 0": "|v| >= 2**39, and no zero point brings it back within an output of 32 bits",
     },
     "dequantize_fp32": {
         rf"scale: {_NEVER}": _NO_NUMBER,
         **_SIGNS,
-        r"x: axes \[\.\.\.\], none leading": "C5: axis must exist",
+        **_NO_AXIS,
+        **_OF_PACKING,
+        rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": _EXACT_PRODUCT,
     },
     "dynamic_quantize": {
         rf"x: {_NEVER}": _NO_NUMBER,
+        r"x: negative, 24 bits": "C5: a negative number below 2**127 has a pattern below -2**24",
         **_SIGNS,
+        **_UNSIGNED,
+        **_QUOTIENTS,
+        **_BELOW_256,
         r"fp32_ordered: x < 0 \| left is one less": _NO_NUMBER,
-        r"pack_fp32: size > 0 \| left is one more": _SIZE,
-        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
         r"span > 0 \| left is one more": "C6: no span is the least float32",
         r"fp32_to_int: saturate\(16 - exponent, 0, 41\) \| (far below|one below|at) low": _FEW,
+        r"pack_fp32: bitlen\(size\) \| result ([1-9]|1\d|2[0-5]|2[89]|[34]\d|50)": _SHORT_SIZES,
+        r"pack_fp32: size << up \| shift (\d|1\d|2[0-2]|2[5-9]|[34]\d)": _SHORT_SIZES,
+        r"pack_fp32: size << up \| shift 50": f"of a 0; {_LATER}",
+        rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": f"span and scale are normal; of a subnormal quotient, {_LATER}",
+        r"fp32_divide: a_size << up \| shift (2[89]|[34]\d|50)": (
+            f"of a number below 2**-127, less than a quarter of any scale; {_LATER}"
+        ),
+        r"fp32_span: mul_shift\(.* \| shift [12]": "b_size << 2 is a multiple of 4: nothing is dropped",
+        r"minimum\(.* \+ zero_point, 255\) \| left is more": (
+            "before they are rounded the two sum to 255 and less than a half more, and either is rounded by a half "
+            "at most: 256 at most"
+        ),
     },
     "quantize_token_fp32": {
         rf"x: {_NEVER}": _NO_NUMBER,
+        r"x: negative, 2[4-9] bits": "C5: a negative number below 2**38 has a pattern below -2**29",
         **_SIGNS,
-        r"pack_fp32: size > 0 \| left is one more": _SIZE,
-        r"pack_fp32: sign < 0 \| left is equal": "a sign is 1 or -1",
+        **_UNSIGNED,
+        **_QUOTIENTS,
+        **_BELOW_256,
+        rf"{_TO_INTEGER}shift 32": "|v| < 2**7",
         r"fp32_to_int: saturate\(16 - exponent, 0, 41\) \| (far below|one below|at) low": _FEW,
         r"maximum\((scale|peak), 1\) \| left is (equal|one more)": "C6: none is so small but 0",
+        r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one less|one more)": (
+            "127 / peak is 2**124 at most, but for a row that is all 0, where it is 127 * 2**149"
+        ),
+        r"pack_fp32: bitlen\(size\) \| result ([1-9]|1\d|2[0-3]|49)": _TOKEN_SIZES,
+        r"pack_fp32: size << up \| shift (1|[4-9]|1\d|2[0-2]|2[5-9]|[34]\d)": (
+            f"{_TOKEN_SIZES}; of a subnormal x, {_LATER}"
+        ),
+        rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": f"scale and 127 / peak are normal; of a subnormal v, {_LATER}",
+        r"fp32_divide: a_size << up \| shift (2[7-9]|[34]\d)": (
+            f"of a number below 2**-126, less than a quarter of any scale; {_LATER}"
+        ),
     },
     "qlinear_softmax": {r"x: (int8 to uint8|uint8 to int8)": "C5: output is the dtype of x"},
     "epilogue_fp32": {
         rf"(channel|bias): {_NEVER}": _NO_NUMBER,
+        r"channel: negative, 2[4-9] bits": "C5: a negative number below 2**32 has a pattern below -2**29",
+        r"bias: negative, 24 bits": "C6: a negative number below 2**127 has a pattern below -2**24",
         **_SIGNS,
+        **_OF_PACKING,
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
+        r"pack_fp32: minimum\(pattern, INFINITY\) \| left is one less": "|y| <= 2**127 + 2**95, half of the largest",
+        r"fp32_add: mul_shift\(.* \| shift [123]": "b_size << 3 is a multiple of 8: nothing is dropped",
         r"fp32_add: total > 0 \| left is one more": "no sum is 1: what cancels is a multiple of 4",
-        r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": "a sign is 1 or -1",
+        r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": _SIGN,
     },
 }

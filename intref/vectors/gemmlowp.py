@@ -10,8 +10,9 @@ from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.gemmlowp_equivalent import EQUIVALENT
 from intref.vectors.gemmlowp_harmless import HARMLESS
 from intref.vectors.gemmlowp_rows import ROWS
+from intref.vectors.gemmlowp_unreachable import UNREACHABLE
 
-__all__ = ["CASES", "EQUIVALENT", "HARMLESS", "REFUSED"]
+__all__ = ["CASES", "EQUIVALENT", "HARMLESS", "REFUSED", "UNREACHABLE"]
 
 M31 = (1 << 31) - 1
 UNIT = {"multiplier": 1 << 30, "shift": 22, "output": "int8"}  # S = 1/32: the row reaches 992 below its maximum

@@ -9,6 +9,10 @@ _BIT31 = "|a| < 15 * 2**27: bit 31 of part - a is 0"
 _DISTANCE = "only whether c is that number counts"
 _ENDS = "what lies beyond the last cell is cut to its last place either way"
 _EVEN = "total is shifted left at least once: what is halved is even"
+_FLAT = (
+    "a is -1 only where every |a| < 2**9: each e is within 2**-17 of 1, so p is 2**16 / keys and 3/8 of 1 / keys at most "
+    "above, and a tie is 1/2 of 1 / keys away or more"
+)
 _FAR = "where c is far the outer choices answer, whatever a is; elsewhere |c| < far"
 _FARD = "where d < -far, e is 0 whatever a is; elsewhere -d * 2**shift <= 31 * 2**26"
 _INT8 = "128 in int8 is -128"
@@ -292,6 +296,8 @@ EQUIVALENT: dict[str, dict[str, str]] = {
             _ANY,
         ),
         "128 -> 129 in seen = where(attend, x, -128)": _BELOW,
+        "_exp: a -> a + 1 in return where(a < 0, y, MOST)": _FLAT,
+        "_exp: 0 -> -1 in return where(a < 0, y, MOST)": _FLAT,
         "_inverse: a -> a + 1 in d = a + (1 << 31) >> 1": _EVEN,
         **dict.fromkeys(
             (

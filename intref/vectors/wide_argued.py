@@ -13,6 +13,18 @@ _LEAST = "they part where all attended are -WIDE: of a distance of 1 u is 0 as o
 _POSITIVE = "never negative"
 _MAGNITUDE = "a magnitude has no sign"
 _FULL = "a row's largest has 48 bits, so its square alone is 2**46; a row of zeros stays one"
+_SQUARED = "a square has no sign"
+_MIDDLE = "middle = 2 * sum_along(high * low, -1) + (sum_along(square(low), -1) >> BITS)"
+_LIMBS = "high, low = (n >> BITS, n & LOW)"
+_EPSILON = "epsilon = within(shift_half_up(eps, minimum(2 * within(most - k, 0, 48), 62)), 0, 1 << 52)"
+_NO_EPSILON = "eps <= 2**52: 0 either way"
+_SUMS_OF_SQUARES = {
+    f"_squares: low -> -low in {_MIDDLE} #2": _SQUARED,
+    "_squares: high -> -high in return within(sum_along(square(high), -1) + (middle >> BITS), 0, 1 << 60)": _SQUARED,
+    "_over_root: v -> v - 1 in j = 62 - bitlen(v) >> 1": (
+        "j differs for a power of 4 alone, whose root, inverse and product are exact at either j"
+    ),
+}
 EQUIVALENT: dict[str, dict[str, str]] = {
     "linear_wide": {
         "-1 -> 1 in return {'y': saturate(_dot(x, swap(weight, -1, -2), shift) + bias, -WIDE, WIDE)}": (
@@ -54,6 +66,10 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_room: c -> -c in return 48 - bitlen(max_along(absolute(c), -1))": _MAGNITUDE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS}": _POSITIVE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS} #2": _POSITIVE,
+        **_SUMS_OF_SQUARES,
+        f"_squares: n -> n + 1 in {_LIMBS}": "n is even",
+        f"_squares: LOW -> LOW - 1 in {_LIMBS}": "n is even",
+        f"_inverse_root: v -> v + 1 in {_MISS}": "v is a multiple of 4",
     },
     "layernorm_wide": {
         "c -> -c in k = minimum(_room(c), most)": _MAGNITUDE,
@@ -61,6 +77,9 @@ EQUIVALENT: dict[str, dict[str, str]] = {
         "_room: c -> -c in return 48 - bitlen(max_along(absolute(c), -1))": _MAGNITUDE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS}": _POSITIVE,
         f"_inverse_root: 'floor' -> 'toward_zero' in {_MISS} #2": _POSITIVE,
+        **_SUMS_OF_SQUARES,
+        f"minimum(2 * within(most - k, 0, 48), 62) -> 2 * within(most - k, 0, 48) in {_EPSILON}": _NO_EPSILON,
+        f"62 -> 61 in {_EPSILON}": _NO_EPSILON,
     },
     "mean_pool_wide": {
         "0 -> -1 in return {'y': within(mean, -WIDE, WIDE)[..., 0, :]}": "the axis that was summed has one element",
@@ -87,4 +106,62 @@ HARMLESS: dict[str, dict[str, str]] = {
         "difference 3 of 4: * to 32 bits": _MISSES,
     },
 }
-UNREACHABLE: dict[str, dict[str, str]] = {}
+_SEVEN = {r"axis J: (1|2 modulo 4|4 modulo 8|8 modulo 16|16 modulo 32|a multiple of 32|odd, above 32)": "C5: J = 7"}
+_DOUBLED = "twice a number is even"
+_G = "g >= 2**30: what is not 0 has 31 bits or more"
+_PRIMES = "2**61 - 1 is a prime, 2**61 + 1 is 3 times a prime: neither has a divisor in [2**30, 2**31)"
+_ROOT = "the root is in [2**30, 2**31): only 2**30 divides 2**61, and leaves 2**31, which is even"
+_INVERSE_ROOT = {
+    r"_inverse_root: \(1 << 61\) // .* \| exact and odd, not negative": _ROOT,
+    r"_inverse_root: \(1 << 61\) // .* \| one (above|below) exact, not negative": _PRIMES,
+    r"_inverse_root: g \* miss \| (positive|negative), 1 to 24 bits": _G,
+    r"_inverse_root: mul_shift\(h, h, 48, 'floor'\) \| floor: tie above (even|odd), not negative": (
+        "h * h has an even number of twos, no 47"
+    ),
+    r"_over_root: v << 2 \* j \| shift \d*[13579]": _DOUBLED,
+}
+_SUM = "the largest |n| is 2**47 or more, so its high limb is 2**23 or more, or -2**23 or less"
+_LESS = "the sum of squares is below 2**60: j is 1 or more"
+_EVEN = "|x| < 2**47 is shifted left once or more: n and its low limb are even"
+_HALVES = "the numbers sum to about 0: those of one sign and a full low limb sum to less than 2**59"
+UNREACHABLE: dict[str, dict[str, str]] = {
+    "gelu_wide": _SEVEN,
+    "tanh_wide": _SEVEN,
+    "softmax_wide": {
+        **_SEVEN,
+        r"axis C: odd, above 32": "C <= 32",
+        r"_reciprocal: \(1 << 62\) // .* \| exact and odd, not negative": (
+            "v >> 17 is in [2**30, 2**31): only 2**30 divides 2**62, and leaves 2**32, which is even"
+        ),
+        r"_reciprocal: g \* miss \| (positive|negative), (1 to 24|25 to 31) bits": (
+            "g > 2**31: what is not 0 has 32 bits or more"
+        ),
+        r"(total >> s \| shift 13|mul_shift\(e, r, 49 \+ s, 'half_up'\) \| shift 62)": (
+            "only 4096 keys of 2**48 sum to 2**60: nothing is dropped"
+        ),
+        r"shift_half_up\(mantissa, .* \| shift (5\d|6[012])": "2**48 is less than a half of 2**50",
+    },
+    "layernorm_wide": {
+        **_INVERSE_ROOT,
+        r"minimum\(2 \* within\(most - k, 0, 48\), 62\) \| (left is one (less|more)|result \d*[13579])": _DOUBLED,
+        r"shift_half_up\(eps, .* \| shift \d*[13579]": _DOUBLED,
+        r"shift_half_up\(eps, .* \| shift (5[468]|6[02])": "eps <= 2**52 is less than a half of 2**54",
+        r"_squares: sum_along\(high \* low, -1\) \| (positive|negative), 60 bits": _HALVES,
+        r"_squares: sum_along\(square\(high\), -1\) \| positive, 61 bits": (
+            "the numbers sum to about 0, so they are not all -2**48 or so"
+        ),
+    },
+    "l2_normalize_wide": {
+        **_INVERSE_ROOT,
+        r"_squares: sum_along\(square\(high\), -1\) \| positive, ([1-9]|[123]\d|4[0-6]) bits": _SUM,
+        r"maximum\(_squares\(n\), 1 << 46\) \| left is one less": "the largest |n| is 2**47 or more, or all are 0",
+        r"_over_root: (2 \* j \| zero|62 - bitlen\(v\) >> 1 \| result 0|bitlen\(v\) \| result 61)": _LESS,
+        r"_over_root: (mul_shift\(n, r, 56 - j, 'half_up'\) \| shift 56|v << 2 \* j \| shift 0)": _LESS,
+        r"_inverse_root: (v >> 14 \| one (above|below) exact|isqrt\(v\) \| one above a square, root of 31 bits).*": (
+            "v is a multiple of 4, which n**2 + 1 never is"
+        ),
+        r"_squares: (n|sum_along\(square\(low\), -1\)) >> BITS \| one (above|below) exact, .*": _EVEN,
+        r"_squares: sum_along\(high \* low, -1\) \| ((positive|negative), 1 bits|odd (above|below) .*)": _EVEN,
+        r"_squares: sum_along\(square\(low\), -1\) \| (positive, [12] bits|odd above .*)": _EVEN,
+    },
+}

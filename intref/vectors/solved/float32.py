@@ -1,0 +1,96 @@
+"""Solved cases of ops/onnx.py: a float32 of every bit length, every distance between the ends of a row."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from intref.ops.onnx import LEAST_PEAK, ONE
+from intref.vectors.case import Case, Generator
+
+SUBNORMAL = 1 << np.arange(23)  # one pattern of each bit length
+NORMAL = np.array([*(3 << 23 + k for k in range(6)), 119 << 23])  # of 25 bits to 30
+MOST_AXES = 8
+FAR_AXES = (*range(-MOST_AXES, -3), *range(3, MOST_AXES))
+
+
+def _int32(values: Any) -> np.ndarray:
+    return np.asarray(values, np.int64).astype(np.int32)
+
+
+def _negative(pattern: Any) -> np.ndarray:
+    return np.asarray(pattern, np.int64) - (1 << 31)
+
+
+def _far_axes(x_at: Any, attrs: dict[str, Any]) -> Iterator[Case]:
+    """Eight axes, a scale for each of two places of one that lies far from the last."""
+    for axis in FAR_AXES:
+        shape = [1] * MOST_AXES
+        shape[axis], shape[(axis + 1) % MOST_AXES] = 2, 2
+        tensors = {"x": x_at(shape), "scale": _int32([ONE, ONE - (1 << 23)]), "zero_point": _int32([1, 0])}
+        yield Case(f"eight axes, a scale along axis {axis}", tensors, {**attrs, "axis": axis}, ("axes",))
+
+
+def quantize_fp32() -> Iterator[Case]:
+    """Scales of every bit length of their patterns, axes far from the last, the zero point 2**30."""
+    numbers = _int32([0, ONE, ONE + (1 << 23), ONE + (3 << 22)])  # 0 to 3
+    yield from _far_axes(numbers.reshape, {"output": "int8"})
+    scale = _int32([*SUBNORMAL, *NORMAL])
+    x = _int32([*(3 * SUBNORMAL[:22]), SUBNORMAL[22], *(NORMAL + (1 << 22))])
+    tensors = {"x": x, "scale": scale, "zero_point": _int32([1])}
+    yield Case("a scale of every bit length, quotients of 1 to 3", tensors, {"output": "int8"}, ("extreme",))
+    scale = _int32(-(1 << np.arange(24, 31)))
+    tensors = {"x": scale, "scale": scale, "zero_point": _int32([1])}
+    yield Case("a negative scale of every bit length over itself", tensors, {"output": "int8"}, ("extreme",))
+    tensors = {"x": _int32([0, ONE]), "scale": _int32([ONE]), "zero_point": _int32([1 << 30])}
+    yield Case("zero point 2**30", tensors, {"output": "int32"}, ("extreme",))
+
+
+def dequantize_fp32() -> Iterator[Case]:
+    """Scales whose patterns have 29 bits, axes far from the last, the zero point 2**30."""
+    yield from _far_axes(lambda shape: np.arange(4, dtype=np.int8).reshape(shape), {})
+    tensors = {"x": np.array([1, -3], np.int8), "scale": _int32([1 << 28]), "zero_point": _int32([1 << 30])}
+    yield Case("a scale whose pattern is 2**28, zero point 2**30", tensors, {}, ("extreme",))
+
+
+def dynamic_quantize() -> Iterator[Case]:
+    """The ends of a row at every distance, numbers of every length beside the least and a larger peak."""
+    distance = np.arange(26, 0, -1)
+    above = ONE - (distance << 23) | 0x555555
+    rows = np.stack([np.full(len(distance), _negative(ONE)), above], -1)
+    yield Case("both ends of a row, the greatest at each distance", {"x": _int32(rows)}, {}, ("tie",))
+    row = [*SUBNORMAL, (1 << 23) - 1, LEAST_PEAK]
+    rows = np.stack([_int32(row), _int32(_negative(row))])
+    yield Case("subnormal numbers of every length under the least peak", {"x": _int32(rows)}, {}, ("extreme",))
+    row = [*NORMAL, *-(1 << np.arange(25, 31))]
+    yield Case("normal numbers of every length", {"x": _int32(row)}, {}, ("extreme",))
+    ends = [[_negative(ONE), _negative(1)], [_negative(ONE), 1], [ONE, 1], [ONE, _negative(1)]]
+    yield Case("the least number as an end of a row", {"x": _int32(ends)}, {}, ("extreme",))
+
+
+def quantize_token_fp32() -> Iterator[Case]:
+    """Numbers of every length beside peaks of several: products and quotients of each size, both ways."""
+    for by in ("quotient", "reciprocal"):
+        row = [*SUBNORMAL, (1 << 23) - 1, 1 << 23]
+        rows = [[*row, peak] for peak in (LEAST_PEAK, 127 + 20 << 23, 127 + 37 << 23)]
+        rows += [[_negative(v) for v in row] for row in rows]
+        yield Case(f"{by}: subnormal numbers of every length", {"x": _int32(rows)}, {"by": by}, ("extreme",))
+        row = [*NORMAL, *_negative(NORMAL)]
+        yield Case(f"{by}: normal numbers of every length", {"x": _int32(row)}, {"by": by}, ("extreme",))
+
+
+def epilogue_fp32() -> Iterator[Case]:
+    """Scales of a token of every bit length, scales of a channel and a bias of those that are left."""
+    token = _int32([*SUBNORMAL, *NORMAL])[:, None]
+    tensors = {
+        "x": np.full((len(token), 2), 1 << 24, np.int32),
+        "token": token,
+        "channel": _int32([1 << 27, _negative(ONE)]),
+        "bias": _int32([1, -(1 << 24) - 1]),
+    }
+    yield Case("a token's scale of every bit length", tensors, {"order": "token_first"}, ("extreme",))
+
+
+SOLVED: dict[str, Generator] = {
+    f.__name__: f for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32)
+}
