@@ -124,7 +124,7 @@ def mul_shift(x, m, shift, rule: str):
     if not _is_int64(x, m, shift):
         return MUL_SHIFT[rule](x, m, shift)
     if np.any((m < -(1 << 31)) | (m > 1 << 31)):
-        return MUL_SHIFT[rule](x, m, shift).astype(np.int64)
+        return np.int64(MUL_SHIFT[rule](x, m, shift))
     low = m * (x & MASK32)  # |m| <= 2**31, so both limbs' products fit int64
     high = m * (x >> 32) + (low >> 32)  # x * m = high * 2**32 + low
     low = low & MASK32

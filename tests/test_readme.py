@@ -26,7 +26,7 @@ def sums() -> dict[str, int]:
 @pytest.mark.parametrize(
     ("what", "pattern"),
     [
-        ("cases", r"79 ops, ([\d,]+) cases"),
+        ("cases", r"85 ops, ([\d,]+) cases"),
         ("mutants", r"\| mutants .* \| ([\d,]+) of [\d,]+ \|"),
         ("faults", r"\| faults .* \| ([\d,]+) of [\d,]+ \|"),
         ("equivalent", r"\| equivalent, .* \| ([\d,]+) \|"),

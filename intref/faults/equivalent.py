@@ -74,6 +74,7 @@ _ZERO = "no op asks for the bits of 0 where one bit more matters"
 _STEP = "they part where the number of bits is a step, which is then added either way, and nothing is left"
 # Which of two exact ways a product takes: in int64 limbs, or, for a multiplier beyond int32, in Python's integers.
 _WAYS = (
+    "-(1 << 31) -> 1 << 31",
     "m < -(1 << 31) -> m <= -(1 << 31)",
     "m -> m + 1",
     "m -> m - 1",
@@ -88,10 +89,12 @@ _WAYS = (
     "m > 1 << 31 -> m >= 1 << 31",
     "m -> m + 1|#2",
     "m -> m - 1|#2",
+    "1 << 31 -> 1 >> 31|#2",
     "1 << 31 -> 1|#2",
     "1 << 31 -> 31|#2",
     "1 << 31 -> 31 << 1|#2",
     "1 -> 2|#2",
+    "1 -> 0|#2",
     "31 -> 32|#2",
     "31 -> 30|#2",
 )
