@@ -18,6 +18,7 @@ from intref.errors import FormatError, SpecError
 from intref.golden import read_golden, suite_path, write_op_golden
 from intref.modelfile import canonical
 from intref.ops import OPS
+from intref.selftest import published
 from intref.vectors import cases, still_open
 from intref.vectors.drawn import drawn
 from intref.vectors.operands import rescale_case
@@ -42,6 +43,7 @@ def test_level_1_reaches_every_bin_that_can_be_reached(op_name):
     assert left == {goal for goal in still_open(op_name) if goal.startswith("bin: ")}
     assert found.refuted(op_name) == []
     assert found.hit(op_name) + len(left) == found.total(op_name) > 0
+    assert published()["ops"][op_name]["coverage"] == found.counts(op_name)
 
 
 def test_a_body_that_is_listened_to_computes_what_the_reference_computes(op_name):

@@ -1,18 +1,20 @@
 """What README promises in numbers is what is committed."""
 
-import json
 import re
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 import pytest
 
 from intref.golden import suite_path
+from intref.ops import OPS
+from intref.selftest import published
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 
 
 def sums() -> dict[str, int]:
-    found = json.loads(suite_path().joinpath("score.json").read_text("utf-8"))
+    found = published()
     rows = [*found["ops"].values(), found["vocabulary"]]
     total = {kind: sum(row[kind]["killed"] for row in rows) for kind in ("mutants", "faults")}
     total["equivalent"] = sum(row[kind]["equivalent"] for row in rows for kind in ("mutants", "faults"))
@@ -23,10 +25,17 @@ def sums() -> dict[str, int]:
     return total
 
 
+def test_does_the_table_of_scores_say_what_their_json_does():
+    spec = spec_from_file_location("make_score", README.parent / "tools" / "make_score.py")
+    tool = module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    assert suite_path().joinpath("SCORE.md").read_text("utf-8") == tool.shown(published())
+
+
 @pytest.mark.parametrize(
     ("what", "pattern"),
     [
-        ("cases", r"85 ops, ([\d,]+) cases"),
+        ("cases", rf"{len(OPS)} ops, ([\d,]+) cases"),
         ("mutants", r"\| mutants .* \| ([\d,]+) of [\d,]+ \|"),
         ("faults", r"\| faults .* \| ([\d,]+) of [\d,]+ \|"),
         ("equivalent", r"\| equivalent, .* \| ([\d,]+) \|"),

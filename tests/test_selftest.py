@@ -37,6 +37,7 @@ def test_do_all_mutants_and_faults_die(op):
 def test_does_every_mutant_of_the_vocabulary_die():
     found = score_vocabulary()
     assert found.passed and found.mutants.killed == found.mutants.total > 900, (found.survivors, found.stale)
+    assert published()["vocabulary"] == found.json()
 
 
 def test_do_poor_vectors_score_poorly_and_are_told_what_survives():
@@ -127,15 +128,12 @@ def test_is_bad_input_one_error(arguments, tmp_path):
 def test_are_the_published_scores_those_of_the_suite():
     found = published()
     assert found["schema"] == 1 and found["ops"].keys() == OPS.keys()
-    for op in QUICK:
-        counted = score(op).json()
-        assert {k: found["ops"][op][k] for k in counted} == counted
     for one in (*found["ops"].values(), found["vocabulary"]):
         assert sum(one[k]["total"] - one[k]["killed"] for k in ("mutants", "faults")) == one["open"]
 
 
 def test_is_what_can_be_tried_in_full_equal_everywhere(monkeypatch):
-    assert len(exhaustive.exhausted("table")) == 4
+    assert [len(exhaustive.exhausted(name)) for name in ("table", "quantize_token")] == [4, 5]
     monkeypatch.setattr(exhaustive, "SPACES", {"quantize_token": lambda: [{"x": np.array([[5], [1 << 15]], np.int32)}]})
     assert len(exhaustive.exhausted("quantize_token")) == 5
 

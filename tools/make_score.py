@@ -45,15 +45,8 @@ again. What is neither found nor shown to be impossible is open: `intref/vectors
 
 def table(scores: list[OpScore], vocabulary: OpScore) -> dict[str, Any]:
     """What score.json holds."""
-    ops = {one.op: {**one.json(), "coverage": _coverage(one.op)} for one in scores}
+    ops = {one.op: {**one.json(), "coverage": level1(one.op).counts(one.op)} for one in scores}
     return {"schema": SCHEMA, "spec": SPEC_VERSION, "ops": ops, "vocabulary": vocabulary.json()}
-
-
-def _coverage(op: str) -> dict[str, int]:
-    reached = level1(op)
-    beyond = len(reached.beyond(op))  # bins that only calls too large to store would reach
-    never = len(reached.unreachable(op)) - beyond
-    return {"hit": reached.hit(op), "total": reached.total(op), "unreachable": never, "beyond": beyond}
 
 
 def _open_bins(op: str) -> int:

@@ -94,6 +94,12 @@ class Coverage:
         """How many bins can be hit."""
         return len(plan(op_name).reachable)
 
+    def counts(self, op_name: str) -> dict[str, int]:
+        """As golden/score.json has it. total: bins that a call can hit; beyond: only one too large to store."""
+        beyond = len(self.beyond(op_name))
+        never = len(self.unreachable(op_name)) - beyond
+        return {"hit": self.hit(op_name), "total": self.total(op_name), "unreachable": never, "beyond": beyond}
+
     def json(self) -> dict[str, Any]:
         """Plain data: schema, kind, spec, ops -> {version, calls, hit, total, bins, unreachable, beyond}."""
         return {"schema": SCHEMA, "kind": KIND, "spec": SPEC_VERSION, "ops": {op: self._row(op) for op in self.ops}}
