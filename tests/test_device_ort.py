@@ -32,7 +32,7 @@ def test_does_linear_pass_where_the_processor_adds_products_in_32_bits():
     assert len(kept) > 10 and {case.verdict for case in kept} == {"equal"}
 
 
-REFUSED = ("softmax_gemmini", "softmax_wide", "layernorm_wide", "gelu_wide", "tanh_wide", "l2_normalize_wide")
+REFUSED = ("qlinear_softmax",)  # a float32 sum whose order counts
 
 
 def test_is_every_op_supported():
