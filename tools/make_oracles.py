@@ -27,6 +27,7 @@ sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 import oracles  # noqa: E402
 from intref.atomic import write_atomically  # noqa: E402
 from intref.dialects.oracles import by_profile, rows  # noqa: E402
+from intref.profiles import load_profile  # noqa: E402
 
 FOLDER = ROOT / "golden" / "oracles"
 README = ROOT / "README.md"
@@ -73,7 +74,8 @@ def _sum(profile: str, found: list[dict[str, Any]]) -> str:
     names = [_head(row["oracle"]) if heads[_head(row["oracle"])] > 1 else row["oracle"] for row in found]
     oracles = ", ".join(dict.fromkeys(names))
     numbers = " | ".join(f"{sum(row[key] for row in found):,}" for key in NUMBERS)
-    return f"| `{profile}` | {len({row['op'] for row in found})} | {oracles} | {numbers} |\n"
+    status = "" if load_profile(profile).status == "stable" else " (experimental)"
+    return f"| `{profile}`{status} | {len({row['op'] for row in found})} | {oracles} | {numbers} |\n"
 
 
 def _head(oracle: str) -> str:
