@@ -2,12 +2,14 @@
 
 import json
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import hostile
 import intref
+from intref.dialects.oracles import runs_of
 from intref.errors import FormatError, IntrefError, Unsupported
 from intref.ops import OPS
 from intref.profiles import HERE, OPTIONAL, SITES, load_profile, names
@@ -55,7 +57,8 @@ def test_is_every_profile_whole_and_can_it_be_lowered(name):
 
 def test_is_a_profile_the_same_by_name_and_by_path(tmp_path):
     for name in BOTH:
-        assert load_profile(written(tmp_path / "p.toml", table(name))) == load_profile(name)
+        by_path = load_profile(written(tmp_path / "p.toml", table(name)))
+        assert by_path == replace(load_profile(name), status="experimental")
 
 
 def test_is_no_profile_named_in_the_code():
@@ -178,3 +181,11 @@ def test_does_an_additive_mask_leave_padding_a_probability_only_where_it_is_smal
         assert fast == reference
         digests[name] = fast
     assert digests["exclude"] == digests["far"] != digests["near"]
+
+
+def test_has_a_file_of_one_s_own_no_oracle_behind_it(tmp_path):
+    path = tmp_path / "ita.toml"
+    path.write_text(HERE.joinpath("ita.toml").read_text("utf-8").replace("softmax_ita", "softmax_ibert"), "utf-8")
+    own = load_profile(path)
+    assert own.status == "experimental" and runs_of(own) == []
+    assert runs_of(load_profile("ita"))

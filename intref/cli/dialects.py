@@ -46,14 +46,14 @@ def _judges(profile: Any, runs: dict[str, list[dict[str, Any]]]) -> str:
 @with_toml
 def profile_show(name: str, as_json: bool, as_toml: bool) -> None:
     """Show one profile, by NAME or by the path of its TOML file."""
-    from intref.dialects.oracles import by_profile
+    from intref.dialects.oracles import runs_of
     from intref.profiles import HERE, names
 
     found = _loaded(name)
     if as_toml:
         print_file(HERE, name, names())
         return
-    sites, runs = {site: dict(table) for site, table in found.sites.items()}, by_profile().get(found.name, [])
+    sites, runs = {site: dict(table) for site, table in found.sites.items()}, runs_of(found)
     if as_json:
         head = {"name": found.name, "status": found.status, "about": found.about, "source": found.source}
         print_json({**head, "sites": sites, "oracles": runs})

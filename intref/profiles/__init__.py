@@ -77,7 +77,10 @@ def names() -> list[str]:
 
 
 def load_profile(name: str | os.PathLike[str]) -> Profile:
-    """A profile by name, or from a TOML file by path; FormatError or Unsupported, one line, if it is not one."""
+    """A profile by name, or from a TOML file by path, experimental whatever it says: no oracle has run on it.
+
+    FormatError or Unsupported, one line, if it is none.
+    """
     path = HERE / f"{name}.toml" if str(name) in names() else Path(name)
     if not path.is_file():
         raise Unsupported(f"profile {str(name)!r}: there is no such file, and no profile but {', '.join(names())}")
@@ -95,7 +98,10 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
     given = [site for site in SITES if site in table]
     for site in given:
         _check_site(path, site, table[site], SITES[site])
-    return Profile(**{key: table[key] for key in HEAD}, sites={site: table[site] for site in given})
+    head = {key: table[key] for key in HEAD}
+    if path.parent != HERE:  # no oracle has run on it
+        head["status"] = "experimental"
+    return Profile(**head, sites={site: table[site] for site in given})
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -126,7 +132,7 @@ def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -
         if kinds is None:
             raise FormatError(f"{path}: site {site!r}: key {key!r} is unknown, keys are op, {', '.join(allowed)}")
         numbers = isinstance(kinds, range)
-        if value in kinds and (type(value) is int) == numbers:
+        if (type(value) is int) == numbers and value in kinds:  # a range looks for another type one by one
             continue
         choices = f"{kinds[0]}..{kinds[-1]}" if numbers else f"one of {', '.join(kinds)}"
         raise FormatError(f"{path}: site {site!r}: {key} must be {choices}, not {in_words(value)}")
