@@ -530,6 +530,8 @@ def test_what_is_left_to_the_caller_is_said(tmp_path, told):
     np.savez(tmp_path / "outputs.npz", y=np.zeros((5, 12), np.float32))
     code, _, err = told("import", "onnx", path, "--check", tmp_path)
     assert code == 2 and err.endswith(f"inputs.npz: f: expected integers of at most 32 bits, found 0.5 as {lines[0]}\n")
+    code, _, err = told("run", tmp_path / "m.safetensors", "--inputs", tmp_path / "inputs.npz")
+    assert code == 2 and err.endswith(f"inputs.npz: input 'f' must be integers, not float32; {lines[0]}\n")
 
 
 def test_no_rounding_is_named_where_nothing_is_rounded_so(tmp_path, told):

@@ -7,6 +7,7 @@ import click
 
 from intref.cli import options
 from intref.cli.output import check_place, print_facts, print_json, print_table, print_text, progress
+from intref.model import BIT_PATTERNS, BOUNDARY
 
 FORMS = ("npz", "mem", "c", "hex", "raw", "onnx")
 LISTED = 12
@@ -167,7 +168,7 @@ def onnx(
         rows = [dict(zip(("recorded", "tensor", "elements", "mismatches"), row)) for row in found.rows]
         print_json({**facts, "rows": rows, "unmatched": list(found.unmatched)})
     else:
-        lines = facts.pop("boundary")
+        lines = facts.pop(BOUNDARY)
         print_facts(facts.items())
         for line in lines:
             print_text(line)
@@ -202,14 +203,12 @@ def _imported(found: Any, output: str | None) -> dict[str, Any]:
     if found.rows:
         facts |= {"compared": found.compared, "mismatches": found.mismatches, "not found": len(found.unmatched)}
         facts["verdict"] = "differs" if found.mismatches else "equal"
-    facts["boundary"] = [*_patterns(model), *model.about.get("boundary", ())]
+    facts[BOUNDARY] = [*_patterns(model), *model.about.get(BOUNDARY, ())]
     return facts
 
 
 def _patterns(model: Any) -> list[str]:
     """A line for each input and output that is float32s, as bit patterns."""
-    from intref.model import BIT_PATTERNS
-
     names = model.about.get(BIT_PATTERNS, ())
     words = {name: "input" if name in model.inputs else "output" for name in names}
     return [f"{word} {name}: int32, the bit patterns of float32s" for name, word in words.items()]

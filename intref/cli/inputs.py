@@ -8,7 +8,7 @@ import click
 import numpy as np
 
 from intref.errors import FormatError, SpecError, Unsupported
-from intref.model import BIT_PATTERNS, Model
+from intref.model import BIT_PATTERNS, BOUNDARY, Model
 from intref.npzfile import members, read_npz
 from intref.run import prepare
 from intref.tensorfile import open_tensors, opened, parse_json, shown
@@ -61,14 +61,21 @@ def _arrays(model: Model, path: Path) -> dict[str, Any]:
     try:
         prepare(model, found)
     except SpecError as error:
-        raise FormatError(f"{path}: {str(error).removeprefix('model: ')}") from None
+        said = str(error).removeprefix("model: ")
+        left = [line for line in _noted(model, BOUNDARY) if said.startswith(f"input {line.split(':')[0][6:]!r} ")]
+        raise FormatError("; ".join([f"{path}: {said}", *left])) from None
     return found
+
+
+def _noted(model: Model, key: str) -> list[Any]:
+    """A list of what a model file says about itself, which no run reads; none if it says another thing."""
+    value = model.about.get(key)
+    return value if isinstance(value, list) and all(isinstance(v, str) for v in value) else []
 
 
 def _stored(model: Model, path: Path) -> dict[str, Any]:
     """Of an input that is float32s as bit patterns, float32s are taken too, bit by bit."""
-    noted = model.about.get(BIT_PATTERNS)
-    patterns = noted if isinstance(noted, list) else []
+    patterns = _noted(model, BIT_PATTERNS)
     if path.suffix == ".npz":
         arrays = read_npz(path, model.inputs)
         return {k: v.view(np.int32) if k in patterns and v.dtype == np.float32 else v for k, v in arrays.items()}

@@ -12,9 +12,9 @@ import numpy as np
 from intref.atomic import StrPath
 from intref.errors import FormatError
 from intref.importing.graph import Graph, read_graph
-from intref.importing.importer import BOUNDARY, ROUNDED, ROUNDINGS, import_onnx
+from intref.importing.importer import ROUNDED, ROUNDINGS, import_onnx
 from intref.importing.values import integers
-from intref.model import BIT_PATTERNS, Model
+from intref.model import BIT_PATTERNS, BOUNDARY, Model
 from intref.npzfile import read_npz
 from intref.run import run
 

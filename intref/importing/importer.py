@@ -25,14 +25,13 @@ from intref.importing.values import (
     is_float32,
     narrowest,
 )
-from intref.model import BIT_PATTERNS, Model
+from intref.model import BIT_PATTERNS, BOUNDARY, Model
 from intref.tensorfile import shown
 
 Handler = Callable[..., Any]
 HANDLERS: dict[str, Handler] = {}
 FLOAT32: set[str] = set()  # of them those that take what stands for float32s
 ROUNDED, ROUNDINGS = "RequantShift", ("half_up", "floor")
-BOUNDARY = "boundary"  # of about: what of the graph before the inputs and behind the outputs is not in the model
 WRONG = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 DTYPES = ("int8", "uint8", "int16", "int32")
 
