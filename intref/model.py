@@ -24,6 +24,8 @@ SPEC_VERSION = "0.1"
 EXACT = 1 << 53  # JSON numbers are exact below this
 MAX_FIXED = 1 << 24  # elements in the fixed axes of an input: a header must not make us allocate more
 DTYPES = ("int8", "uint8", "int16", "int32", "int64")
+BIT_PATTERNS = "bit_patterns"  # of about: the inputs and outputs that are float32s, each as the int32 of its bits
+BOUNDARY = "boundary"  # of about: `input NAME: ..`, `output NAME: ..`, what is left to the caller there, a line each
 
 
 @dataclass(frozen=True)
