@@ -9,8 +9,10 @@ import pytest
 
 import hostile
 import intref
+from intref.dialects.compared import recipe_of
 from intref.dialects.oracles import runs_of
 from intref.errors import FormatError, IntrefError, Unsupported
+from intref.golden import suite_path
 from intref.ops import OPS
 from intref.profiles import HERE, OPTIONAL, SITES, load_profile, names
 from intref.quantize import sites
@@ -146,6 +148,20 @@ def test_is_a_mixed_profile_right_or_refused(fm, tmp_path, own, other, site):
         assert "\n" not in str(error) and "node " in str(error)
         return
     assert cosine(model.run(inputs, "reference").float("last_hidden_state"), fm.run(inputs)["last_hidden_state"]) > 0.99
+
+
+@pytest.fixture(scope="module")
+def sentiment():
+    return intref.load(suite_path() / "models" / "sentiment")
+
+
+@pytest.mark.parametrize("name", [name for name in names() if load_profile(name).status == "stable"])
+def test_is_a_saved_model_of_every_profile_read_back(sentiment, tmp_path, name):
+    model = sentiment.quantize(recipe_of(load_profile(name)).name, profile=name, calib=CALIB)
+    model.save(tmp_path / "m.safetensors")
+    back = intref.open(tmp_path / "m.safetensors")
+    before, after = (one.run(CALIB[0], "reference").digest for one in (model, back))
+    assert before == after and back.hash == model.hash
 
 
 def test_is_an_op_that_no_site_of_its_kind_knows_refused(fm, tmp_path):

@@ -1,6 +1,7 @@
 """Where the error of a dialect comes from, source by source: golden/budgets/, and its table in README.md.
 
     python tools/make_budgets.py --stsb DIR    # DIR holds stsb-en-train.csv; without it the embedded model alone
+    python tools/make_budgets.py --redraw      pictures and table anew from golden/budgets/*.json; nothing is measured
     python tools/make_budgets.py --check       exit 1 if README's table is not that of golden/budgets/
 
 The embedded model is what `intref profile diff wide PROFILE` asks; MiniLM is calibrated on 50 sentences and asked for
@@ -93,17 +94,24 @@ def readme() -> str:
 
 @click.command(help=__doc__)
 @click.option("--stsb", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--redraw", is_flag=True)
 @click.option("--check", is_flag=True)
-def main(stsb: Path | None, check: bool) -> None:
+def main(stsb: Path | None, redraw: bool, check: bool) -> None:
     if check:
         sys.exit(readme() != README.read_text("utf-8"))
+    if not redraw:
+        measure(stsb)
+    for model, found in stored().items():
+        draw([Budget.from_json(one) for one in found], FOLDER / f"{model}.svg")
+    write_atomically(README, readme().encode())
+
+
+def measure(stsb: Path | None) -> None:
     FOLDER.mkdir(exist_ok=True)
     for model, made in (("embedded", of_embedded()), ("minilm", of_minilm(stsb) if stsb else ())):
         if budgets := list(made):
-            draw(budgets, FOLDER / f"{model}.svg")
             text = json.dumps([found.json() for found in budgets], indent=1) + "\n"
             write_atomically(FOLDER / f"{model}.json", text.encode())
-    write_atomically(README, readme().encode())
 
 
 if __name__ == "__main__":
