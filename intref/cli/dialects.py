@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from intref.cli import options
-from intref.cli.catalogue import print_file, unknown, with_toml
-from intref.cli.output import check_place, nearest, print_json, print_note, print_table, print_text, progress
+from intref.cli.catalogue import check_known, print_file, with_toml
+from intref.cli.output import check_place, print_json, print_note, print_table, print_text, progress
 from intref.errors import Unsupported
 
 OURS = "ours"  # how the source of a profile begins that no device or paper defines
@@ -158,8 +158,7 @@ def _budget(
 def _loaded(name: str) -> Any:
     from intref.profiles import load_profile, names
 
-    if unknown(name, names()):
-        raise Unsupported(nearest("profile", name, names()))
+    check_known("profile", name, names())
     return load_profile(name)
 
 
