@@ -95,6 +95,8 @@ def test_is_an_op_specified_with_its_bounds(call, name):
         (["ops", "rescail"], "near: rescale,"),
         (["profile", "show", "inref"], "near: intref"),
         (["recipe", "show", "w8a8-tokn"], "near: w8a8-token"),
+        (["profile", "show", "absent/inref.toml"], "profile 'absent/inref.toml': there is no such file"),
+        (["recipe", "show", "ibret.toml"], "recipe 'ibret.toml': there is no such file"),
         (["quantise"], "near: quantize"),
     ],
 )

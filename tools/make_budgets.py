@@ -24,10 +24,11 @@ sys.path.insert(0, str(ROOT))
 import intref  # noqa: E402
 from intref.atomic import write_atomically  # noqa: E402
 from intref.dialects.budget import Budget, budget  # noqa: E402
-from intref.dialects.compared import budgeted, recipe_of  # noqa: E402
+from intref.dialects.compared import budgeted  # noqa: E402
 from intref.dialects.picture import draw  # noqa: E402
 from intref.profiles import load_profile  # noqa: E402
 from intref.quantize.calibration import encoder  # noqa: E402
+from intref.quantize.recipe import made_for  # noqa: E402
 
 FOLDER, README = ROOT / "golden" / "budgets", ROOT / "README.md"
 BEGIN, END = "<!-- budgets: written by tools/make_budgets.py -->\n", "<!-- end of budgets -->\n"
@@ -49,7 +50,7 @@ def of_minilm(stsb: Path) -> Iterator[Budget]:
         [{"input_ids": np.array([encode(row[0])])} for row in rows] for rows in (train[:2000:40], train[3000:3200:10])
     )
     for name in PROFILES:
-        yield budget(exact, name, recipe_of(load_profile(name)), asked, calib, _silent)
+        yield budget(exact, name, made_for(load_profile(name)), asked, calib, _silent)
 
 
 def _silent(what: str, done: int, total: int) -> None:

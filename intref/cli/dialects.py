@@ -5,8 +5,8 @@ from typing import Any
 import click
 
 from intref.cli import options
-from intref.cli.catalogue import print_file, unknown, with_toml
-from intref.cli.output import check_place, nearest, print_json, print_note, print_table, print_text, progress
+from intref.cli.catalogue import check_known, print_file, with_toml
+from intref.cli.output import check_place, print_json, print_note, print_table, print_text, progress
 from intref.errors import Unsupported
 
 OURS = "ours"  # how the source of a profile begins that no device or paper defines
@@ -53,14 +53,14 @@ def _maker(oracle: str) -> str:
 @with_toml
 def profile_show(name: str, as_json: bool, as_toml: bool) -> None:
     """Show one profile, by NAME or by the path of its TOML file."""
-    from intref.dialects.oracles import runs_of
+    from intref.dialects.oracles import by_profile
     from intref.profiles import HERE, names
 
     found = _loaded(name)
     if as_toml:
         print_file(HERE, name, names())
         return
-    sites, runs = {site: dict(table) for site, table in found.sites.items()}, runs_of(found)
+    sites, runs = {site: dict(table) for site, table in found.sites.items()}, by_profile().get(found.name, [])
     if as_json:
         head = {"name": found.name, "status": found.status, "about": found.about, "source": found.source}
         print_json({**head, "sites": sites, "oracles": runs})
@@ -165,8 +165,7 @@ def _budget(
 def _loaded(name: str) -> Any:
     from intref.profiles import load_profile, names
 
-    if unknown(name, names()):
-        raise Unsupported(nearest("profile", name, names()))
+    check_known("profile", name, names())
     return load_profile(name)
 
 

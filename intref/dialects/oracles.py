@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 from intref.golden import suite_path
-from intref.profiles import Profile, load_profile, names
 
 FOLDER = "oracles"
 
@@ -23,9 +22,3 @@ def by_profile() -> dict[str, list[dict[str, Any]]]:
     for row in rows():
         found.setdefault(row["profile"], []).append(row)
     return found
-
-
-def runs_of(profile: Profile) -> list[dict[str, Any]]:
-    """The rows of a profile of intref's own; none of another that has its name, and says something else."""
-    own = profile.name in names() and profile.sites == load_profile(profile.name).sites
-    return by_profile().get(profile.name, []) if own else []

@@ -11,7 +11,7 @@ from intref.identify.agreement import CLAMP, ROUNDING, clamp_of, contradicted, e
 from intref.identify.device import Identified
 from intref.identify.findings import AS_REFERENCE, OpIdentified
 from intref.ops import OPS
-from intref.profiles import SITES, Profile, load_profile, names
+from intref.profiles import SITES, Profile, load_profile, names, reads
 
 OTHER = re.compile(r"op (\w+)")
 WIDTH = 116
@@ -110,7 +110,10 @@ def chip_text(found: Identified, base: str | None = None, name: str = "chip") ->
             "",
             f"[{site}]" if told else f"[{site}]  # as in {profile.name}: the device answered no {table['op']}",
         ]
+        op = str(changes.get((site, "op"), table["op"]))
         for key, value in table.items():
+            if not reads(site, op, key):
+                continue
             new = changes.get((site, key), value)
             note = f"  # {profile.name}: {value}" if new != value else ""
             lines.append(f"{key} = {_toml(new)}{note}")
