@@ -9,12 +9,12 @@ import pytest
 
 import hostile
 import intref
-from intref.dialects.compared import recipe_of
 from intref.errors import FormatError, IntrefError, Unsupported
 from intref.golden import suite_path
 from intref.ops import OPS
 from intref.profiles import HERE, OPTIONAL, READERS, SITES, load_profile, names
 from intref.quantize import sites
+from intref.quantize.recipe import made_for
 
 BOTH = ("ibert", "intref")
 CALIB = [{"input_ids": [[1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 0, 3, 1, 2]]}]
@@ -181,7 +181,7 @@ def sentiment():
 
 @pytest.mark.parametrize("name", [name for name in names() if load_profile(name).status == "stable"])
 def test_is_a_saved_model_of_every_profile_read_back(sentiment, tmp_path, name):
-    model = sentiment.quantize(recipe_of(load_profile(name)).name, profile=name, calib=CALIB)
+    model = sentiment.quantize(made_for(load_profile(name)).name, profile=name, calib=CALIB)
     model.save(tmp_path / "m.safetensors")
     back = intref.open(tmp_path / "m.safetensors")
     before, after = (one.run(CALIB[0], "reference").digest for one in (model, back))
