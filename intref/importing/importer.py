@@ -13,21 +13,29 @@ import numpy as np
 from intref.atomic import StrPath
 from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
 from intref.importing.graph import Call, Given, Graph, read_graph
+from intref.importing.signature import MICROSOFT, STANDARD, Signature
 from intref.importing.values import Array, Dequantized, Floats, Real, Tensor, Value, Values, narrowest
 from intref.model import Model
 from intref.tensorfile import shown
 
 Handler = Callable[..., Any]
 HANDLERS: dict[str, Handler] = {}
+SIGNATURES: dict[str, Signature] = {}
 ROUNDINGS = ("half_up", "floor")
 WRONG = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 DTYPES = ("int8", "uint8", "int16", "int32")
+INTEGERS = (Tensor, np.ndarray, np.generic, type(None))
+TAKE_REALS = frozenset(  # what others are given is integers
+    "Add Conv DynamicQuantizeLinear Flatten Gemm Identity MatMul MaxPool Mul QuantizeLinear Relu Reshape Shape "
+    "Squeeze Transpose Unsqueeze".split()
+)
 
 
-def imports(*op_types: str) -> Callable[[Handler], Handler]:
-    """Enter the function that makes nodes of these types."""
+def imports(*op_types: str, attrs: str = "", domains: tuple[str, ...] = STANDARD) -> Callable[[Handler], Handler]:
+    """Enter the function that makes nodes of these types. attrs: those it reads, see Signature."""
 
     def enter(handler: Handler) -> Handler:
+        SIGNATURES.update(dict.fromkeys(op_types, Signature(attrs, domains)))
         HANDLERS.update(dict.fromkeys(op_types, handler))
         return handler
 
@@ -87,6 +95,10 @@ class Importer(Values):
         if shape is None or None in shape:
             raise FormatError(f"{at}: expected its sizes, found {[*shape] if shape else 'none'}: declare them")
         sizes = tuple(int(n or 0) for n in shape)
+        if min(sizes, default=0) < 0:
+            raise FormatError(f"{at}: expected sizes of at least 0, found {[*sizes]}")
+        self.begin(name, at)
+        self.hold(name, sizes)
         if 0 in sizes:  # an empty cache: nothing to be given
             return np.zeros(sizes, np.int64)
         return self.input(name, declared.dtype or given.dtype or "int8", sizes or (1,))
@@ -95,8 +107,11 @@ class Importer(Values):
         handler = HANDLERS.get(call.op)
         if handler is None:
             raise Unsupported(unknown(call))
-        self.begin(call.outputs[0], call.at)
+        SIGNATURES[call.op].check(call, self.graph.opset)
+        self.begin(next(name for name in call.outputs if name), call.at)
         values = [self._value(name) for name in call.inputs]
+        if call.op not in TAKE_REALS and any(not isinstance(v, INTEGERS) for v in values):
+            raise self.refuse("integers", f"float32s, of which {call.op} takes none here")
         try:
             made = handler(self, call, *values)
         except (FormatError, Unsupported):
@@ -126,7 +141,8 @@ def unknown(call: Call) -> str:
     """What is not supported, and what is perhaps meant."""
     near = difflib.get_close_matches(call.op, HANDLERS, n=1, cutoff=0.0)
     attrs = f" with attributes {', '.join(map(shown_word, sorted(call.attrs)))}" if call.attrs else ""
-    return f"{call.at}: op {shown(call.op)}{attrs} is not supported; the nearest that is: {near[0]}"
+    domain = f" of domain {shown(call.domain)}" if call.domain else ""
+    return f"{call.at}: op {shown(call.op)}{domain}{attrs} is not supported; the nearest that is: {near[0]}"
 
 
 def import_onnx(
@@ -190,4 +206,14 @@ def constant(call: Call, value: Value | None, what: str) -> Array:
     return value
 
 
-__all__ = ["HANDLERS", "Importer", "IntrefError", "axes_of", "constant", "import_onnx", "imports"]
+__all__ = [
+    "HANDLERS",
+    "MICROSOFT",
+    "STANDARD",
+    "Importer",
+    "IntrefError",
+    "axes_of",
+    "constant",
+    "import_onnx",
+    "imports",
+]
