@@ -1,7 +1,8 @@
 """ONNX's quantized operators: a product of integers, then the float32 epilogue that ONNX Runtime has, in integers.
 
 A product from DequantizeLinear to QuantizeLinear is what ONNX Runtime makes of it from ORT_ENABLE_EXTENDED on (QGemm,
-QLinearConv, QLinearMatMul); below that it adds float32 products, which its own integers may differ from.
+QLinearConv, QLinearMatMul); below that it adds float32 products, which its own integers may differ from. Of int8
+activations it does so on x86 where the session's entry session.qdqisint8allowed is 1.
 
 QLinear operators, and DequantizeLinear .. QuantizeLinear around a product, become the product and a rescale by
 fp32_half_even with s = fl32(fl32(sa * sb) / sy). A model ends before a last DequantizeLinear and begins behind a first
@@ -64,6 +65,8 @@ def _zeros(net: Importer, call: Call, of: str, value: Value | None, data: Value 
     zeros = np.zeros(1, np.int64) if value is None else constant(call, value, f"zero point of {of}")
     if zeros.size not in (1, most) or prod(zeros.shape[-1:]) != zeros.size:
         raise net.refuse(f"zero points of {of}: {_one_or(most)}", [*zeros.shape])
+    if value is not None and zeros.dtype.name not in QUANTIZED:
+        raise net.refuse(f"a zero point of {of} of {', '.join(QUANTIZED)}", zeros.dtype.name)
     held = None if data is None or value is None else data.dtype if isinstance(data, Tensor) else data.dtype.name
     if held not in (None, zeros.dtype.name):
         raise net.refuse(f"a zero point of {of} of its dtype, {held}", zeros.dtype.name)
@@ -93,11 +96,17 @@ def _centered(net: Importer, call: Call, value: Value, zeros: Array, dtype: str)
 
 
 def _product(net: Importer, call: Call, a: Value, za: Array, b: Value, zb: Array, bias: Array | None) -> Tensor:
-    """(a - za) @ (b - zb) + bias: a constant matrix takes its zero point in, that of the other side goes to a bias."""
+    """(a - za) @ (b - zb) + bias: a constant matrix takes its zero point in, that of the other side goes to a bias.
+
+    A matrix that int8 then does not hold keeps its zero point, both less 128 if it is of uint8.
+    """
     if isinstance(a, Tensor) and not isinstance(b, Tensor) and len(b.shape) == 2:
         weight = np.asarray(_centered(net, call, b, zb.reshape(-1), "int8"))
         start = -int(za.ravel()[0]) * weight.sum(axis=0) + (0 if bias is None else bias)
-        return net.op("linear", {"x": a, "weight": (weight.T, "int8"), "bias": (start, "int32")})
+        beyond = weight.size and narrowest(weight) != "int8" and np.all(zb == zb.ravel()[0])
+        zero = int(zb.ravel()[0]) - (128 if b.dtype == np.uint8 else 0) if beyond else 0
+        held: dict[str, Any] = {"x": a, "weight": (weight.T + zero, "int8"), "bias": (start, "int32")}
+        return net.op("linear", held, **({"weight_zero_point": zero} if zero else {}))
     if bias is not None:
         raise net.refuse("a bias beside a constant matrix alone", "a computed one")
     made = product(net, _centered(net, call, a, za, "int16"), _centered(net, call, b, zb, "int8"))
