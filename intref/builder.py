@@ -1,5 +1,6 @@
 """Grows an integer model node by node, proving the bounds of every tensor as it is made."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -81,7 +82,9 @@ class Builder:
         return self.tensors[name].axes
 
     def scale(self, name: str, scale: float) -> None:
-        """Note the scale of a tensor, for people."""
+        """Note the scale of a tensor, for people; BoundError unless it is a positive number, as in the model file."""
+        if not 0 < scale < math.inf:
+            raise BoundError(f"{name}: a scale must be positive and finite, not {scale}")
         numerator, denominator = float(scale).as_integer_ratio()
         twos = (numerator & -numerator).bit_length() - 1
         self.scales[name] = numerator >> twos, twos - (denominator.bit_length() - 1)

@@ -24,6 +24,8 @@ SPEC_VERSION = "0.1"
 EXACT = 1 << 53  # JSON numbers are exact below this
 MAX_FIXED = 1 << 24  # elements in the fixed axes of an input: a header must not make us allocate more
 DTYPES = ("int8", "uint8", "int16", "int32", "int64")
+BIT_PATTERNS = "bit_patterns"  # of about: the inputs and outputs that are float32s, each as the int32 of its bits
+BOUNDARY = "boundary"  # of about: `input NAME: ..`, `output NAME: ..`, what is left to the caller there, a line each
 
 
 @dataclass(frozen=True)
@@ -114,9 +116,10 @@ class Model:
             _check_constant(where, name, value, self.tensors[name])
         for name, default in self.inputs.items():
             _check_input(where, name, default, self.tensors[name])
-        for name in self.scales:
+        for name, scale in self.scales.items():
             if name not in self.tensors:
                 raise FormatError(f"{where}: scale of tensor {shown(name)}, which is not declared")
+            check_scale(where, name, scale)
 
     def proof(self) -> "Proof":
         """Bounds of every tensor and intermediate; BoundError unless the model is proved free of overflow."""
@@ -216,6 +219,15 @@ def _check_constant(where: str, name: str, value: np.ndarray, declared: TensorIn
     low, high = declared.range
     if value.size and (value.min() < low or value.max() > high):
         raise FormatError(f"{at} must lie in [{low}, {high}], not [{value.min()}, {value.max()}]")
+
+
+def check_scale(where: str, name: str, scale: Any) -> None:
+    """FormatError unless a scale is a positive number of the model file: [mantissa, exponent]."""
+    pair = isinstance(scale, list | tuple) and len(scale) == 2
+    whole = pair and all(type(value) is int and abs(value) < EXACT for value in scale)
+    if not whole or scale[0] <= 0 or scale[0] % 2 == 0 or not -1100 < scale[1] < 1024:
+        must = "[mantissa, exponent], the mantissa positive and odd, the exponent in -1099..1023"
+        raise FormatError(f"{where}: scale of {shown(name)} must be {must}, not {shown(scale)}")
 
 
 def check_declared(where: str, name: str, declared: TensorInfo) -> None:

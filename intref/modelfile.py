@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from intref.errors import BoundError, FormatError, Unsupported
-from intref.model import EXACT, SCHEMA, SPEC_VERSION, Model, Node, TensorInfo, check_declared
+from intref.model import EXACT, SCHEMA, SPEC_VERSION, Model, Node, TensorInfo, check_declared, check_scale
 from intref.tensorfile import open_tensors, parse_json, shown, write_tensors
 
 KEY = "intref"
@@ -159,18 +159,11 @@ def _check_kinds(where: str, table: dict[str, Any]) -> None:
         if value is not None and not _integer(value):
             raise FormatError(f"{where}: inputs {shown(name)} must be a default or null, not {shown(value)}")
     for name, scale in table["scales"].items():
-        _check_scale(where, name, scale)
+        check_scale(where, name, scale)
     for name, value in table["about"].items():
         if not all(isinstance(v, str) or _integer(v) for v in (value if isinstance(value, list) else [value])):
             must = "text, an integer, or a list of them"
             raise FormatError(f"{where}: about {shown(name)} must be {must}, not {shown(value)}")
-
-
-def _check_scale(where: str, name: str, scale: Any) -> None:
-    fits = isinstance(scale, list) and len(scale) == 2 and all(map(_integer, scale))
-    if not fits or scale[0] <= 0 or scale[0] % 2 == 0 or not -1100 < scale[1] < 1024:
-        must = "[mantissa, exponent], the mantissa positive and odd, the exponent in -1099..1023"
-        raise FormatError(f"{where}: scale of {shown(name)} must be {must}, not {shown(scale)}")
 
 
 def _integer(value: object) -> bool:

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import intref
 from hostile import CLASSIFIER, encoder_tensors, write_checkpoint
@@ -94,6 +95,8 @@ def test_is_an_op_specified_with_its_bounds(call, name):
         (["ops", "rescail"], "near: rescale,"),
         (["profile", "show", "inref"], "near: intref"),
         (["recipe", "show", "w8a8-tokn"], "near: w8a8-token"),
+        (["profile", "show", "absent/inref.toml"], "profile 'absent/inref.toml': there is no such file"),
+        (["recipe", "show", "ibret.toml"], "recipe 'ibret.toml': there is no such file"),
         (["quantise"], "near: quantize"),
     ],
 )
@@ -118,6 +121,22 @@ def test_are_profiles_and_recipes_shown(call):
     for row in answered(call("recipe", "list", "--json")):
         assert answered(call("recipe", "show", row["name"], "--json"))["profile"] == row["profile"]
         assert row["profile"] in call("recipe", "show", row["name"]).out
+
+
+def test_is_the_list_of_profiles_short_and_names_each_maker_of_oracles_once(call):
+    lines = {line.split()[0]: line for line in call("profile", "list").out.splitlines()}
+    assert re.search(r"^onnx +stable +ONNX Runtime +11  ONNX's static", lines["onnx"])
+    assert re.search(r"^deeploy +stable +Deeploy +19  ", lines["deeploy"])
+    assert re.search(r"^intref +stable +defined by intref itself +Fixed-point", lines["intref"])
+    assert lines["profile"].index("about") < 80
+
+
+def test_are_tables_folded_at_the_width_of_a_terminal(monkeypatch, capsys):
+    monkeypatch.setattr(output, "_console", lambda: Console(width=30, force_terminal=False))
+    output.print_table(("name", "about"), [("first", "A_WORD_THAT_IS_WIDER_THAN_THE_COLUMN, and more")])
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 30 and "…" not in "".join(lines)
+    assert "A_WORD_THAT_IS_WIDER_THAN_THE_COLUMN," in "".join(line[7:] for line in lines)
 
 
 @pytest.mark.parametrize("kind, name", [("profile", "ibert"), ("recipe", "w8a8-token")])

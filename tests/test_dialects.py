@@ -9,8 +9,11 @@ import pytest
 from intref import OPS
 from intref.cli.main import main
 from intref.dialects import alias, differences
+from intref.dialects.budget import Budget
 from intref.dialects.difference import _as_at_site, _rescaled
+from intref.dialects.picture import figure_of
 from intref.errors import Unsupported
+from intref.golden import suite_path
 from intref.profiles import HERE, load_profile, names
 from intref.vectors import cases
 
@@ -83,3 +86,17 @@ def test_are_aliases_refused_in_one_line(tmp_path, capsys):
     assert main(["profile", "diff", "ibert", "ibert9"]) == 2
     with pytest.raises(Unsupported):
         load_profile("ibert9")
+
+
+@pytest.mark.parametrize("name", ["embedded", "minilm"])
+def test_does_the_axis_of_a_budget_end_near_its_largest_bar(name):
+    """From 0, for every panel: a legend stretches none of them. And the budgets say again what was stored."""
+    pytest.importorskip("matplotlib")
+    stored = json.loads((suite_path() / "budgets" / f"{name}.json").read_text("utf-8"))
+    budgets = [Budget.from_json(one) for one in stored]
+    assert [one.json() for one in budgets] == stored
+    figure = figure_of(budgets)
+    for axes, one in zip(figure.axes, budgets, strict=True):
+        most = max(row.distance[one.outputs[0]] for row in (*one.rows, one.whole))
+        low, high = axes.get_xlim()
+        assert low == 0 and most <= high < 1.2 * most

@@ -5,10 +5,13 @@ import pytest
 
 import intref
 from intref import call
+from intref.builder import Builder
 from intref.errors import Unsupported
 from intref.golden import suite_path
-from intref.profiles import HERE
+from intref.profiles import HERE, load_profile
+from intref.quantize.recipe import load_recipe
 from intref.quantize.sites.ita import gelu_constants
+from intref.quantize.sites.lowering import Lowering, Value
 
 
 def softmax(rows, mask=None, **attrs):
@@ -96,3 +99,26 @@ def test_a_profile_may_name_itamax(sentiment, tmp_path):
     assert fast.trace_digest == reference.trace_digest
     rows = fast.trace["L0.softmax"].sum(-1)
     assert rows.min() > 200 and rows.max() <= 255
+
+
+def test_is_the_activation_stored_negated_at_a_positive_scale(sentiment):
+    """The requantizer's multiplier has no sign and the polynomial's scale is negative: a name and a scale say so."""
+    seen = {}
+    sentiment.run(INPUTS, lambda name, value, *rest: seen.setdefault(name, value))
+    model = sentiment.quantize("ibert", profile="ita", calib=[INPUTS])
+    made = model.run(INPUTS, trace="L0.ffn.act*").float("L0.ffn.act.negated")
+    error = np.abs(made + seen["L0.ffn.act"])[np.array(INPUTS["attention_mask"]) == 1]
+    assert error.max() < 0.1 * np.abs(seen["L0.ffn.act"]).max()
+    assert all(0 < mantissa for mantissa, _ in model.scales.values())
+
+
+def test_does_an_input_of_negative_scale_keep_biases_to_their_bits(sentiment):
+    """The scale of an accumulator is coarse enough for its bias, of whichever sign it is."""
+    profile, recipe = load_profile("ita"), load_recipe("ibert")
+    weight, bias = np.full((2, 3), 1e-6, np.float32), np.array([0.5, -2.0], np.float32)
+    for scale in (0.01, -0.01):
+        build = Builder({"B": 8, "T": 8})
+        build.input("x", "int8", -128, 127, None, ("B", "T", 3))
+        low = Lowering(build, None, recipe, profile, 1, 0.0)
+        low("linear", Value("x", np.float64(scale)), "up", weight, bias)
+        assert np.abs(build.constants["up.linear.bias"]).max() <= 1 << 22

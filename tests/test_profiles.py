@@ -2,15 +2,18 @@
 
 import json
 import tomllib
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 import hostile
 import intref
+from intref.dialects.compared import recipe_of
 from intref.errors import FormatError, IntrefError, Unsupported
+from intref.golden import suite_path
 from intref.ops import OPS
-from intref.profiles import HERE, OPTIONAL, SITES, load_profile, names
+from intref.profiles import HERE, OPTIONAL, READERS, SITES, load_profile, names
 from intref.quantize import sites
 
 BOTH = ("ibert", "intref")
@@ -55,7 +58,8 @@ def test_is_every_profile_whole_and_can_it_be_lowered(name):
 
 def test_is_a_profile_the_same_by_name_and_by_path(tmp_path):
     for name in BOTH:
-        assert load_profile(written(tmp_path / "p.toml", table(name))) == load_profile(name)
+        by_path = load_profile(written(tmp_path / "p.toml", table(name)))
+        assert by_path == replace(load_profile(name), status="experimental")
 
 
 def test_is_no_profile_named_in_the_code():
@@ -97,6 +101,13 @@ BROKEN = {
     "bits that are no integer": (changed("spare_bits", "3", "residual"), FormatError, "spare_bits must be 0..16"),
     "bits that are true": (changed("spare_bits", True, "residual"), FormatError, "spare_bits must be 0..16"),
     "too many bits": (changed("spare_bits", 17, "residual"), FormatError, "spare_bits must be 0..16"),
+    "a key of another op": (
+        changed("clip", 15, "softmax"),
+        FormatError,
+        "'clip' is for softmax_illm, not for",
+    ),
+    "a misspelt site": (changed("scorez", {"op": "matmul"}), FormatError, "'scorez' is unknown, near it: scores"),
+    "a name of ours": (changed("rounding", "floor", "context"), FormatError, "name 'ibert' is that of intref's own"),
     "an output of no table": (changed("output", "int64", "pooler"), FormatError, "site 'pooler': output must be"),
 }
 
@@ -107,6 +118,24 @@ def test_is_a_profile_that_is_none_refused(why, tmp_path):
     content = table("ibert")
     change(content)
     assert said in refusal(written(tmp_path / "p.toml", content), error)
+
+
+def test_is_a_misspelt_site_named_and_not_the_one_that_is_then_missing(tmp_path):
+    content = table("ibert")
+    content["scorez"] = content.pop("scores")
+    assert "key 'scorez' is unknown, near it: scores" in refusal(written(tmp_path / "p.toml", content))
+
+
+@pytest.mark.parametrize("site", READERS)
+def test_is_a_key_that_its_op_does_not_read_refused(site, tmp_path):
+    """And none is known to READERS that no site has, nor an op that cannot stand there."""
+    for key, ops in READERS[site].items():
+        assert key in SITES[site] and all((site, op) in sites.SITES for op in ops), key
+        other = next((op for kind, op in sites.SITES if kind == site and op not in ops), None)
+        if other is not None:
+            kinds = SITES[site][key]
+            content = {**table("ibert"), site: {"op": other, key: kinds[0]}}
+            assert f"key {key!r} is for" in refusal(written(tmp_path / "p.toml", content))
 
 
 def test_are_other_files_and_names_refused(tmp_path):
@@ -133,7 +162,7 @@ def cosine(a, b) -> float:
 @pytest.mark.parametrize("own, other", [BOTH, BOTH[::-1]])
 def test_is_a_mixed_profile_right_or_refused(fm, tmp_path, own, other, site):
     """Sites that do not understand each other must not make a model that is merely wrong."""
-    path = written(tmp_path / "p.toml", {**table(own), site: table(other)[site]})
+    path = written(tmp_path / "p.toml", {**table(own), "name": "mixed", site: table(other)[site]})
     draw = np.random.default_rng(1)
     calib = [{"input_ids": draw.integers(0, 11, (8, 10))} for _ in range(4)]
     inputs = {"input_ids": draw.integers(0, 11, (6, 9))}
@@ -145,8 +174,22 @@ def test_is_a_mixed_profile_right_or_refused(fm, tmp_path, own, other, site):
     assert cosine(model.run(inputs, "reference").float("last_hidden_state"), fm.run(inputs)["last_hidden_state"]) > 0.99
 
 
+@pytest.fixture(scope="module")
+def sentiment():
+    return intref.load(suite_path() / "models" / "sentiment")
+
+
+@pytest.mark.parametrize("name", [name for name in names() if load_profile(name).status == "stable"])
+def test_is_a_saved_model_of_every_profile_read_back(sentiment, tmp_path, name):
+    model = sentiment.quantize(recipe_of(load_profile(name)).name, profile=name, calib=CALIB)
+    model.save(tmp_path / "m.safetensors")
+    back = intref.open(tmp_path / "m.safetensors")
+    before, after = (one.run(CALIB[0], "reference").digest for one in (model, back))
+    assert before == after and back.hash == model.hash
+
+
 def test_is_an_op_that_no_site_of_its_kind_knows_refused(fm, tmp_path):
-    path = written(tmp_path / "p.toml", {**table("ibert"), "softmax": {"op": "clamp"}})
+    path = written(tmp_path / "p.toml", {**table("ibert"), "name": "mine", "softmax": {"op": "clamp"}})
     with pytest.raises(
         Unsupported, match="site 'softmax' cannot be lowered to 'clamp', only to softmax_ibert, softmax_exp2"
     ):
@@ -178,3 +221,23 @@ def test_does_an_additive_mask_leave_padding_a_probability_only_where_it_is_smal
         assert fast == reference
         digests[name] = fast
     assert digests["exclude"] == digests["far"] != digests["near"]
+
+
+def test_is_a_file_of_one_s_own_experimental_and_named_anew(tmp_path):
+    other = {**table("ita"), "softmax": {"op": "softmax_ibert"}}
+    with pytest.raises(FormatError, match="name 'ita' is that of intref's own profile"):
+        load_profile(written(tmp_path / "ita.toml", other))
+    assert load_profile(written(tmp_path / "p.toml", {**other, "name": "mine"})).status == "experimental"
+
+
+@pytest.mark.parametrize("profile, recipe", [("ibert", "ibert"), ("gpu-w8a8", "w8a8-token"), ("wide", "wide")])
+def test_is_the_default_recipe_the_one_for_the_profile(fm, tmp_path, profile, recipe):
+    assert fm.quantize(profile=profile, calib=CALIB).about["recipe"] == recipe
+    path = written(tmp_path / "p.toml", {**table(profile), "name": "mine"})
+    assert fm.quantize(profile=str(path), calib=CALIB).about["recipe"] == recipe
+
+
+def test_is_a_recipe_for_another_profile_named_where_it_does_not_fit(fm):
+    with pytest.raises(IntrefError, match="recipe w8a8-token is made for profile intref"):
+        intref.load(suite_path() / "models/sentiment").quantize("w8a8-token", profile="ibert")
+    assert fm.quantize("ibert", profile="tosa", calib=CALIB).about["recipe"] == "ibert"

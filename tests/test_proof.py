@@ -412,3 +412,10 @@ def test_do_bounds_hold_for_the_shortest_sequence_as_well():
     b = build.node("transpose", "bt", {"x": build.input("b", "int8", 11, 20, None)}, y=("T", "B"))["y"]
     build.node("matmul", "ab", {"a": a, "b": b}, y=("B", "B"))
     assert build.tensors["ab"].range == (26 * 11, 6 * 46 * 20)
+
+
+@pytest.mark.parametrize("scale", [-0.5, 0.0, float("nan"), float("inf")])
+def test_is_a_scale_refused_that_no_model_file_takes(scale):
+    build = Builder({"B": 1, "T": 1})
+    with pytest.raises(BoundError, match="x: a scale must be positive and finite, not "):
+        build.scale("x", scale)

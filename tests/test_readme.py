@@ -1,6 +1,8 @@
 """What README promises in numbers is what is committed."""
 
 import re
+import subprocess
+import sys
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -30,6 +32,13 @@ def test_does_the_table_of_scores_say_what_their_json_does():
     tool = module_from_spec(spec)
     spec.loader.exec_module(tool)
     assert suite_path().joinpath("SCORE.md").read_text("utf-8") == tool.shown(published())
+
+
+@pytest.mark.parametrize("tool", ["make_oracles", "measure_profiles", "make_budgets"])
+def test_are_the_tables_those_of_what_was_measured(tool):
+    command = [sys.executable, README.parent / "tools" / f"{tool}.py", "--check"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Where the error of a dialect comes from, source by source: golden/budgets/, and its table in README.md.
 
     python tools/make_budgets.py --stsb DIR    # DIR holds stsb-en-train.csv; without it the embedded model alone
+    python tools/make_budgets.py --redraw      pictures and table anew from golden/budgets/*.json; nothing is measured
     python tools/make_budgets.py --check       exit 1 if README's table is not that of golden/budgets/
 
 The embedded model is what `intref profile diff wide PROFILE` asks; MiniLM is calibrated on 50 sentences and asked for
@@ -23,10 +24,11 @@ sys.path.insert(0, str(ROOT))
 import intref  # noqa: E402
 from intref.atomic import write_atomically  # noqa: E402
 from intref.dialects.budget import Budget, budget  # noqa: E402
-from intref.dialects.compared import budgeted, recipe_of  # noqa: E402
+from intref.dialects.compared import budgeted  # noqa: E402
 from intref.dialects.picture import draw  # noqa: E402
 from intref.profiles import load_profile  # noqa: E402
 from intref.quantize.calibration import encoder  # noqa: E402
+from intref.quantize.recipe import made_for  # noqa: E402
 
 FOLDER, README = ROOT / "golden" / "budgets", ROOT / "README.md"
 BEGIN, END = "<!-- budgets: written by tools/make_budgets.py -->\n", "<!-- end of budgets -->\n"
@@ -48,7 +50,7 @@ def of_minilm(stsb: Path) -> Iterator[Budget]:
         [{"input_ids": np.array([encode(row[0])])} for row in rows] for rows in (train[:2000:40], train[3000:3200:10])
     )
     for name in PROFILES:
-        yield budget(exact, name, recipe_of(load_profile(name)), asked, calib, _silent)
+        yield budget(exact, name, made_for(load_profile(name)), asked, calib, _silent)
 
 
 def _silent(what: str, done: int, total: int) -> None:
@@ -93,17 +95,24 @@ def readme() -> str:
 
 @click.command(help=__doc__)
 @click.option("--stsb", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--redraw", is_flag=True)
 @click.option("--check", is_flag=True)
-def main(stsb: Path | None, check: bool) -> None:
+def main(stsb: Path | None, redraw: bool, check: bool) -> None:
     if check:
         sys.exit(readme() != README.read_text("utf-8"))
+    if not redraw:
+        measure(stsb)
+    for model, found in stored().items():
+        draw([Budget.from_json(one) for one in found], FOLDER / f"{model}.svg")
+    write_atomically(README, readme().encode())
+
+
+def measure(stsb: Path | None) -> None:
     FOLDER.mkdir(exist_ok=True)
     for model, made in (("embedded", of_embedded()), ("minilm", of_minilm(stsb) if stsb else ())):
         if budgets := list(made):
-            draw(budgets, FOLDER / f"{model}.svg")
             text = json.dumps([found.json() for found in budgets], indent=1) + "\n"
             write_atomically(FOLDER / f"{model}.json", text.encode())
-    write_atomically(README, readme().encode())
 
 
 if __name__ == "__main__":

@@ -25,10 +25,10 @@ sys.path.insert(0, str(ROOT))
 
 import intref  # noqa: E402
 from intref.atomic import write_atomically  # noqa: E402
-from intref.dialects.compared import recipe_of  # noqa: E402
 from intref.errors import IntrefError  # noqa: E402
 from intref.profiles import load_profile, names  # noqa: E402
 from intref.quantize.calibration import encoder  # noqa: E402
+from intref.quantize.recipe import made_for  # noqa: E402
 from intref.tensorfile import read_integers  # noqa: E402
 
 STORED, README = ROOT / "golden" / "profiles.json", ROOT / "README.md"
@@ -81,7 +81,7 @@ class MiniLM:
 def measure(profile: str, exact: Any, large: MiniLM | None) -> Row:
     """One row; what refuses says why."""
     found = load_profile(profile)
-    row: Row = {"status": found.status, "recipe": recipe_of(found).name}
+    row: Row = {"status": found.status, "recipe": made_for(found).name}
     for name, run in (("embedded", lambda *given: of_embedded(exact, *given)), ("minilm", large)):
         if run is not None:
             try:

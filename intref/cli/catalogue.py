@@ -94,8 +94,7 @@ def recipe_show(name: str, as_json: bool, as_toml: bool) -> None:
 
     from intref.quantize.recipe import RECIPES, load_recipe, names
 
-    if unknown(name, names()):
-        raise Unsupported(nearest("recipe", name, names()))
+    check_known("recipe", name, names())
     table = asdict(load_recipe(name))
     if as_toml:
         print_file(RECIPES, name, names())
@@ -112,6 +111,10 @@ def print_file(folder: Path, name: str, known: list[str]) -> None:
     print_text(path.read_text(encoding="utf-8").rstrip("\n"))
 
 
-def unknown(name: str, known: list[str]) -> bool:
-    """A bare word that is neither a name nor a file."""
-    return name not in known and not Path(name).exists()
+def check_known(word: str, name: str, known: list[str]) -> None:
+    """Unsupported for what is neither a name nor a file; what is written as a path is meant as one."""
+    if name in known or Path(name).exists():
+        return
+    if Path(name).name != name or name.endswith(".toml"):
+        raise Unsupported(f"{word} {name!r}: there is no such file")
+    raise Unsupported(nearest(word, name, known))

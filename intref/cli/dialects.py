@@ -5,11 +5,14 @@ from typing import Any
 import click
 
 from intref.cli import options
-from intref.cli.catalogue import print_file, unknown, with_toml
-from intref.cli.output import check_place, nearest, print_json, print_note, print_table, print_text, progress
+from intref.cli.catalogue import check_known, print_file, with_toml
+from intref.cli.output import check_place, print_json, print_note, print_table, print_text, progress
 from intref.errors import Unsupported
 
 OURS = "ours"  # how the source of a profile begins that no device or paper defines
+ITSELF = "defined by intref itself"
+# How the names begin of oracles that are parts of one thing, or that say more than whose they are.
+MAKERS = ("ONNX Runtime", "Deeploy", "LiteRT", "TOSA", "I-ViT", "FQ-ViT", "Hugging Face", "ITA RTL", "gemmini.h")
 
 
 @click.group(short_help="List, show and compare the dialects.")
@@ -29,15 +32,19 @@ def profile_list(as_json: bool) -> None:
         heads = [{"name": p.name, "status": p.status, "about": p.about, "source": p.source} for p in found]
         print_json([{**head, "oracles": runs.get(head["name"], [])} for head in heads])
         return
-    rows = [(p.name, p.status, _judges(p, runs), p.about) for p in found]
-    print_table(("profile", "status", "oracles", "about"), rows)
+    rows = [(p.name, p.status, _judges(p, runs), len(runs.get(p.name, ())) or "", p.about) for p in found]
+    print_table(("profile", "status", "oracles", "runs>", "about"), rows)
 
 
 def _judges(profile: Any, runs: dict[str, list[dict[str, Any]]]) -> str:
-    """The oracles of a profile; one that intref itself defines has none, but a second implementation."""
-    oracles = dict.fromkeys(run["oracle"] for run in runs.get(profile.name, ()))
-    own = "defined by intref itself, and implemented twice" if profile.source.startswith(OURS) else "none"
-    return ", ".join(oracles) or own
+    """Whose oracles a profile was checked against; one that intref itself defines has none."""
+    makers = dict.fromkeys(_maker(run["oracle"]) for run in runs.get(profile.name, ()))
+    return ", ".join(makers) or (ITSELF if profile.source.startswith(OURS) else "none")
+
+
+def _maker(oracle: str) -> str:
+    """Whose an oracle is: its name without the operator, the part or the machine, which `profile show` tells."""
+    return next((maker for maker in MAKERS if oracle.startswith(maker)), oracle.partition(",")[0])
 
 
 @profile.command("show")
@@ -158,8 +165,7 @@ def _budget(
 def _loaded(name: str) -> Any:
     from intref.profiles import load_profile, names
 
-    if unknown(name, names()):
-        raise Unsupported(nearest("profile", name, names()))
+    check_known("profile", name, names())
     return load_profile(name)
 
 

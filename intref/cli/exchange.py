@@ -7,6 +7,7 @@ import click
 
 from intref.cli import options
 from intref.cli.output import check_place, print_facts, print_json, print_table, print_text, progress
+from intref.model import BIT_PATTERNS, BOUNDARY
 
 FORMS = ("npz", "mem", "c", "hex", "raw", "onnx")
 LISTED = 12
@@ -146,7 +147,9 @@ def onnx(
     """Import a network of integers (Deeploy's, or of ONNX's quantized operators): proved, and run as any model is.
 
     An input is what --input declares, else as narrow as its array in --check, else what the graph says, else int8.
-    With --check and no --requant-rounding, the one that reproduces what was recorded is taken, and named.
+    With --check and no --requant-rounding, the one that reproduces what was recorded is taken, and named. What a model
+    has as bit patterns of float32s may be recorded as float32s. A QuantizeLinear of an input, or a DequantizeLinear
+    before an output, is left to the caller and said: the model takes, gives and is checked by the integers there.
 
     Exit codes: 0 done, 1 something recorded differs, 2 bad input.
     """
@@ -165,8 +168,12 @@ def onnx(
         rows = [dict(zip(("recorded", "tensor", "elements", "mismatches"), row)) for row in found.rows]
         print_json({**facts, "rows": rows, "unmatched": list(found.unmatched)})
     else:
+        lines = facts.pop(BOUNDARY)
         print_facts(facts.items())
-        print_table(("recorded", "tensor", "elements>", "differ>"), (row for row in found.rows if row[3]))
+        for line in lines:
+            print_text(line)
+        if wrong := [row for row in found.rows if row[3]]:
+            print_table(("recorded", "tensor", "elements>", "differ>"), wrong)
     return int(found.mismatches > 0)
 
 
@@ -196,4 +203,12 @@ def _imported(found: Any, output: str | None) -> dict[str, Any]:
     if found.rows:
         facts |= {"compared": found.compared, "mismatches": found.mismatches, "not found": len(found.unmatched)}
         facts["verdict"] = "differs" if found.mismatches else "equal"
+    facts[BOUNDARY] = [*_patterns(model), *model.about.get(BOUNDARY, ())]
     return facts
+
+
+def _patterns(model: Any) -> list[str]:
+    """A line for each input and output that is float32s, as bit patterns."""
+    names = model.about.get(BIT_PATTERNS, ())
+    words = {name: "input" if name in model.inputs else "output" for name in names}
+    return [f"{word} {name}: int32, the bit patterns of float32s" for name, word in words.items()]

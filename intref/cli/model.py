@@ -7,7 +7,6 @@ import click
 from intref.cli import options
 from intref.cli.output import (
     check_place,
-    nearest,
     print_facts,
     print_json,
     print_note,
@@ -15,7 +14,6 @@ from intref.cli.output import (
     print_text,
     progress,
 )
-from intref.errors import Unsupported
 
 
 @click.command(short_help="Say what a file or directory holds.")
@@ -41,7 +39,7 @@ def inspect(path: str, as_json: bool) -> None:
 @click.command(short_help="Make the integer model of a checkpoint.")
 @click.argument("checkpoint")
 @click.option("-o", "--output", required=True, metavar="FILE", help="The model file to write.")
-@click.option("--recipe", default="w8a8-token", show_default=True, help="Name or TOML file: see intref recipe list.")
+@click.option("--recipe", help="Name or TOML file (intref recipe list); default: the one for --profile, or w8a8-token.")
 @click.option("--profile", help="Name or TOML file; default: the recipe's.")
 @click.option(
     "--calib", metavar="FILE", help="Token ids (.safetensors, .npz, .jsonl) or text (.txt) to calibrate with."
@@ -55,7 +53,7 @@ def inspect(path: str, as_json: bool) -> None:
 def quantize(
     checkpoint: str,
     output: str,
-    recipe: str,
+    recipe: str | None,
     profile: str | None,
     calib: str | None,
     seed: int,
@@ -69,10 +67,15 @@ def quantize(
     which flatters; --eval takes token ids that the model was not calibrated with.
     """
     from intref.cli import measuring
+    from intref.profiles import load_profile
     from intref.quantize import load
+    from intref.quantize.recipe import made_for
 
     _check_names(recipe, profile)
     check_place(output)
+    if profile is not None and recipe is None:
+        recipe = made_for(load_profile(profile)).name
+        print_note(f"recipe {recipe}, the one for profile {profile}; --recipe takes another")
     float_model = load(checkpoint, head)
     batches, source = measuring.calibration(float_model, calib, seed)
     evaluation = measuring.evaluation(float_model, evaluate)
@@ -101,16 +104,15 @@ def quantize(
         print_note(f"calibrated with {source}; for trained models give --calib")
 
 
-def _check_names(recipe: str, profile: str | None) -> None:
+def _check_names(recipe: str | None, profile: str | None) -> None:
     """A mistyped name costs no calibration."""
-    from pathlib import Path
-
     from intref import profiles
+    from intref.cli.catalogue import check_known
     from intref.quantize import recipe as recipes
 
     for word, name, known in (("recipe", recipe, recipes.names()), ("profile", profile, profiles.names())):
-        if name is not None and name not in known and not Path(name).exists():
-            raise Unsupported(nearest(word, name, known))
+        if name is not None:
+            check_known(word, name, known)
 
 
 @click.command(short_help="Run a model on one batch.")

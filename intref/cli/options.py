@@ -27,8 +27,15 @@ backend = click.option(
 )
 
 _INPUTS = (
-    click.option("--ids", multiple=True, metavar="1,2,3", help="Token ids of one sequence; may be repeated."),
-    click.option("--inputs", metavar="FILE", help="Arrays: .safetensors, .npz. A sequence a line: .jsonl, .txt."),
+    click.option(
+        "--ids", multiple=True, metavar="1,2,3", help="Token ids of one sequence, for input_ids; may be repeated."
+    ),
+    click.option(
+        "--inputs",
+        metavar="FILE",
+        help="Arrays by the names of the model's inputs: .safetensors, .npz (float32s where an input is their bits). "
+        "A sequence a line: .jsonl, .txt.",
+    ),
     click.option("--text", multiple=True, help="One sequence as text; may be repeated. Needs --tokenizer."),
     click.option(
         "--tokenizer", metavar="PATH", help="To encode text with: tokenizer.json, or the checkpoint's directory."

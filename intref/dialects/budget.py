@@ -87,6 +87,15 @@ class Budget:
         ]
         return {"profile": self.profile, "recipe": self.recipe, "unit": "1e-12", "rows": rows}
 
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> "Budget":
+        """What `json` gave; without the cosines, which it leaves out."""
+        *rows, whole = (
+            Row(row["source"], row["site"], row["op"], {k: v / 1e12 for k, v in row["distance"].items()}, {})
+            for row in found["rows"]
+        )
+        return cls(found["profile"], found["recipe"], tuple(whole.distance), tuple(rows), whole)
+
     def table(self) -> list[tuple[str, ...]]:
         """source, kind, op, and for each output the distance and its share of the sum of squares."""
         return [

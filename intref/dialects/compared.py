@@ -10,10 +10,8 @@ from intref.profiles import Profile
 from intref.quantize import FloatModel, load
 from intref.quantize.calibration import batches_for, read_batches
 from intref.quantize.observe import Progress
-from intref.quantize.recipe import Recipe, load_recipe
-from intref.quantize.recipe import names as recipes
+from intref.quantize.recipe import load_recipe, made_for
 
-STATIC = ("rescale",)  # linear inputs of a scale that is known before the run
 EMBEDDED = ("models", "sentiment")
 INPUTS = 4  # batches of the calibration data that a model is asked with
 
@@ -29,7 +27,7 @@ def compared(
 ) -> dict[str, Effect]:
     """Site -> what B's way at that site changes in a model of A; "" -> what all of B changes."""
     exact, calib, asked = _asked(model, inputs)
-    plan = load_recipe(recipe) if recipe else recipe_of(a)
+    plan = load_recipe(recipe) if recipe else made_for(a)
     effects, found = Effects(exact, plan, calib, asked, told), {}
     for i, site in enumerate(("", *sites)):
         found[site] = effects.of(a, b, site or None)
@@ -40,7 +38,7 @@ def compared(
 def budgeted(profile: Profile, model: str | None, recipe: str | None, inputs: str | None, told: Progress) -> Budget:
     """The error budget of a profile on one model; told as in `compared`."""
     exact, calib, asked = _asked(model, inputs)
-    plan = load_recipe(recipe) if recipe else recipe_of(profile)
+    plan = load_recipe(recipe) if recipe else made_for(profile)
     return budget(exact, profile, plan, asked, calib, told)
 
 
@@ -50,10 +48,3 @@ def _asked(model: str | None, inputs: str | None) -> tuple[FloatModel, Batches, 
     calib, _ = batches_for(exact, None, 0)
     tokenizer = exact.path / "tokenizer.json" if exact.path is not None else None
     return exact, calib, list(read_batches(Path(inputs), tokenizer)) if inputs else calib[:INPUTS]
-
-
-def recipe_of(profile: Profile) -> Recipe:
-    """The recipe that a profile's linear inputs are made for: its own, or the static one, or the token-wise one."""
-    made_for = {one.profile: one for one in (load_recipe(name) for name in reversed(recipes()))}
-    static = profile.sites["linear_input"]["op"] in STATIC
-    return made_for.get(profile.name) or load_recipe("ibert" if static else "w8a8-token")

@@ -1,13 +1,16 @@
 """The error budget as a picture: one bar for each source, one panel for each dialect."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from intref.atomic import StrPath, write_atomically
 from intref.errors import FormatError, Unsupported
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from intref.dialects.budget import Budget
 
 COLOURS = {"weights": "#4c72b0", "rounding": "#55a868", "op": "#c44e52"}
@@ -25,28 +28,37 @@ def check_form(path: StrPath) -> str:
 def draw(budgets: Sequence["Budget"], path: StrPath) -> None:
     """Write the picture; its form is the ending of the name. Unsupported where matplotlib is not installed."""
     form = check_form(path)
+    figure = figure_of(budgets)
+    made = io.BytesIO()
+    figure.savefig(made, format=form, metadata={"Date": None} if form == "svg" else None)
+    write_atomically(path, made.getvalue())
+
+
+def figure_of(budgets: Sequence["Budget"]) -> "Figure":
+    """A panel for each budget, its sources by size, and a line at the whole."""
     try:
         from matplotlib import rcParams
         from matplotlib.figure import Figure
+        from matplotlib.patches import Patch
     except ImportError:
         raise Unsupported("a picture needs matplotlib: pip install 'intref[plot]'") from None
-    import io
-
     rcParams.update({"svg.hashsalt": "intref", "svg.fonttype": "none"})  # the same bytes for the same numbers
     tallest = max(len(budget.rows) for budget in budgets)
     figure = Figure(figsize=(5.5 * len(budgets), 1.2 + 0.28 * tallest), layout="constrained")
     for axes, budget in zip(figure.subplots(1, len(budgets), squeeze=False)[0], budgets):
-        output = budget.outputs[0]
-        rows = sorted(budget.rows, key=lambda row: row.distance[output])
-        labels = [f"{row.kind} {row.op}".strip() for row in rows]
-        positions = range(len(rows))
-        axes.barh(positions, [row.distance[output] for row in rows], color=[COLOURS[row.source] for row in rows])
-        axes.set_yticks(positions, labels, fontsize=7)
-        axes.set_xlabel(f"distance from real numbers, {output}")
-        axes.axvline(budget.whole.distance[output], color="black", linewidth=1, linestyle="--")
-        axes.set_title(f"{budget.profile} ({budget.recipe}); dashed: the whole", fontsize=9)
-    handles = [figure.axes[0].bar(0, 0, color=colour) for colour in COLOURS.values()]
-    figure.axes[0].legend(handles, [*COLOURS], fontsize=7, loc="lower right")
-    made = io.BytesIO()
-    figure.savefig(made, format=form, metadata={"Date": None} if form == "svg" else None)
-    write_atomically(path, made.getvalue())
+        _panel(axes, budget)
+    handles = [Patch(color=colour, label=source) for source, colour in COLOURS.items()]  # in no axes: no limit moves
+    figure.axes[0].legend(handles=handles, fontsize=7, loc="lower center")
+    return figure
+
+
+def _panel(axes: Any, budget: "Budget") -> None:
+    output = budget.outputs[0]
+    rows = sorted(budget.rows, key=lambda row: row.distance[output])
+    labels = [f"{row.kind} {row.op}".strip() for row in rows]
+    positions = range(len(rows))
+    axes.barh(positions, [row.distance[output] for row in rows], color=[COLOURS[row.source] for row in rows])
+    axes.set_yticks(positions, labels, fontsize=7)
+    axes.set_xlabel(f"distance from real numbers, {output}")
+    axes.axvline(budget.whole.distance[output], color="black", linewidth=1, linestyle="--")
+    axes.set_title(f"{budget.profile} ({budget.recipe}); dashed: the whole", fontsize=9)

@@ -3,7 +3,8 @@
 found = identify("so:./chip.so")      -> Identified: .ops .lines; write_chip(found, "chip.toml")
 """
 
-from intref.identify.chip import agreeing, chip_text, write_chip
+from intref.identify.agreement import agreeing
+from intref.identify.chip import chip_text, write_chip
 from intref.identify.device import Identified, identify
 from intref.identify.findings import OpIdentified
 

@@ -75,7 +75,7 @@ def product(net: Importer, a: Value, b: Value) -> Value:
     sizes = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
     a, b = (net.broadcast(v, (*sizes, *v.shape[-2:])) for v in (a, b))
     left, right = net.tensor(a), net.tensor(b)
-    if right.dtype == "int8":
+    if right.dtype in ("int8", "int16"):
         return net.op("matmul", {"a": left, "b": right})
     if left.dtype not in NARROW or right.dtype not in NARROW:
         raise net.refuse("sides of int8, uint8 or int16", f"{left.dtype} and {right.dtype}")
@@ -86,9 +86,7 @@ def product(net: Importer, a: Value, b: Value) -> Value:
 
 
 def _product_of_bytes(net: Importer, a: Tensor, b: Tensor) -> Value:
-    """a @ b for unsigned b, of which matmul has none: a @ (b - 128) + 2 * (a @ 64). The clamp changes nothing."""
-    if b.dtype != "uint8":
-        raise net.refuse("a right side of int8 or uint8", b.dtype)
+    """a @ b for uint8 b, of which matmul has none: a @ (b - 128) + 2 * (a @ 64). The clamp changes nothing."""
     one = {"multiplier": (np.ones(1, np.int64), "int32"), "shift": (np.zeros(1, np.int64), "int8")}
     attrs = {"rounding": "floor", "input_zero_point": 128, "output_zero_point": 0, "output": "int8"}
     half = net.op("matmul", {"a": a, "b": (np.full(b.shape, 64), "int8")})

@@ -13,7 +13,7 @@ import numpy as np
 
 from intref.importing.arithmetic import combined
 from intref.importing.graph import Array, Call
-from intref.importing.importer import HANDLERS, Importer, constant, imports
+from intref.importing.importer import FLOAT32, HANDLERS, Importer, constant, imports, not_of_float32
 from intref.importing.values import ONE, Dequantized, Floats, Real, Tensor, patterns
 from intref.ops.onnx import TWO_32
 
@@ -44,7 +44,7 @@ def float32s(net: Importer, x: Any) -> Tensor:
     if isinstance(x, (Floats, Real)):
         return net.epilogue(x)
     if isinstance(x, Tensor) and x.name in net.graph.inputs:
-        return x if x.dtype == "int32" else net.given_as(x, "int32")
+        return net.as_patterns(x)
     raise net.refuse("float32s: an input of the graph, or products by scales found at run time", x)
 
 
@@ -106,6 +106,8 @@ def _with_floats(op_type: str, floats: Any) -> None:
     plain = HANDLERS[op_type]
 
     def handler(net: Importer, call: Call, *inputs: Any) -> Any:
+        if any(isinstance(v, Floats) for v in inputs):
+            raise not_of_float32(call, inputs)
         if any(isinstance(v, (Real, Scales)) for v in inputs):
             return floats(net, call, *inputs)
         if any(isinstance(v, Dequantized) for v in inputs) and op_type == "Add":
@@ -115,7 +117,9 @@ def _with_floats(op_type: str, floats: Any) -> None:
         return plain(net, call, *inputs)
 
     HANDLERS[op_type] = handler
+    FLOAT32.add(op_type)
 
 
 _with_floats("Mul", _multiplied)
 _with_floats("Add", _added)
+FLOAT32.add("DynamicQuantizeLinear")

@@ -14,21 +14,28 @@ from intref.atomic import StrPath
 from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
 from intref.importing.graph import Call, Given, Graph, read_graph
 from intref.importing.signature import MICROSOFT, STANDARD, Signature
-from intref.importing.values import Array, Dequantized, Floats, Real, Tensor, Value, Values, narrowest
-from intref.model import Model
+from intref.importing.values import (
+    Array,
+    Dequantized,
+    Floats,
+    Real,
+    Tensor,
+    Value,
+    Values,
+    integers,
+    is_float32,
+    narrowest,
+)
+from intref.model import BIT_PATTERNS, BOUNDARY, Model
 from intref.tensorfile import shown
 
 Handler = Callable[..., Any]
 HANDLERS: dict[str, Handler] = {}
 SIGNATURES: dict[str, Signature] = {}
-ROUNDINGS = ("half_up", "floor")
+FLOAT32: set[str] = set()  # of them those that take what stands for float32s
+ROUNDED, ROUNDINGS = "RequantShift", ("half_up", "floor")
 WRONG = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 DTYPES = ("int8", "uint8", "int16", "int32")
-INTEGERS = (Tensor, np.ndarray, np.generic, type(None))
-TAKE_REALS = frozenset(  # what others are given is integers
-    "Add Conv DynamicQuantizeLinear Flatten Gemm Identity MatMul MaxPool Mul QuantizeLinear Relu Reshape Shape "
-    "Squeeze Transpose Unsqueeze".split()
-)
 
 
 def imports(*op_types: str, attrs: str = "", domains: tuple[str, ...] = STANDARD) -> Callable[[Handler], Handler]:
@@ -49,11 +56,11 @@ class Importer(Values):
         super().__init__()
         self.graph, self.requant_rounding = graph, requant_rounding
         self.values: dict[str, Value] = {}
+        self.patterns: list[str] = []  # inputs and outputs that are float32s, as bit patterns
+        self.boundary: list[str] = []  # what of the graph is left to the caller, a line each
 
     def integers(self, call: Call, value: Value) -> Value:
         """A constant as integers; a tensor as it is."""
-        from intref.importing.values import integers
-
         return value if isinstance(value, Tensor) else integers(f"{call.at}: constant", value)
 
     def model(self, declared: Mapping[str, Given]) -> Model:
@@ -66,26 +73,53 @@ class Importer(Values):
             if name not in self.values:
                 raise FormatError(f"{self.graph.path}: output {shown(name)}: expected a node that makes it, found none")
             self.begin(name, f"{self.graph.path}: output {shown(name)}")
-            value: Any = self.values[name]
-            if isinstance(value, Dequantized):
-                value = self._noted(value)
-            elif isinstance(value, (Floats, Real)):
-                value = self.epilogue(value)
-            self.builder.outputs[name] = self.tensor(value).name
-        about = {"source": "onnx", "producer": self.graph.producer, "requant_rounding": self.requant_rounding}
-        return self.builder.model(about)
+            self.builder.outputs[name] = self._output(name, self.values[name]).name
+        return self.builder.model(self._about())
 
-    def _noted(self, value: Dequantized) -> Value:
+    def _output(self, name: str, value: Any) -> Tensor:
+        if isinstance(value, Dequantized):
+            return self._noted(name, value)
+        if isinstance(value, (Floats, Real)):
+            self.patterns.append(name)
+            return self.epilogue(value)
+        if is_float32(value):
+            raise self.refuse("integers, or products by scales found at run time", "the scales alone")
+        return self.tensor(value)
+
+    def _about(self) -> dict[str, Any]:
+        about: dict[str, Any] = {"source": "onnx", "producer": self.graph.producer}
+        if any(call.op == ROUNDED for call in self.graph.calls):
+            about["requant_rounding"] = self.requant_rounding
+        if self.patterns:
+            about[BIT_PATTERNS] = self.patterns
+        if self.boundary:
+            about[BOUNDARY] = self.boundary
+        return about
+
+    def _noted(self, name: str, value: Dequantized) -> Tensor:
         """The integers of an output, their scale noted for people where it is one and its zero point 0."""
-        tensor = self.tensor(value.value)
-        if value.scale.scales.size == 1 and value.scale.zero == 0:
-            self.builder.scale(tensor.name, float(value.scale.scales[0]))
+        tensor, scale = self.tensor(value.value, value.scale.dtype), value.scale
+        if scale.scales.size == 1 and scale.zero == 0:
+            self.builder.scale(tensor.name, float(scale.scales[0]))
+        line = f"output {name}: {tensor.dtype}, {scale}; the float DequantizeLinear behind it is left to the caller"
+        self.boundary.append(line)
         return tensor
 
-    def given_as(self, x: Tensor, dtype: str) -> Tensor:
+    def quantized_before(self, x: Tensor, scale: Any) -> Tensor:
         """An input that the graph quantizes first: the quantized values are given instead."""
+        line = f"input {x.name}: {scale.dtype}, {scale}; the float QuantizeLinear before it is left to the caller"
+        self.boundary.append(line)
+        return self._given_as(x, scale.dtype)
+
+    def as_patterns(self, x: Tensor) -> Tensor:
+        """An input of float32s: their bit patterns are given instead."""
+        if x.name not in self.patterns:
+            self.patterns.append(x.name)
+        return x if x.dtype == "int32" else self._given_as(x, "int32")
+
+    def _given_as(self, x: Tensor, dtype: str) -> Tensor:
         if any(x.name in node.inputs.values() for node in self.builder.nodes):
-            raise self.refuse(f"input {shown(x.name)} used by QuantizeLinear alone", "another use")
+            raise self.refuse(f"input {shown(x.name)} quantized alone", "another use")
         self.values[x.name] = self.input(x.name, dtype, x.shape)
         return Tensor(x.name, x.shape, dtype)
 
@@ -109,9 +143,9 @@ class Importer(Values):
             raise Unsupported(unknown(call))
         SIGNATURES[call.op].check(call, self.graph.opset)
         self.begin(next(name for name in call.outputs if name), call.at)
-        values = [self._value(name) for name in call.inputs]
-        if call.op not in TAKE_REALS and any(not isinstance(v, INTEGERS) for v in values):
-            raise self.refuse("integers", f"float32s, of which {call.op} takes none here")
+        values: list[Any] = [self._value(name) for name in call.inputs]
+        if any(map(is_float32, values)) and call.op not in FLOAT32:
+            raise not_of_float32(call, values)
         try:
             made = handler(self, call, *values)
         except (FormatError, Unsupported):
@@ -132,17 +166,25 @@ class Importer(Values):
         return self.graph.constants[name] if name in self.graph.constants else self.values[name]
 
 
+def not_of_float32(call: Call, values: Sequence[Any]) -> Unsupported:
+    """The error for a node whose float32s no op here takes; where they come from tells what they are."""
+    dequantized = any(isinstance(v, Dequantized) for v in values)
+    made = "DequantizeLinear" if dequantized else "a product quantized at run time"
+    return Unsupported(f"{call.at}: float32 {call.op} behind {made} is not supported")
+
+
 def shown_word(name: str) -> str:
     """A name as it is, if it is one."""
     return name if name.isidentifier() else shown(name)
 
 
 def unknown(call: Call) -> str:
-    """What is not supported, and what is perhaps meant."""
-    near = difflib.get_close_matches(call.op, HANDLERS, n=1, cutoff=0.0)
+    """What is not supported, and what is perhaps meant: what has the word in its name, else what is spelt alike."""
+    holding = [name for name in sorted(HANDLERS) if call.op.lower() in name.lower()][:3]
+    near = holding or difflib.get_close_matches(call.op, HANDLERS, n=1, cutoff=0.0)
     attrs = f" with attributes {', '.join(map(shown_word, sorted(call.attrs)))}" if call.attrs else ""
     domain = f" of domain {shown(call.domain)}" if call.domain else ""
-    return f"{call.at}: op {shown(call.op)}{domain}{attrs} is not supported; the nearest that is: {near[0]}"
+    return f"{call.at}: op {shown(call.op)}{domain}{attrs} is not supported; the nearest that is: {' or '.join(near)}"
 
 
 def import_onnx(
@@ -174,7 +216,11 @@ def import_onnx(
 
 
 def _measured(value: Array) -> Given:
-    return Given(narrowest(value), value.shape)
+    """What holds an array of integers; real numbers, of an input that the graph quantizes, say their sizes alone."""
+    try:
+        return Given(narrowest(integers("", value)), value.shape)
+    except FormatError:
+        return Given(None, value.shape)
 
 
 def _declared(name: str, text: str) -> Given:

@@ -8,8 +8,11 @@ import numpy as np
 
 from intref.errors import FormatError
 from intref.importing.graph import Call
-from intref.importing.importer import Importer, axes_of, constant, imports
-from intref.importing.values import Tensor, Value
+from intref.importing.importer import FLOAT32, Importer, axes_of, constant, imports, not_of_float32
+from intref.importing.values import Tensor, Value, is_float32
+
+FLOAT = 1  # of TensorProto's dtypes
+FLOAT32.update(("Identity", "Dropout", "Cast", "Shape"))
 
 
 @imports("Identity", "Dropout", attrs="ratio seed")
@@ -24,6 +27,8 @@ def cast(net: Importer, call: Call, x: Value) -> Value:
     """To float and back is nothing; an integer dtype must hold the values."""
     kinds = {1: "", 2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "", 11: ""}
     dtype = kinds.get(call.attrs["to"])
+    if is_float32(x) and call.attrs["to"] != FLOAT:
+        raise not_of_float32(call, [x])
     if dtype is None:
         raise net.refuse("to int8, uint8, int16, int32, int64, float or double", f"ONNX's dtype {call.attrs['to']}")
     return net.cast(x, dtype) if dtype and isinstance(x, Tensor) else x

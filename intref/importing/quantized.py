@@ -18,8 +18,17 @@ import numpy as np
 from intref.errors import FormatError
 from intref.importing.arithmetic import combined, product
 from intref.importing.graph import DTYPES, Array, Call
-from intref.importing.importer import HANDLERS, MICROSOFT, STANDARD, Importer, constant, imports
-from intref.importing.values import Dequantized, Floats, Real, Tensor, Value, narrowest, patterns
+from intref.importing.importer import (
+    FLOAT32,
+    HANDLERS,
+    MICROSOFT,
+    STANDARD,
+    Importer,
+    constant,
+    imports,
+    not_of_float32,
+)
+from intref.importing.values import Dequantized, Floats, Real, Tensor, Value, is_float32, narrowest, patterns
 from intref.importing.windows import convolved
 from intref.ops.op import dtype_range
 from intref.quantize.scales import softmax_entries
@@ -39,6 +48,10 @@ class Scale:
     @property
     def zero(self) -> int:
         return int(self.zeros.ravel()[0])
+
+    def __str__(self) -> str:
+        first, more = (f"{self.scales[0]!s}", self.scales.size - 1)
+        return f"scale {first}{f' and {more} more' * bool(more)}, zero point {self.zero}"
 
 
 def _scale(
@@ -284,6 +297,8 @@ def qlinear_conv(
 @imports("DequantizeLinear", attrs="axis", domains=(*STANDARD, *MICROSOFT))
 def dequantize(net: Importer, call: Call, x: Value, scale: Value, zero: Value | None = None) -> Dequantized:
     """Nothing yet: what a product of such values needs to know."""
+    if is_float32(x) or is_float32(scale):
+        raise not_of_float32(call, [x])
     kind, rank = x.dtype if isinstance(x, Tensor) else x.dtype.name, len(x.shape)
     many = constant(call, scale, "scale of x").size != 1
     axis = call.attrs.get("axis", 1)
@@ -298,7 +313,7 @@ def quantize(net: Importer, call: Call, x: Any, scale: Value, zero: Value | None
     """A product is rescaled; a value at the same scale is itself."""
     out = _scale(net, call, "y", scale, zero, usual=_made(net, call, zero))
     if isinstance(x, Tensor) and x.name in net.graph.inputs:  # the first: what is quantized is not ours
-        return net.given_as(x, out.dtype)
+        return net.quantized_before(x, out)
     if isinstance(x, (Floats, Real)):
         return _quantized(net, net.epilogue(x), out)
     if not isinstance(x, Dequantized):
@@ -336,13 +351,16 @@ def _over_dequantized(op_type: str) -> None:
     plain = HANDLERS[op_type]
 
     def handler(net: Importer, call: Call, *inputs: Any) -> Any:
-        if not any(isinstance(v, Dequantized) for v in inputs):
+        if not any(map(is_float32, inputs)):
             return plain(net, call, *inputs)
+        if not any(isinstance(v, Dequantized) for v in inputs):
+            raise not_of_float32(call, inputs)
         if not all(isinstance(v, Dequantized) for v in inputs[:2]):
             raise net.refuse("both sides from DequantizeLinear", "one of them")
         return _dequantized_product(net, call, op_type, *inputs)
 
     HANDLERS[op_type] = handler
+    FLOAT32.add(op_type)
 
 
 def _dequantized_product(net: Importer, call: Call, op_type: str, a: Any, b: Any, c: Any = None) -> Dequantized:
@@ -396,14 +414,45 @@ def _bias(net: Importer, call: Call, c: Any, scales: Array) -> Array:
 
 for _name in ("MatMul", "Gemm", "Conv"):
     _over_dequantized(_name)
-for _name in ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze", "Relu", "MaxPool", "Identity"):
+FLOAT32.update(("DequantizeLinear", "QuantizeLinear"))
 
-    def _moved(net: Importer, call: Call, x: Any, *others: Any, plain: Any = HANDLERS[_name], name: str = _name) -> Any:
-        """What moves elements, or keeps the largest, moves the integers."""
+
+def _over_moved(op_type: str, patterns: bool) -> None:
+    """What moves elements moves the integers, or the bit patterns (which have no order that MaxPool could go by)."""
+    plain = HANDLERS[op_type]
+
+    def handler(net: Importer, call: Call, x: Any, *others: Any) -> Any:
+        if isinstance(x, (Floats, Real)) and patterns:
+            return Floats(net.tensor(plain(net, call, net.epilogue(x), *others)))
+        if isinstance(x, (Floats, Real)):
+            raise not_of_float32(call, [x])
         if not isinstance(x, Dequantized):
             return plain(net, call, x, *others)
-        if x.scale.scales.size > 1 or (name == "Relu" and x.scale.zero != 0):
-            raise net.refuse("one scale, and zero point 0 for Relu", f"{x.scale.scales.size} scales")
+        if x.scale.scales.size > 1:
+            raise net.refuse("one scale", f"{x.scale.scales.size} scales")
         return Dequantized(plain(net, call, x.value, *others), x.scale, x.product)
 
-    HANDLERS[_name] = _moved
+    HANDLERS[op_type] = handler
+    FLOAT32.add(op_type)
+
+
+for _name in ("Reshape", "Flatten", "Transpose", "Squeeze", "Unsqueeze"):
+    _over_moved(_name, patterns=True)
+_over_moved("MaxPool", patterns=False)
+_plain_relu = HANDLERS["Relu"]
+
+
+@imports("Relu")
+def dequantized_relu(net: Importer, call: Call, x: Any) -> Any:
+    """The greater of x and its zero point, at the same scale: the real 0 is the zero point."""
+    if isinstance(x, (Floats, Real)):
+        raise not_of_float32(call, [x])
+    if not isinstance(x, Dequantized):
+        return _plain_relu(net, call, x)
+    if np.unique(x.scale.zeros).size > 1:
+        raise net.refuse("one zero point before Relu", f"{x.scale.zeros.size}")
+    y = net.op("clamp", {"x": net.tensor(x.value)}, low=x.scale.zero, high=dtype_range(net.tensor(x.value).dtype)[1])
+    return Dequantized(y, x.scale, x.product)
+
+
+FLOAT32.add("Relu")

@@ -82,6 +82,11 @@ def patterns(values: Array) -> Array:
     return np.ascontiguousarray(values, np.float32).reshape(-1).view(np.int32).astype(np.int64)
 
 
+def is_float32(value: Any) -> bool:
+    """Is it what a graph has as float32s, which no op of integers may take for integers?"""
+    return not (value is None or isinstance(value, (Tensor, np.ndarray, np.generic)))
+
+
 def narrowest(values: Array) -> str:
     """The first of int8, uint8, int16, int32 and int64 that holds all values."""
     low, high = (int(values.min()), int(values.max())) if values.size else (0, 0)

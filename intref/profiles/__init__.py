@@ -57,6 +57,47 @@ SITES: dict[str, dict[str, Any]] = {
     "unit_length": {},
     "logits": {"rounding": RULES, "multiplier_bits": range(1, 32), "steps": REQUANTIZED["steps"]},
 }
+# Site -> the keys that not every op reads there -> the ops that do; at another op such a key is refused.
+_REQUANTIZERS = ("gelu_ibert", "gelu_ivit", "gelu_ita", "gelu_deeploy", "gelu_gemmini", "table_tosa")
+READERS: dict[str, dict[str, tuple[str, ...]]] = {
+    "embedding": {"scale": ("embedding",)},
+    "embedding_sum": {"rounding": ("add",)},
+    "norm": {
+        "rounding": ("layernorm_ibert", "layernorm_fixed", "layernorm_deeploy", "layernorm_gemmini"),
+        **dict.fromkeys(("bits", "doublings"), ("layernorm_ibert", "layernorm_fixed")),
+        "form": ("layernorm_ivit",),
+    },
+    "linear_input": {**dict.fromkeys(REQUANTIZED, ("rescale",)), "by": ("quantize_token_fp32",)},
+    "linear": dict.fromkeys((*PRODUCT, "bias_bits", "order"), ("linear",)),
+    "attention_input": {
+        **dict.fromkeys(REQUANTIZED, ("rescale",)),
+        **dict.fromkeys(("clamp", "scale"), ("rescale", "rescale_token", "epilogue_fp32")),
+    },
+    "scores": dict.fromkeys(PRODUCT, ("matmul",)),
+    "softmax": {
+        "constants": ("softmax_ibert", "softmax_log2_fqvit"),
+        "bits": ("softmax_ivit", "softmax_illm"),
+        "clip": ("softmax_illm",),
+        **dict.fromkeys(SHIFTED, ("softmax_ivit",)),
+    },
+    "context": {
+        **dict.fromkeys(REQUANTIZED, ("rescale", "matmul_shift_fqvit")),
+        **dict.fromkeys(PRODUCT, ("rescale", "rescale_quotient")),
+    },
+    "residual": {
+        **dict.fromkeys(("rounding", "clamp", "bits"), ("add", "add_gemmlowp")),
+        **dict.fromkeys(("multiplier_bits", "steps"), ("add_gemmlowp",)),
+        "spare_bits": ("add",),
+    },
+    "activation": {
+        **dict.fromkeys(REQUANTIZED, _REQUANTIZERS),
+        "constants": ("gelu_ibert",),
+        **dict.fromkeys(SHIFTED, ("gelu_ivit",)),
+    },
+    "pooler": {**dict.fromkeys(("rounding", "steps"), ("table", "tanh_gemmlowp")), "output": ("table",)},
+    "pooling": {"fraction_bits": ("mean_pool",)},
+    "logits": dict.fromkeys(("rounding", "multiplier_bits", "steps"), ("rescale",)),
+}
 OPTIONAL = ("softmax_input", "activation_input")  # where there is none, the accumulator goes on as it is
 
 
@@ -77,16 +118,19 @@ def names() -> list[str]:
 
 
 def load_profile(name: str | os.PathLike[str]) -> Profile:
-    """A profile by name, or from a TOML file by path; FormatError or Unsupported, one line, if it is not one."""
+    """A profile by name, or from a TOML file by path, experimental whatever it says: no oracle has run on it.
+
+    FormatError or Unsupported, one line, if it is none.
+    """
     path = HERE / f"{name}.toml" if str(name) in names() else Path(name)
     if not path.is_file():
         raise Unsupported(f"profile {str(name)!r}: there is no such file, and no profile but {', '.join(names())}")
     table = read_toml(path)
+    if unknown := table.keys() - {*HEAD, *SITES}:  # before what is missing, for a misspelt site is both
+        raise FormatError(f"{path}: key {min(unknown)!r} is unknown, {_meant(min(unknown))}")
     if missing := [key for key in (*HEAD, *SITES) if key not in table and key not in OPTIONAL]:
         kind = "table" if missing[0] in SITES else "key"
         raise FormatError(f"{path}: profile must have {missing[0]!r}: the {kind} is missing")
-    if unknown := table.keys() - {*HEAD, *SITES}:
-        raise FormatError(f"{path}: key {min(unknown)!r} is unknown, sites are {', '.join(SITES)}")
     for key in HEAD:
         if not isinstance(table[key], str):
             raise FormatError(f"{path}: {key} must be text, not {in_words(table[key])}")
@@ -95,7 +139,28 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
     given = [site for site in SITES if site in table]
     for site in given:
         _check_site(path, site, table[site], SITES[site])
-    return Profile(**{key: table[key] for key in HEAD}, sites={site: table[site] for site in given})
+    head = {key: table[key] for key in HEAD}
+    if path.parent != HERE:  # no oracle has run on it
+        head["status"] = "experimental"
+    found = Profile(**head, sites={site: table[site] for site in given})
+    _check_name(path, found)
+    return found
+
+
+def reads(site: str, op: str, key: str) -> bool:
+    """Whether an op at a site makes anything of a key; `op` and `borrowed` are no op's own."""
+    return op in READERS.get(site, {}).get(key, (op,))
+
+
+def _check_name(path: Path, found: Profile) -> None:
+    """A model bears its profile's name: one of intref's own must not stand for other sites."""
+    if path.parent != HERE and found.name in names() and found.sites != load_profile(found.name).sites:
+        raise FormatError(f"{path}: name {found.name!r} is that of intref's own profile, whose sites differ: rename it")
+
+
+def _meant(name: str) -> str:
+    close = near(name, (*HEAD, *SITES))
+    return close if close.startswith("near") else f"sites are {', '.join(SITES)}"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -125,8 +190,11 @@ def _check_site(path: Path, site: str, table: Any, allowed: Mapping[str, Any]) -
         kinds = allowed.get(key)
         if kinds is None:
             raise FormatError(f"{path}: site {site!r}: key {key!r} is unknown, keys are op, {', '.join(allowed)}")
+        if not reads(site, table["op"], key):
+            ops = ", ".join(READERS[site][key])
+            raise FormatError(f"{path}: site {site!r}: key {key!r} is for {ops}, not for {table['op']}")
         numbers = isinstance(kinds, range)
-        if value in kinds and (type(value) is int) == numbers:
+        if (type(value) is int) == numbers and value in kinds:  # a range looks for another type one by one
             continue
         choices = f"{kinds[0]}..{kinds[-1]}" if numbers else f"one of {', '.join(kinds)}"
         raise FormatError(f"{path}: site {site!r}: {key} must be {choices}, not {in_words(value)}")

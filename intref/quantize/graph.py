@@ -62,7 +62,7 @@ class FloatModel:
 
     def quantize(
         self,
-        recipe: str = "w8a8-token",
+        recipe: str | None = None,
         profile: str | None = None,
         calib: Iterable[Mapping[str, Any]] | None = None,
         seed: int = 0,

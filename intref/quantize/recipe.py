@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from threadpoolctl import threadpool_limits
 
-from intref.errors import FormatError, SpecError, Unsupported
-from intref.profiles import in_words, load_profile, read_toml
+from intref.errors import BoundError, FormatError, SpecError, Unsupported
+from intref.profiles import Profile, in_words, load_profile, read_toml
 
 if TYPE_CHECKING:
     from intref.model import Model
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from intref.quantize.observe import Progress, Ranges
 
 RECIPES = Path(__file__).parent / "recipes"
+DEFAULT = "w8a8-token"
 FORMS = ("symmetric", "ibert")
 OBSERVERS = ("minmax", "percentile", "mse")
 # table -> key -> what it must be: a tuple of choices, or (low, high) of a number.
@@ -114,7 +115,7 @@ def _check_value(place: str, value: Any, allowed: tuple[Any, ...]) -> None:
 
 def quantize(
     model: "FloatModel",
-    recipe: str = "w8a8-token",
+    recipe: str | None = None,
     profile: str | None = None,
     calib: Iterable[Mapping[str, Any]] | None = None,
     seed: int = 0,
@@ -122,7 +123,8 @@ def quantize(
 ) -> "Model":
     """The integer model that a recipe makes of a float one, proved free of overflow.
 
-    recipe, profile: a name or the path of a TOML file; profile defaults to the recipe's. calib: batches of inputs
+    recipe, profile: a name or the path of a TOML file; each defaults to the one made for the other, both to DEFAULT and
+    its profile. calib: batches of inputs
     (input_ids [B, T], optionally attention_mask, token_type_ids); None: the model's own calibration set, or token ids
     drawn from `seed`, and about["calibration"] says which. progress(what, done, total) is called as work goes on.
     """
@@ -132,13 +134,37 @@ def quantize(
     from intref.quantize.lower import lower
     from intref.quantize.observe import observe
 
-    plan, told = load_recipe(recipe), progress or _silent
-    dialect = load_profile(profile or plan.profile)
+    plan, dialect, fits = _chosen(recipe, profile)
+    told = progress or _silent
     batches, source = batches_for(model, calib, seed)
     with threadpool_limits(1, user_api="blas"):  # BLAS sums in another order on more threads: other bytes
         ranges = observe(model, batches, plan.observer != "minmax", told)
     about = {"calibration": source, "seed": seed, "checkpoint": model.path.name if model.path else ""}
-    return lower(model, ranges, plan, dialect, about, told)
+    try:
+        return lower(model, ranges, plan, dialect, about, told)
+    except (BoundError, Unsupported) as error:
+        if fits:
+            raise
+        raise type(error)(f"{error} (recipe {plan.name} is made for profile {plan.profile})") from None
+
+
+def made_for(profile: Profile) -> Recipe:
+    """The recipe that names a profile, else the first whose profile has its op before linear layers, or DEFAULT."""
+    known = [load_recipe(name) for name in names()]
+    op = profile.sites["linear_input"]["op"]
+    alike = (one for one in known if load_profile(one.profile).sites["linear_input"]["op"] == op)
+    named = {one.profile: one for one in reversed(known)}
+    return named.get(profile.name) or next(alike, load_recipe(DEFAULT))
+
+
+def _chosen(recipe: str | None, profile: str | None) -> tuple[Recipe, Profile, bool]:
+    """Recipe, profile, and whether one is made for the other, as far as intref knows."""
+    if recipe is None and profile is not None:
+        dialect = load_profile(profile)
+        return made_for(dialect), dialect, True
+    plan = load_recipe(recipe or DEFAULT)
+    dialect = load_profile(profile or plan.profile)
+    return plan, dialect, plan.profile in (dialect.name, made_for(dialect).profile)
 
 
 def _silent(what: str, done: int, total: int) -> None:

@@ -40,11 +40,16 @@ def softmax_itamax(low: Lowering, x: Value, mask: str, site: str) -> Value:
 
 @lowers("activation", "gelu_ita")
 def gelu_ita(low: Lowering, x: Value, site: str) -> Value:
-    """The polynomial, then int8 of the sign that it has, so that the multiplier is positive."""
+    """The polynomial, then int8 of minus the activation: the multiplier has no sign, and the polynomial's scale has.
+
+    The Value says so by a scale below 0, which the next product takes in; the tensor by its name.
+    """
     fits, at = low.build.tensors[x.tensor].dtype == "int8", low.site("activation")
     low.require(fits, site, "gelu_ita needs int8: site 'activation_input' must be given")
     if x.scale < FINEST:
         x = rescaled(low, x, f"{site}.in", np.float32(FINEST), 8, at)
     constants, scale = gelu_constants(float(x.scale))
     name = low.build.node("gelu_ita", f"{site}.raw", {"x": x.tensor}, constants, y=low.build.axes(x.tensor))["y"]
-    return rescaled(low, Value(name, scale), site, -low.int8_scale(site), low.recipe.activation_bits, at)
+    out = low.int8_scale(site)
+    made = rescaled(low, Value(name, -scale), f"{site}.negated", out, low.recipe.activation_bits, at)
+    return Value(made.tensor, -made.scale)

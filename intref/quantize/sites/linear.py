@@ -180,7 +180,7 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     low.require(few, site, "linear takes weights and activations of at most 8 bits, not those of this recipe")
     static = x.token is None
     most = 2.0 ** (int(low.site("linear").get("bias_bits", 32)) - 2)
-    least = np.maximum(np.abs(bias) / most, floor) / np.float64(x.scale) if static else 0.0
+    least = np.maximum(np.abs(bias) / most, floor) / np.abs(np.float64(x.scale)) if static else 0.0
     scale = np.maximum(scales.weight_scale(weight, low.recipe.weight_bits), least).astype(np.float32)
     q = scales.quantized_weight(weight, scale[:, None], low.recipe.weight_bits, low.recipe.weight_form)
     product = (
