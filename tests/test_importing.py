@@ -2,7 +2,9 @@
 
 import json
 import re
+import time
 import warnings
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402 (what is skipped above is not imported)
 
 from intref.importing import imported_and_checked  # noqa: E402
+from intref.importing.graph import read_graph  # noqa: E402
 
 VECTORS = Path(__file__).resolve().parents[2] / "shared" / "vectors" / "deeploy"
 NETWORKS = sorted(path.parent for path in VECTORS.glob("**/network.onnx"))
@@ -141,6 +144,7 @@ def judged_by_onnxruntime(path, given, ours=None, levels=LEVELS[3:]):
         options = runtime.SessionOptions()
         options.graph_optimization_level = getattr(runtime.GraphOptimizationLevel, level)
         options.log_severity_level = 4
+        options.add_session_config_entry("session.qdqisint8allowed", "1")  # as elsewhere than on x86
         session = runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         for found, want in zip(made, session.run(None, given)):
             bits = want.view(np.int32) if want.dtype == np.float32 else want
@@ -423,6 +427,192 @@ def test_external_data_and_false_sizes_are_refused(tmp_path):
     path.write_bytes(model.SerializeToString())
     with pytest.raises(FormatError, match="expected its values in the file, found external data in '/etc/passwd'"):
         intref.import_onnx(path)
+
+
+MATRIX = np.array([[10, 20, 30], [40, 50, 60], [70, 80, 90]], np.int8)
+EACH = {"sb": np.float32([0.01, 0.02, 0.05]), "zb": np.zeros(3, np.int8)}
+SIGNED = {"sa": np.float32(0.1), "za": np.int8(0), "sb": np.float32(0.01), "zb": np.int8(0)}
+SIGNED |= {"sy": np.float32(0.5), "zy": np.int8(0), "w": MATRIX}
+
+
+def between(x=None, w=None, y=None, op="MatMul", zero=" zy", **attrs):
+    """Nodes of a product from DequantizeLinear to QuantizeLinear; x, w, y: attributes of these."""
+    return [
+        node("DequantizeLinear", "x sa za", "xf", **(x or {})),
+        node("DequantizeLinear", "w sb zb", "wf", **(w or {})),
+        node(op, "xf wf", "p", **attrs),
+        node("QuantizeLinear", f"p sy{zero}", "y", **(y or {})),
+    ]
+
+
+def of_opset(path, opset):
+    model = onnx.load(path)
+    model.opset_import[0].version = opset
+    model.ir_version = 10
+    onnx.save(model, path)
+    return path
+
+
+def written(tmp_path, nodes, constants, opset=21, sizes=(3, 3)):
+    path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.INT8, sizes)}, **constants)
+    return giving(of_opset(path, opset), TensorProto.INT8)
+
+
+HONOURED = {
+    "axis 1": (between(w={"axis": 1}), SIGNED | EACH),
+    "axis -1": (between(w={"axis": -1}), SIGNED | EACH),
+    "transB": (between(w={"axis": 0}, op="Gemm", transB=1), SIGNED | EACH),
+    "zero points": (between(w={"axis": 1}), SIGNED | EACH | {"zb": np.int8([1, -2, 3])}),
+    "defaults": (between({"block_size": 0}, {"axis": 1}, {"saturate": 1, "axis": 0}), SIGNED | EACH),
+    "weights of 9 bits": (between(), SIGNED | {"zb": np.int8(-100)}),
+    "output_dtype": (
+        [between()[0], node("QuantizeLinear", "xf sy", output_dtype=TensorProto.INT8)],
+        {name: SIGNED[name] for name in ("sa", "za", "sy")},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", HONOURED)
+def test_attributes_of_quantizing_have_the_bits_of_onnxruntime(tmp_path, name):
+    judged_by_onnxruntime(written(tmp_path, *HONOURED[name]), {"x": numbers((3, 3), "int8", 7)}, levels=LEVELS[2:])
+
+
+@pytest.mark.parametrize(
+    "dtype, zero", [("uint8", 10), ("uint8", 128), ("uint8", 250), ("int8", -100), ("int8", 128 - 1)]
+)
+def test_weights_that_int8_does_not_hold_without_their_zero_point_keep_it(tmp_path, dtype, zero):
+    made, w = node("MatMulInteger", "x w za zb"), numbers((12, 6), dtype, 3)
+    constants = {"w": w, "za": np.uint8(117), "zb": np.array(zero, dtype)}
+    path = network(tmp_path / "n.onnx", [made], {"x": (TensorProto.UINT8, [5, 12])}, **constants)
+    judged_by_onnxruntime(path, {"x": numbers((5, 12), "uint8", 6)}, levels=LEVELS)
+
+
+ROWS = {"sa": np.float32([0.1, 0.2, 0.5]), "za": np.zeros(3, np.int8)}
+OUT = {"sy": np.float32([0.5, 1, 2]), "zy": np.int8([0, 10, 20])}
+BLOCKS = {"sb": np.float32([[0.01, 0.02, 0.05]]), "zb": np.zeros((1, 3), np.int8)}
+PASSED_OVER = {
+    "weights along the terms": (between(w={"axis": 0}), EACH, "constant weights, axis 1, found 3 along axis 0"),
+    "weights along -2": (between(w={"axis": -2}), EACH, "constant weights, axis 1, found 3 along axis 0"),
+    "one column": (between(w={"axis": 0}), EACH | {"w": MATRIX[:, :1]}, "axis 1, found 3 along axis 0 of [3, 1]"),
+    "transB": (between(w={"axis": 1}, op="Gemm", transB=1), EACH, "constant weights, axis 0, found 3 along axis 1"),
+    "blocks": (between(w={"axis": 0, "block_size": 3}), BLOCKS, "attribute 'block_size': expected 0, found 3"),
+    "activations along 1": (between(x={"axis": 1}), ROWS, "one scale of the left side, found 3 along axis 1"),
+    "activations along 0": (between(x={"axis": 0}), ROWS, "one scale of the left side, found 3 along axis 0"),
+    "an output axis": (between(y={"axis": 0}), {"sy": OUT["sy"]}, "scales of y: one, and as many zero points"),
+    "zero points of y": (between(y={"axis": 1}), OUT, "zero points of y: one, found [3]"),
+    "an axis there is not": (between(w={"axis": 2}), EACH, "expected an axis in [-2, 1], found 2"),
+    "scales that are too few": (
+        between(w={"axis": 1}),
+        EACH | {"sb": np.float32([1, 2])},
+        "scales of x: one or 3, and as many zero points, found [2]",
+    ),
+    "a dtype beside a zero point": (
+        between(y={"output_dtype": TensorProto.UINT8}),
+        {},
+        "expected output_dtype int8, found 2 (uint8)",
+    ),
+    "int4": (between(y={"output_dtype": TensorProto.INT4}, zero=""), {}, "found 22 (another)"),
+    "saturate": (between(y={"saturate": 0}), {}, "attribute 'saturate': expected 1, found 0"),
+    "precision": (between(y={"precision": 1}), {}, "attribute 'precision' is not supported"),
+    "a zero point of another dtype": (between(), {"za": np.uint8(0)}, "of its dtype, int8, found uint8"),
+    "a scale of float16": (between(), {"sa": np.float16(1)}, "a scale of x of float32, found float16"),
+    "a bias of one column": (
+        [*between()[:2], node("DequantizeLinear", "c sc", "cf"), node("Gemm", "xf wf cf", "p"), *between()[3:]],
+        {"c": np.int32([[1], [2], [3]]), "sc": SIGNED["sa"] * SIGNED["sb"]},
+        "a bias of one row, found [3, 1]",
+    ),
+    "a product of float32s": (
+        [*between()[:2], node("Mul", "xf wf", "p"), *between()[3:]],
+        {},
+        "no op here has the float32 Mul of two",
+    ),
+    "a clip of float32s": (
+        [*between()[:3], node("Clip", "p", "c"), node("QuantizeLinear", "c sy zy")],
+        {},
+        "the_Clipc' (Clip): float32 Clip behind DequantizeLinear is not supported",
+    ),
+    "an attribute that is not ONNX's": ([node("Relu", "x", alpha=2)], {}, "attribute 'alpha' is not supported"),
+    "a part of a shape": ([node("Shape", "x", start=1)], {}, "attribute 'start': expected 0, found 1"),
+    "levels": (
+        [node("iLayerNorm", "x c c", D=4, n_levels=16)],
+        {"c": np.float32([1, 1, 1])},
+        "attribute 'n_levels': expected 256, found 16",
+    ),
+    "a cast to float16": ([node("Cast", "x", to=10)], {}, "found ONNX's dtype 10"),
+    "an embedding along 1": ([node("Gather", "w x", axis=1)], {}, "expected axis 0 for indices that are computed"),
+    "a dropout that trains": ([node("Dropout", "x r t")], {"r": np.float32(0), "t": np.bool_(1)}, "training_mode"),
+}
+
+
+@pytest.mark.parametrize("name", PASSED_OVER)
+def test_nothing_that_a_node_says_is_passed_over(tmp_path, name):
+    nodes, constants, expected = PASSED_OVER[name]
+    path = written(tmp_path, nodes, SIGNED | constants)
+    with pytest.raises(IntrefError) as caught:
+        intref.import_onnx(path)
+    assert expected in str(caught.value) and "\n" not in str(caught.value)
+
+
+OPERANDS = "x sa za w sb zb sy zy"
+WRONG_CONSTANTS = {
+    "MatMulInteger: rows": (node("MatMulInteger", "x w za"), {"za": np.zeros(3, np.int8)}, "zero points of a: one"),
+    "MatMulInteger: columns": (node("MatMulInteger", "x w za zb"), {"zb": np.zeros(2, np.int8)}, "of b: one or 3"),
+    "MatMulInteger: a dtype": (node("MatMulInteger", "x w za"), {"za": np.uint8(1)}, "of a of its dtype, int8"),
+    "MatMulInteger: b's": (node("MatMulInteger", "x w za zb"), {"zb": np.uint8(1)}, "of b of its dtype, int8"),
+    "QLinearMatMul: rows": (node("QLinearMatMul", OPERANDS), {"za": np.zeros(3, np.int8)}, "zero points of a: one"),
+    "QLinearMatMul: scales": (node("QLinearMatMul", OPERANDS), {"sy": OUT["sy"]}, "scales of y: one"),
+    "QLinearMatMul: zeros": (node("QLinearMatMul", OPERANDS), {"zy": OUT["zy"]}, "zero points of y: one"),
+    "QLinearMatMul: a dtype": (node("QLinearMatMul", OPERANDS), {"za": np.uint8(3)}, "of a of its dtype, int8"),
+    "a domain": (node("Relu", "x", domain="evil.corp"), {}, "op 'Relu' of domain 'evil.corp' is not supported"),
+    "a domain of integers": (
+        node("MatMulInteger", "x w", domain="evil.corp"),
+        {},
+        "op 'MatMulInteger' of domain 'evil.corp' is not supported",
+    ),
+    "no domain": (node("QGemm", OPERANDS), {}, "op 'QGemm' of domain '' is not supported"),
+    "another's domain": (node("iGELU", "x", domain=MICROSOFT, b=1, one=1), {}, "of domain 'com.microsoft'"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG_CONSTANTS)
+def test_constants_and_domains_that_an_operator_does_not_have_are_refused(tmp_path, name):
+    made, constants, expected = WRONG_CONSTANTS[name]
+    line = refused(tmp_path, [made], {"x": (TensorProto.INT8, [3, 3])}, **SIGNED | constants)
+    assert expected in line
+
+
+def test_a_size_that_no_model_has_costs_one_line(tmp_path, capsys):
+    for sizes, expected in (([-1, 4], "sizes of at least 0, found [-1, 4]"), ([1 << 24, 4], "at most 33554432")):
+        line = refused(tmp_path, [node("Relu", "x")], {"x": (TensorProto.INT8, sizes)})
+        assert "input 'x'" in line and expected in line
+        assert main(["import", "onnx", str(tmp_path / "n.onnx")]) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+    makes = {"Expand": [1 << 40, 1], "Gather": [0] * 64, "Pad": [0, 1 << 40, 0, 1 << 40]}
+    for op, c in makes.items():
+        axis = {"axis": 0} if op == "Gather" else {}
+        line = refused(tmp_path, [node(op, "x c", **axis)], {"x": (3, [1, 1 << 20])}, c=np.array(c))
+        assert f"the_{op}" in line and "a tensor 'y' of at most 33554432 elements" in line
+
+
+def test_the_order_of_nodes_costs_no_more_than_their_number(tmp_path):
+    names = [f"t{i}" for i in range(30000)]
+    nodes = [helper.make_node("Relu", [a], [b]) for a, b in pairwise(names)]
+    path = network(tmp_path / "n.onnx", nodes[::-1], {"t0": (TensorProto.INT8, [4])}, names[-1:])
+    began = time.process_time()
+    graph = read_graph(path)
+    assert [call.inputs for call in graph.calls] == [(a,) for a in names[:-1]]
+    assert time.process_time() - began < 20
+
+
+def test_one_number_of_a_constant_is_an_integer(tmp_path):
+    nodes = [node("Gather", "w i", "c"), node("Gather", "c i", "d"), node("Add", "x d")]
+    path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.INT8, [2])}, w=MATRIX, i=np.array(1))
+    np.testing.assert_array_equal(both(intref.import_onnx(path), {"x": np.int8([1, 2])})[0], [51, 52])
+
+
+def test_of_a_graph_without_a_tensor_the_node_that_lacks_it_is_named(tmp_path):
+    line = refused(tmp_path, [node("Relu", "z"), node("Neg", "nothing", "z")])
+    assert line.endswith("(Neg): input 'nothing': expected an earlier tensor, found nothing that makes it")
 
 
 def test_an_import_can_be_packed_and_judged(tmp_path):

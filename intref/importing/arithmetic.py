@@ -19,7 +19,7 @@ def relu(net: Importer, call: Call, x: Tensor) -> Value:
     return net.op("clamp", {"x": x}, low=0, high=dtype_range(x.dtype)[1])
 
 
-@imports("Clip")
+@imports("Clip", attrs="min max")
 def clip(net: Importer, call: Call, x: Tensor, low: Value | None = None, high: Value | None = None) -> Value:
     least, most = dtype_range(x.dtype)
     ends = [call.attrs.get(name, value) for name, value in (("min", low), ("max", high))]
@@ -33,6 +33,7 @@ def elementwise(net: Importer, call: Call, a: Value, b: Value) -> Value:
     """In int32; where that cannot be proved to hold every result, it wraps, as C does."""
     operation = {"Add": "add", "Sub": "subtract", "Mul": "multiply"}[call.op]
     a, b = net.integers(call, a), net.integers(call, b)
+    net.hold(call.outputs[0], np.broadcast_shapes(a.shape, b.shape))
     if not isinstance(a, Tensor) and not isinstance(b, Tensor):
         return {"add": np.add, "subtract": np.subtract, "multiply": np.multiply}[operation](a, b)
     return combined(net, operation, a, b)
@@ -96,7 +97,7 @@ def _product_of_bytes(net: Importer, a: Tensor, b: Tensor) -> Value:
     return net.op("clamp", {"x": combined(net, "add", shifted, offset)}, low=ends[0], high=ends[1])
 
 
-@imports("Gemm")
+@imports("Gemm", attrs="alpha beta transA transB")
 def gemm(net: Importer, call: Call, a: Value, b: Value, c: Value | None = None) -> Value:
     """alpha * a @ b + beta * c, alpha and beta integers: linear where b is constant and c a vector."""
     a, b = net.integers(call, a), net.integers(call, b)
@@ -117,7 +118,7 @@ def gemm(net: Importer, call: Call, a: Value, b: Value, c: Value | None = None) 
     return combined(net, "add", y, scaled)
 
 
-@imports("ReduceSum")
+@imports("ReduceSum", attrs="axes keepdims noop_with_empty_axes")
 def reduce_sum(net: Importer, call: Call, x: Value, axes: Value | None = None) -> Value:
     if axes is None and "axes" not in call.attrs and call.attrs.get("noop_with_empty_axes"):
         return x

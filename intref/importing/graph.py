@@ -1,5 +1,6 @@
 """An ONNX file as plain values: nodes in an order that can be run, constants as arrays. Nothing of it is believed."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
@@ -149,17 +150,23 @@ def _ordered(where: str, calls: list[Call], known: set[str]) -> Iterator[Call]:
             if name and (name in made or name in known):
                 raise FormatError(f"{call.at}: output {shown(name)}: expected a new name, found one made already")
             made.add(name)
-    waiting = calls
-    while waiting:
-        left = []
-        for call in waiting:
-            if all(name in known for name in call.inputs):
-                known.update(call.outputs)
-                yield call
-            else:
-                left.append(call)
-        if len(left) == len(waiting):
-            missing = next(name for name in left[0].inputs if name not in known)
-            why = "a cycle" if missing in made else "nothing that makes it"
-            raise FormatError(f"{left[0].at}: input {shown(missing)}: expected an earlier tensor, found {why}")
-        waiting = left
+    lacking = [{name for name in call.inputs if name not in known} for call in calls]
+    takers: dict[str, list[int]] = defaultdict(list)
+    for index, names in enumerate(lacking):
+        for name in names:
+            takers[name].append(index)
+    for place in range(len(calls)):
+        ready = [] if lacking[place] else [place]
+        while ready:  # in the order of the file; what had to wait comes as soon as it can
+            yield calls[index := ready.pop()]
+            for name in calls[index].outputs:
+                for taker in takers.pop(name, ()):
+                    lacking[taker].discard(name)
+                    if taker < place and not lacking[taker]:
+                        ready.append(taker)
+    if left := [index for index, names in enumerate(lacking) if names]:
+        first = next((index for index in left if lacking[index] - made), left[0])
+        call, names = calls[first], lacking[first]
+        missing = next(name for name in call.inputs if name in (names - made or names))
+        why = "a cycle" if missing in made else "nothing that makes it"
+        raise FormatError(f"{call.at}: input {shown(missing)}: expected an earlier tensor, found {why}")

@@ -13,6 +13,7 @@ import numpy as np
 from intref.atomic import StrPath
 from intref.errors import BoundError, FormatError, IntrefError, SpecError, Unsupported
 from intref.importing.graph import Call, Given, Graph, read_graph
+from intref.importing.signature import MICROSOFT, STANDARD, Signature
 from intref.importing.values import (
     Array,
     Dequantized,
@@ -30,16 +31,18 @@ from intref.tensorfile import shown
 
 Handler = Callable[..., Any]
 HANDLERS: dict[str, Handler] = {}
+SIGNATURES: dict[str, Signature] = {}
 FLOAT32: set[str] = set()  # of them those that take what stands for float32s
 ROUNDED, ROUNDINGS = "RequantShift", ("half_up", "floor")
 WRONG = (TypeError, ValueError, LookupError, AttributeError, ArithmeticError, AssertionError)
 DTYPES = ("int8", "uint8", "int16", "int32")
 
 
-def imports(*op_types: str) -> Callable[[Handler], Handler]:
-    """Enter the function that makes nodes of these types."""
+def imports(*op_types: str, attrs: str = "", domains: tuple[str, ...] = STANDARD) -> Callable[[Handler], Handler]:
+    """Enter the function that makes nodes of these types. attrs: those it reads, see Signature."""
 
     def enter(handler: Handler) -> Handler:
+        SIGNATURES.update(dict.fromkeys(op_types, Signature(attrs, domains)))
         HANDLERS.update(dict.fromkeys(op_types, handler))
         return handler
 
@@ -126,6 +129,10 @@ class Importer(Values):
         if shape is None or None in shape:
             raise FormatError(f"{at}: expected its sizes, found {[*shape] if shape else 'none'}: declare them")
         sizes = tuple(int(n or 0) for n in shape)
+        if min(sizes, default=0) < 0:
+            raise FormatError(f"{at}: expected sizes of at least 0, found {[*sizes]}")
+        self.begin(name, at)
+        self.hold(name, sizes)
         if 0 in sizes:  # an empty cache: nothing to be given
             return np.zeros(sizes, np.int64)
         return self.input(name, declared.dtype or given.dtype or "int8", sizes or (1,))
@@ -134,7 +141,8 @@ class Importer(Values):
         handler = HANDLERS.get(call.op)
         if handler is None:
             raise Unsupported(unknown(call))
-        self.begin(call.outputs[0], call.at)
+        SIGNATURES[call.op].check(call, self.graph.opset)
+        self.begin(next(name for name in call.outputs if name), call.at)
         values: list[Any] = [self._value(name) for name in call.inputs]
         if any(map(is_float32, values)) and call.op not in FLOAT32:
             raise not_of_float32(call, values)
@@ -175,7 +183,8 @@ def unknown(call: Call) -> str:
     holding = [name for name in sorted(HANDLERS) if call.op.lower() in name.lower()][:3]
     near = holding or difflib.get_close_matches(call.op, HANDLERS, n=1, cutoff=0.0)
     attrs = f" with attributes {', '.join(map(shown_word, sorted(call.attrs)))}" if call.attrs else ""
-    return f"{call.at}: op {shown(call.op)}{attrs} is not supported; the nearest that is: {' or '.join(near)}"
+    domain = f" of domain {shown(call.domain)}" if call.domain else ""
+    return f"{call.at}: op {shown(call.op)}{domain}{attrs} is not supported; the nearest that is: {' or '.join(near)}"
 
 
 def import_onnx(
@@ -243,4 +252,14 @@ def constant(call: Call, value: Value | None, what: str) -> Array:
     return value
 
 
-__all__ = ["HANDLERS", "Importer", "IntrefError", "axes_of", "constant", "import_onnx", "imports"]
+__all__ = [
+    "HANDLERS",
+    "MICROSOFT",
+    "STANDARD",
+    "Importer",
+    "IntrefError",
+    "axes_of",
+    "constant",
+    "import_onnx",
+    "imports",
+]

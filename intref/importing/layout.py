@@ -15,22 +15,26 @@ FLOAT = 1  # of TensorProto's dtypes
 FLOAT32.update(("Identity", "Dropout", "Cast", "Shape"))
 
 
-@imports("Identity", "Dropout")
-def identity(net: Importer, call: Call, x: Value, *others: Value) -> Value:
+@imports("Identity", "Dropout", attrs="ratio seed")
+def identity(net: Importer, call: Call, x: Value, ratio: Value | None = None, training: Value | None = None) -> Value:
+    if training is not None and np.any(constant(call, training, "training_mode")):
+        raise net.refuse("training_mode false", "true")
     return x
 
 
-@imports("Cast")
+@imports("Cast", attrs="to")
 def cast(net: Importer, call: Call, x: Value) -> Value:
     """To float and back is nothing; an integer dtype must hold the values."""
-    kinds = {2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "int64"}
+    kinds = {1: "", 2: "uint8", 3: "int8", 5: "int16", 6: "int32", 7: "", 11: ""}
     dtype = kinds.get(call.attrs["to"])
     if is_float32(x) and call.attrs["to"] != FLOAT:
         raise not_of_float32(call, [x])
-    return x if dtype in (None, "int64") or not isinstance(x, Tensor) else net.cast(x, str(dtype))
+    if dtype is None:
+        raise net.refuse("to int8, uint8, int16, int32, int64, float or double", f"ONNX's dtype {call.attrs['to']}")
+    return net.cast(x, dtype) if dtype and isinstance(x, Tensor) else x
 
 
-@imports("Constant")
+@imports("Constant", attrs="value value_int value_ints value_float value_floats")
 def constant_node(net: Importer, call: Call) -> Value:
     """The value, whichever attribute holds it."""
     return np.asarray(next(iter(call.attrs.values())))
@@ -41,7 +45,7 @@ def shape(net: Importer, call: Call, x: Value) -> Value:
     return np.asarray(x.shape, np.int64)
 
 
-@imports("Reshape")
+@imports("Reshape", attrs="shape allowzero")
 def reshape(net: Importer, call: Call, x: Value, sizes: Value | None = None) -> Value:
     """0 keeps a size, -1 is what is left."""
     wanted = constant(call, np.asarray(call.attrs["shape"]) if sizes is None else sizes, "shape").ravel().tolist()
@@ -51,14 +55,14 @@ def reshape(net: Importer, call: Call, x: Value, sizes: Value | None = None) -> 
     return net.reshape(x, [prod(x.shape) // max(known, 1) if n == -1 else n for n in wanted])
 
 
-@imports("Flatten")
+@imports("Flatten", attrs="axis")
 def flatten(net: Importer, call: Call, x: Value) -> Value:
     axis = call.attrs.get("axis", 1)
     axis += len(x.shape) * (axis < 0)
     return net.reshape(x, (prod(x.shape[:axis]), prod(x.shape[axis:])))
 
 
-@imports("Squeeze")
+@imports("Squeeze", attrs="axes")
 def squeeze(net: Importer, call: Call, x: Value, axes: Value | None = None) -> Value:
     named = "axes" in call.attrs or axes is not None
     out = axes_of(call, axes, len(x.shape)) if named else [i for i, n in enumerate(x.shape) if n == 1]
@@ -67,7 +71,7 @@ def squeeze(net: Importer, call: Call, x: Value, axes: Value | None = None) -> V
     return net.reshape(x, [n for i, n in enumerate(x.shape) if i not in out] or [1])
 
 
-@imports("Unsqueeze")
+@imports("Unsqueeze", attrs="axes")
 def unsqueeze(net: Importer, call: Call, x: Value, axes: Value | None = None) -> Value:
     listed = np.asarray(call.attrs.get("axes", axes)).ravel()
     sizes = list(x.shape)
@@ -76,7 +80,7 @@ def unsqueeze(net: Importer, call: Call, x: Value, axes: Value | None = None) ->
     return net.reshape(x, sizes)
 
 
-@imports("Transpose")
+@imports("Transpose", attrs="perm")
 def transpose(net: Importer, call: Call, x: Value) -> Value:
     order = call.attrs.get("perm") or [*range(len(x.shape))][::-1]
     if sorted(order) != [*range(len(x.shape))]:
@@ -84,7 +88,7 @@ def transpose(net: Importer, call: Call, x: Value) -> Value:
     return net.permute(x, order)
 
 
-@imports("Concat")
+@imports("Concat", attrs="axis")
 def concat(net: Importer, call: Call, *parts: Value) -> Value:
     rank = len(parts[0].shape)
     axis = call.attrs["axis"]
@@ -94,7 +98,7 @@ def concat(net: Importer, call: Call, *parts: Value) -> Value:
     return net.concat([net.integers(call, p) for p in parts], axis % rank)
 
 
-@imports("Slice")
+@imports("Slice", attrs="starts ends axes")
 def slice_(net: Importer, call: Call, x: Value, *given: Value | None) -> Value:
     """One axis after another; bounds are cut as ONNX cuts them."""
     starts, ends, axes, steps = (
@@ -120,10 +124,12 @@ def _listed(call: Call, name: str, given: Sequence[Value | None], at: int) -> li
     )
 
 
-@imports("Split")
+@imports("Split", attrs="axis split num_outputs")
 def split(net: Importer, call: Call, x: Value, sizes: Value | None = None) -> list[Value]:
     """Parts of the given sizes, or as many equal ones as there are outputs, the last one smaller."""
     axis = call.attrs.get("axis", 0) % len(x.shape)
+    if call.attrs.get("num_outputs", len(call.outputs)) != len(call.outputs):
+        raise net.refuse(f"num_outputs of {len(call.outputs)}", call.attrs["num_outputs"])
     each = -(-x.shape[axis] // len(call.outputs))
     parts = _listed(call, "split", (sizes,), 0) or [each] * len(call.outputs)
     made, start = [], 0
@@ -135,16 +141,19 @@ def split(net: Importer, call: Call, x: Value, sizes: Value | None = None) -> li
     return made
 
 
-@imports("Gather")
+@imports("Gather", attrs="axis")
 def gather(net: Importer, call: Call, x: Value, indices: Value) -> Value:
     """By constant indices: runs of equal steps are slices. Of a constant table by computed ones: embedding."""
     axis = call.attrs.get("axis", 0) % len(x.shape)
     if isinstance(indices, Tensor):
         table = net.integers(call, constant(call, x, "data"))
+        if axis != 0:
+            raise net.refuse("axis 0 for indices that are computed", axis)
         return net.op("embedding", {"ids": net.cast(indices, "int32"), "table": table})
     at = np.where(indices < 0, indices + x.shape[axis], indices).astype(np.int64)
     if at.size == 0 or at.min() < 0 or at.max() >= x.shape[axis]:
         raise FormatError(f"{call.at}: indices: expected each below {x.shape[axis]}, found {at.ravel()[:8].tolist()}")
+    net.hold(call.outputs[0], (*x.shape[:axis], *at.shape, *x.shape[axis + 1 :]))
     if not isinstance(x, Tensor):
         return np.take(x, at, axis)
     if at.ndim == 0:
@@ -174,7 +183,7 @@ def expand(net: Importer, call: Call, x: Value, sizes: Value) -> Value:
     return net.broadcast(x, np.broadcast_shapes(x.shape, wanted))
 
 
-@imports("Pad")
+@imports("Pad", attrs="mode pads value")
 def pad(
     net: Importer, call: Call, x: Value, pads: Value | None = None, value: Value | None = None, *axes: Value
 ) -> Value:
@@ -187,6 +196,7 @@ def pad(
     for axis, (before, after) in enumerate(zip(sizes, sizes[len(x.shape) :])):
         if min(before, after) < 0:
             raise net.refuse("pads of at least 0", sizes)
+        net.hold(call.outputs[0], (*x.shape[:axis], before + x.shape[axis] + after, *x.shape[axis + 1 :]))
         edges = [np.full((*x.shape[:axis], n, *x.shape[axis + 1 :]), fill, np.int64) for n in (before, after)]
         if before or after:
             x = net.concat([edges[0], x, edges[1]], axis)

@@ -1,14 +1,15 @@
 """ONNX's quantized operators: a product of integers, then the float32 epilogue that ONNX Runtime has, in integers.
 
 A product from DequantizeLinear to QuantizeLinear is what ONNX Runtime makes of it from ORT_ENABLE_EXTENDED on (QGemm,
-QLinearConv, QLinearMatMul); below that it adds float32 products, which its own integers may differ from.
+QLinearConv, QLinearMatMul); below that it adds float32 products, which its own integers may differ from. Of int8
+activations it does so on x86 where the session's entry session.qdqisint8allowed is 1.
 
 QLinear operators, and DequantizeLinear .. QuantizeLinear around a product, become the product and a rescale by
 fp32_half_even with s = fl32(fl32(sa * sb) / sy). A model ends before a last DequantizeLinear and begins behind a first
 QuantizeLinear: its inputs and outputs are the integers there.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
@@ -16,12 +17,23 @@ import numpy as np
 
 from intref.errors import FormatError
 from intref.importing.arithmetic import combined, product
-from intref.importing.graph import Array, Call
-from intref.importing.importer import FLOAT32, HANDLERS, Importer, constant, imports, not_of_float32
+from intref.importing.graph import DTYPES, Array, Call
+from intref.importing.importer import (
+    FLOAT32,
+    HANDLERS,
+    MICROSOFT,
+    STANDARD,
+    Importer,
+    constant,
+    imports,
+    not_of_float32,
+)
 from intref.importing.values import Dequantized, Floats, Real, Tensor, Value, is_float32, narrowest, patterns
 from intref.importing.windows import convolved
 from intref.ops.op import dtype_range
 from intref.quantize.scales import softmax_entries
+
+QUANTIZED = ("int8", "uint8", "int16", "int32")
 
 
 @dataclass(frozen=True)
@@ -42,12 +54,45 @@ class Scale:
         return f"scale {first}{f' and {more} more' * bool(more)}, zero point {self.zero}"
 
 
-def _scale(net: Importer, call: Call, scale: Value, zero: Value | None, axis: int = -1, usual: str = "uint8") -> Scale:
-    scales = constant(call, scale, "scale").astype(np.float32).reshape(-1)
-    zeros = np.zeros(1, usual) if zero is None else constant(call, zero, "zero point").reshape(-1)
+def _scale(
+    net: Importer, call: Call, of: str, scale: Value, zero: Value | None,
+    data: Value | None = None, usual: str = "uint8", most: int = 1,
+) -> Scale:  # fmt: skip
+    """of: what they are of, for messages; data: what is quantized so; most: how many there may be, if not one."""
+    scales = constant(call, scale, f"scale of {of}")
+    zeros = np.zeros(1, usual) if zero is None else _zeros(net, call, of, zero, data, most)
+    if scales.dtype != np.float32:
+        raise net.refuse(f"a scale of {of} of float32", scales.dtype)
+    if scales.size not in (1, most) or prod(scales.shape[-1:]) != scales.size or zeros.size not in (1, scales.size):
+        raise net.refuse(f"scales of {of}: {_one_or(most)}, and as many zero points", [*scales.shape])
+    if zeros.dtype.name not in QUANTIZED:
+        raise net.refuse(f"{of} of {', '.join(QUANTIZED)}", zeros.dtype.name)
+    scales = scales.reshape(-1)
     if not np.all(np.isfinite(scales) & (scales > 0)):
         raise FormatError(f"{call.at}: scale: expected finite and positive, found {scales[0]}")
-    return Scale(scales, zeros.astype(np.int64), zeros.dtype.name, axis)
+    return Scale(scales, zeros.astype(np.int64), zeros.dtype.name)
+
+
+def _zeros(net: Importer, call: Call, of: str, value: Value | None, data: Value | None, most: int = 1) -> Array:
+    """The zero points of `data`, flat: one, or as many as there may be; of the dtype that it has."""
+    zeros = np.zeros(1, np.int64) if value is None else constant(call, value, f"zero point of {of}")
+    if zeros.size not in (1, most) or prod(zeros.shape[-1:]) != zeros.size:
+        raise net.refuse(f"zero points of {of}: {_one_or(most)}", [*zeros.shape])
+    if value is not None and zeros.dtype.name not in QUANTIZED:
+        raise net.refuse(f"a zero point of {of} of {', '.join(QUANTIZED)}", zeros.dtype.name)
+    held = None if data is None or value is None else data.dtype if isinstance(data, Tensor) else data.dtype.name
+    if held not in (None, zeros.dtype.name):
+        raise net.refuse(f"a zero point of {of} of its dtype, {held}", zeros.dtype.name)
+    return zeros.reshape(-1)
+
+
+def _one_or(most: int) -> str:
+    return "one" if most == 1 else f"one or {most}"
+
+
+def _columns(b: Value) -> int:
+    """How many scales a right side may have: one for each column of a constant matrix."""
+    return 1 if isinstance(b, Tensor) or len(b.shape) != 2 else b.shape[1]
 
 
 def _centered(net: Importer, call: Call, value: Value, zeros: Array, dtype: str) -> Value:
@@ -64,11 +109,17 @@ def _centered(net: Importer, call: Call, value: Value, zeros: Array, dtype: str)
 
 
 def _product(net: Importer, call: Call, a: Value, za: Array, b: Value, zb: Array, bias: Array | None) -> Tensor:
-    """(a - za) @ (b - zb) + bias: a constant matrix takes its zero point in, that of the other side goes to a bias."""
+    """(a - za) @ (b - zb) + bias: a constant matrix takes its zero point in, that of the other side goes to a bias.
+
+    A matrix that int8 then does not hold keeps its zero point, both less 128 if it is of uint8.
+    """
     if isinstance(a, Tensor) and not isinstance(b, Tensor) and len(b.shape) == 2:
         weight = np.asarray(_centered(net, call, b, zb.reshape(-1), "int8"))
         start = -int(za.ravel()[0]) * weight.sum(axis=0) + (0 if bias is None else bias)
-        return net.op("linear", {"x": a, "weight": (weight.T, "int8"), "bias": (start, "int32")})
+        beyond = weight.size and narrowest(weight) != "int8" and np.all(zb == zb.ravel()[0])
+        zero = int(zb.ravel()[0]) - (128 if b.dtype == np.uint8 else 0) if beyond else 0
+        held: dict[str, Any] = {"x": a, "weight": (weight.T + zero, "int8"), "bias": (start, "int32")}
+        return net.op("linear", held, **({"weight_zero_point": zero} if zero else {}))
     if bias is not None:
         raise net.refuse("a bias beside a constant matrix alone", "a computed one")
     made = product(net, _centered(net, call, a, za, "int16"), _centered(net, call, b, zb, "int8"))
@@ -95,19 +146,14 @@ def _rescaled(net: Importer, call: Call, y: Tensor, sa: Array, sb: Array, out: S
     return net.cast(made, out.dtype)
 
 
-def _zeros(net: Importer, call: Call, value: Value | None) -> Array:
-    return (
-        np.zeros(1, np.int64) if value is None else np.asarray(net.integers(call, constant(call, value, "zero point")))
-    )
-
-
 @imports("MatMulInteger")
 def matmul_integer(
     net: Importer, call: Call, a: Value, b: Value, za: Value | None = None, zb: Value | None = None
 ) -> Value:
     if isinstance(za, Tensor):  # found at run time, with a
         a, za = _moved_to_zero(net, a, za), None
-    return _product(net, call, a, _zeros(net, call, za), b, _zeros(net, call, zb), None)
+    left, right = _zeros(net, call, "a", za, a), _zeros(net, call, "b", zb, b, _columns(b))
+    return _product(net, call, a, left.astype(np.int64), b, right.astype(np.int64), None)
 
 
 def _moved_to_zero(net: Importer, a: Value, zero: Tensor) -> Tensor:
@@ -117,12 +163,12 @@ def _moved_to_zero(net: Importer, a: Value, zero: Tensor) -> Tensor:
     return net.cast(net.op("clamp", {"x": combined(net, "subtract", a, spread)}, **one), "int16")
 
 
-@imports("QLinearSoftmax")
+@imports("QLinearSoftmax", attrs="axis opset", domains=MICROSOFT)
 def qlinear_softmax(
     net: Importer, call: Call, x: Tensor, sx: Value, zx: Value, sy: Value, zy: Value | None = None
 ) -> Value:
     """Along one axis, or of all from one on before opset 13; the entries are those of that many keys."""
-    given, out = _scale(net, call, sx, zx), _scale(net, call, sy, zy, usual=x.dtype)
+    given, out = _scale(net, call, "x", sx, zx, x), _scale(net, call, "y", sy, zy, x, x.dtype)
     rank, opset = len(x.shape), call.attrs.get("opset", 0)
     axis = call.attrs.get("axis", -1 if opset >= 13 else 1) % rank
     last = net.permute(x, _exchanged(rank, axis)) if opset >= 13 else x
@@ -151,12 +197,13 @@ def _exchanged(rank: int, axis: int) -> list[int]:
 def qlinear_matmul(
     net: Importer, call: Call, a: Value, sa: Value, za: Value, b: Value, sb: Value, zb: Value, sy: Value, zy: Value
 ) -> Value:
-    left, right, out = (_scale(net, call, s, z) for s, z in ((sa, za), (sb, zb), (sy, zy)))
+    left, right = _scale(net, call, "a", sa, za, a), _scale(net, call, "b", sb, zb, b, most=_columns(b))
+    out = _scale(net, call, "y", sy, zy)
     y = _product(net, call, a, left.zeros, b, right.zeros, None)
     return _rescaled(net, call, y, left.scales, right.scales, out, -1)
 
 
-@imports("QGemm")
+@imports("QGemm", attrs="alpha transA transB", domains=MICROSOFT)
 def qgemm(
     net: Importer, call: Call, a: Value, sa: Value, za: Value, b: Value, sb: Value, zb: Value, c: Value | None = None,
     sy: Value | None = None, zy: Value | None = None,
@@ -164,14 +211,15 @@ def qgemm(
     """alpha 1; the bias at the scale sa * sb."""
     if call.attrs.get("alpha", 1) != 1 or call.attrs.get("transA") or sy is None:
         raise net.refuse("alpha 1, transA 0 and an output scale", dict(call.attrs))
-    left, right, out = (_scale(net, call, s, z) for s, z in ((sa, za), (sb, zb), (sy, zy)))
     matrix = net.permute(b, (1, 0)) if call.attrs.get("transB") else b
-    bias = None if c is None else np.asarray(net.integers(call, constant(call, c, "bias"))).reshape(-1)
+    left, right = _scale(net, call, "a", sa, za, a), _scale(net, call, "b", sb, zb, b, most=_columns(matrix))
+    out = _scale(net, call, "y", sy, zy)
+    bias = None if c is None else _one_row(net, net.integers(call, constant(call, c, "bias")))
     y = _product(net, call, a, left.zeros, matrix, right.zeros, bias)
     return _rescaled(net, call, y, left.scales, right.scales, out, -1)
 
 
-@imports("MatMulNBits")
+@imports("MatMulNBits", attrs="K N bits block_size accuracy_level", domains=MICROSOFT)
 def matmul_nbits(
     net: Importer, call: Call, x: Tensor, w: Value, scale: Value, zero: Value | None = None, *others: Value
 ) -> Value | Dequantized:
@@ -218,25 +266,27 @@ def _whole(net: Importer, scales: Array) -> tuple[Array, int]:
     raise net.refuse("scales that are int16 integers times one power of two", f"{scales.ravel()[0]!s}")
 
 
-@imports("ConvInteger")
+@imports("ConvInteger", attrs="auto_pad dilations group kernel_shape pads strides")
 def conv_integer(
     net: Importer, call: Call, x: Tensor, w: Value, zx: Value | None = None, zw: Value | None = None
 ) -> Value:
-    taps = np.asarray(_centered(net, call, constant(call, w, "weight"), _per_filter(w, _zeros(net, call, zw)), "int8"))
-    return convolved(net, call, x, taps, np.zeros(len(taps), np.int64), int(_zeros(net, call, zx).ravel()[0]))
+    filters = _zeros(net, call, "w", zw, constant(call, w, "weight"), w.shape[0]).astype(np.int64)
+    taps = np.asarray(_centered(net, call, w, _per_filter(w, filters), "int8"))
+    return convolved(net, call, x, taps, np.zeros(len(taps), np.int64), int(_zeros(net, call, "x", zx, x)[0]))
 
 
 def _per_filter(w: Value, zeros: Array) -> Array:
     return zeros.reshape(-1, *(1,) * (len(w.shape) - 1))
 
 
-@imports("QLinearConv")
+@imports("QLinearConv", attrs="auto_pad dilations group kernel_shape pads strides")
 def qlinear_conv(
     net: Importer, call: Call, x: Tensor, sx: Value, zx: Value, w: Value, sw: Value, zw: Value, sy: Value, zy: Value,
     bias: Value | None = None,
 ) -> Value:  # fmt: skip
-    image, filters, out = (_scale(net, call, s, z) for s, z in ((sx, zx), (sw, zw), (sy, zy)))
-    taps = np.asarray(_centered(net, call, constant(call, w, "weight"), _per_filter(w, filters.zeros), "int8"))
+    image, out = _scale(net, call, "x", sx, zx, x), _scale(net, call, "y", sy, zy)
+    filters = _scale(net, call, "w", sw, zw, constant(call, w, "weight"), most=w.shape[0])
+    taps = np.asarray(_centered(net, call, w, _per_filter(w, filters.zeros), "int8"))
     start = (
         np.zeros(len(taps), np.int64) if bias is None else np.asarray(net.integers(call, constant(call, bias, "bias")))
     )
@@ -244,17 +294,24 @@ def qlinear_conv(
     return _rescaled(net, call, y, image.scales, filters.scales, out, 1)
 
 
-@imports("DequantizeLinear")
+@imports("DequantizeLinear", attrs="axis", domains=(*STANDARD, *MICROSOFT))
 def dequantize(net: Importer, call: Call, x: Value, scale: Value, zero: Value | None = None) -> Dequantized:
     """Nothing yet: what a product of such values needs to know."""
-    kind = x.dtype if isinstance(x, Tensor) else x.dtype.name
-    return Dequantized(x, _scale(net, call, scale, zero, call.attrs.get("axis", 1), kind))
+    if is_float32(x) or is_float32(scale):
+        raise not_of_float32(call, [x])
+    kind, rank = x.dtype if isinstance(x, Tensor) else x.dtype.name, len(x.shape)
+    many = constant(call, scale, "scale of x").size != 1
+    axis = call.attrs.get("axis", 1)
+    if many and not -rank <= axis < rank:
+        raise net.refuse(f"an axis in [{-rank}, {rank - 1}]", axis)
+    found = _scale(net, call, "x", scale, zero, x, kind, x.shape[axis] if many else 1)
+    return Dequantized(x, replace(found, axis=axis % rank if many else 0))
 
 
-@imports("QuantizeLinear")
+@imports("QuantizeLinear", attrs="axis output_dtype", domains=(*STANDARD, *MICROSOFT))
 def quantize(net: Importer, call: Call, x: Any, scale: Value, zero: Value | None = None) -> Value:
     """A product is rescaled; a value at the same scale is itself."""
-    out = _scale(net, call, scale, zero)
+    out = _scale(net, call, "y", scale, zero, usual=_made(net, call, zero))
     if isinstance(x, Tensor) and x.name in net.graph.inputs:  # the first: what is quantized is not ours
         return net.quantized_before(x, out)
     if isinstance(x, (Floats, Real)):
@@ -269,10 +326,22 @@ def quantize(net: Importer, call: Call, x: Any, scale: Value, zero: Value | None
     return _rescaled(net, call, net.tensor(x.value), own.scales, np.ones(1, np.float32), out, own.axis)
 
 
+def _made(net: Importer, call: Call, zero: Value | None) -> str:
+    """The dtype that QuantizeLinear makes: that of its zero point, else the one it names, else uint8."""
+    named = call.attrs.get("output_dtype", 0)
+    held = "uint8" if zero is None else zero.dtype if isinstance(zero, Tensor) else zero.dtype.name
+    if named == 0:
+        return held
+    dtype = DTYPES.get(named, "another")
+    if dtype == "another" or (zero is not None and dtype != held):
+        raise net.refuse(
+            f"output_dtype {held if zero is not None else 'of int8, uint8 or int16'}", f"{named} ({dtype})"
+        )
+    return dtype
+
+
 def _quantized(net: Importer, x: Tensor, out: Scale) -> Value:
     """Bit patterns over one scale, as integers."""
-    if out.scales.size > 1:
-        raise net.refuse("one scale of a sum, or of what changes its scale", f"{out.scales.size}")
     given: dict[str, Any] = {"x": x, "scale": (patterns(out.scales), "int32"), "zero_point": (out.zeros, "int32")}
     return net.op("quantize_fp32", given, output=out.dtype)
 
@@ -296,8 +365,10 @@ def _over_dequantized(op_type: str) -> None:
 
 def _dequantized_product(net: Importer, call: Call, op_type: str, a: Any, b: Any, c: Any = None) -> Dequantized:
     """A product in int32, at the scale fl32(sa * sb), the bias at that very scale."""
+    turned = bool(call.attrs.get("transB"))
+    _along_outputs(net, a, b, 0 if op_type == "Conv" or turned else 1, 2 if op_type != "Conv" else len(b.shape))
     scales = (a.scale.scales * b.scale.scales).astype(np.float32)
-    bias = None if c is None else _bias(call, c, scales)
+    bias = None if c is None else _bias(net, call, c, scales)
     if op_type == "Conv":
         taps = np.asarray(
             _centered(net, call, constant(call, b.value, "weight"), _per_filter(b.value, b.scale.zeros), "")
@@ -307,20 +378,38 @@ def _dequantized_product(net: Importer, call: Call, op_type: str, a: Any, b: Any
         return Dequantized(y, Scale(scales, np.zeros(1, np.int64), "int32", 1), True)
     if call.attrs.get("transA") or any(call.attrs.get(name, 1) != 1 for name in ("alpha", "beta")):
         raise net.refuse("alpha 1, beta 1 and transA 0", dict(call.attrs))
-    matrix = net.permute(b.value, (1, 0)) if call.attrs.get("transB") else b.value
+    matrix = net.permute(b.value, (1, 0)) if turned else b.value
     zeros = b.scale.zeros if b.scale.zeros.size == 1 else b.scale.zeros.reshape(1, -1)
     y = _product(net, call, a.value, a.scale.zeros, matrix, zeros, bias)
     return Dequantized(y, Scale(scales, np.zeros(1, np.int64), "int32"), True)
 
 
-def _bias(call: Call, c: Any, scales: Array) -> Array:
+def _along_outputs(net: Importer, a: Any, b: Any, axis: int, rank: int) -> None:
+    """One scale of activations; of constant weights one, or one for each output."""
+    if a.product or b.product:
+        raise net.refuse("sides that DequantizeLinear made", "a product that is not quantized")
+    if a.scale.scales.size > 1:
+        raise net.refuse("one scale of the left side", f"{a.scale.scales.size} along axis {a.scale.axis}")
+    if b.scale.scales.size > 1 and (isinstance(b.value, Tensor) or len(b.shape) != rank or b.scale.axis != axis):
+        what = f"{b.scale.scales.size} along axis {b.scale.axis} of {[*b.shape]}"
+        raise net.refuse(f"one scale of the right side, or one for each output: constant weights, axis {axis}", what)
+
+
+def _one_row(net: Importer, c: Value) -> Array:
+    """A bias of one number for each column; a column of numbers is another sum."""
+    if prod(c.shape) != prod(c.shape[-1:]):
+        raise net.refuse("a bias of one row", f"{[*c.shape]}")
+    return np.asarray(c).astype(np.int64).reshape(-1)
+
+
+def _bias(net: Importer, call: Call, c: Any, scales: Array) -> Array:
     if not isinstance(c, Dequantized) or isinstance(c.value, Tensor) or c.scale.zeros.any():
         raise FormatError(f"{call.at}: bias: expected a constant from DequantizeLinear, zero point 0, found another")
-    if not np.array_equal(np.broadcast_to(c.scale.scales, scales.shape), scales):
+    if c.scale.scales.size > scales.size or not np.all(c.scale.scales == scales):
         raise FormatError(
             f"{call.at}: bias: expected the scale {scales[0]!s} of the product, found {c.scale.scales[0]!s}"
         )
-    return np.asarray(c.value).astype(np.int64).reshape(-1)
+    return _one_row(net, c.value)
 
 
 for _name in ("MatMul", "Gemm", "Conv"):

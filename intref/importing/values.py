@@ -14,10 +14,12 @@ from intref.builder import Builder
 from intref.errors import FormatError, Unsupported
 from intref.ops.layout import MAX_RANK
 from intref.ops.op import dtype_range
+from intref.tensorfile import shown
 
 Array = np.ndarray[Any, Any]
 ONE = 127 << 23  # the float32 1
 MINUS_ZERO = -(1 << 31)  # a bias that changes nothing
+MAX_ELEMENTS = 1 << 25  # of a tensor that the file does not hold itself: a run takes 2 GB for one of so many
 NARROWEST = ("int8", "uint8", "int16", "int32", "int64")
 
 
@@ -82,7 +84,7 @@ def patterns(values: Array) -> Array:
 
 def is_float32(value: Any) -> bool:
     """Is it what a graph has as float32s, which no op of integers may take for integers?"""
-    return not (value is None or isinstance(value, (Tensor, np.ndarray)))
+    return not (value is None or isinstance(value, (Tensor, np.ndarray, np.generic)))
 
 
 def narrowest(values: Array) -> str:
@@ -121,6 +123,11 @@ class Values:
         """The error for what a node has and no op here can do."""
         return Unsupported(f"{self.at}: expected {expected}, found {found}")
 
+    def hold(self, name: str, shape: Sequence[int]) -> None:
+        """Refuse a tensor of more elements than a model may have, before any of it is made."""
+        if prod(shape) > MAX_ELEMENTS:
+            raise self.refuse(f"a tensor {shown(name)} of at most {MAX_ELEMENTS} elements", f"{list(shape)}")
+
     def input(self, name: str, dtype: str, shape: tuple[int, ...]) -> Tensor:
         """An input, of anything that its dtype holds."""
         self.builder.input(name, dtype, *dtype_range(dtype), None, shape)
@@ -135,7 +142,10 @@ class Values:
         self._parts += 1
         site = f"{self.site}#{self._parts}"
         ports = {port: self._port(f"{site}.{port}", value) for port, value in inputs.items()}
-        return [self._tensor(made) for made in self.builder.node(op, site, ports, attrs).values()]
+        made = [self._tensor(name) for name in self.builder.node(op, site, ports, attrs).values()]
+        for tensor in made:
+            self.hold(self.site, tensor.shape)
+        return made
 
     def floats(self, x: "Dequantized") -> Tensor:
         """The bit patterns of what integers stand for at one scale."""
@@ -263,6 +273,7 @@ class Values:
     def concat(self, parts: Sequence[Value], axis: int) -> Value:
         """The parts one after another along an axis; empty ones are left out."""
         parts = [p for p in parts if prod(p.shape)] or [*parts][:1]
+        self.hold(self.site, [sum(prod(p.shape) for p in parts)])
         if not any(isinstance(p, Tensor) for p in parts):
             return np.concatenate([np.asarray(p) for p in parts], axis)
         first = next(p.dtype for p in parts if isinstance(p, Tensor))
@@ -283,6 +294,7 @@ class Values:
 
     def broadcast(self, x: Value, shape: tuple[int, ...]) -> Value:
         """x repeated along the axes where it has size 1."""
+        self.hold(self.site, shape)
         if not isinstance(x, Tensor):
             return np.broadcast_to(x, shape)
         y = self.reshape(x, (*(1,) * (len(shape) - len(x.shape)), *x.shape))

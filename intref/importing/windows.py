@@ -10,7 +10,7 @@ from intref.importing.importer import Importer, constant, imports
 from intref.importing.values import Tensor, Value
 
 
-@imports("Conv")
+@imports("Conv", attrs="auto_pad dilations group kernel_shape pads strides")
 def conv(net: Importer, call: Call, x: Tensor, weight: Value, bias: Value | None = None) -> Value:
     """Along one or two axes."""
     taps = np.asarray(net.integers(call, constant(call, weight, "weight")))
@@ -76,7 +76,7 @@ def _pads(
     return small + large if kind == "SAME_UPPER" else large + small
 
 
-@imports("MaxPool")
+@imports("MaxPool", attrs="auto_pad ceil_mode dilations kernel_shape pads storage_order strides")
 def max_pool(net: Importer, call: Call, x: Tensor) -> Value:
     """Along one or two axes."""
     kernel = list(call.attrs["kernel_shape"])
