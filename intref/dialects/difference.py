@@ -24,7 +24,9 @@ BESIDE = {
     "order": "epilogue_fp32",
     **dict.fromkeys(("rounding", "clamp", "multiplier_bits", "bits"), "rescale"),
 }
-PLAIN = {"clamp": "full", "multiplier_bits": 31, "steps": 1, "spare_bits": 0, "mask": "exclude"}  # what no word means
+# What a key that is left out means.
+PLAIN = {"clamp": "full", "multiplier_bits": 31, "steps": 1, "spare_bits": 0, "mask": "exclude", "constants": "code"}
+PLAIN |= {"order": "token_first", "by": "quotient"}
 TERMS = ("", "a_", "b_")  # of a port's name before multiplier and shift
 
 
@@ -127,9 +129,10 @@ def _on_vectors(found: Difference) -> Difference:
 
 
 def _on_vectors_of(op: Op, found: Difference) -> Difference:
+    plain = {key: PLAIN[key] for key in found.keys if key in PLAIN}
     count, parted, refused, witness = found.vectors, found.differ, found.refused, found.witness
     for i, case in enumerate(cases(op.name)):
-        made = [_as_at_site(op, case, row) for row in (found.a, found.b)]
+        made = [_as_at_site(op, case, {**plain, **row}) for row in (found.a, found.b)]
         if made[0] is None or made[1] is None:
             refused += made[0] is not made[1]
             continue
