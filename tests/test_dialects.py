@@ -59,6 +59,34 @@ def test_does_each_key_of_a_requantizer_show_on_vectors(tmp_path, keys):
     assert found.comparable and found.differ
 
 
+BEHIND = [
+    ("activation", {"rounding": "floor"}),
+    ("activation", {"clamp": "symmetric"}),
+    ("pooler", {"rounding": "floor"}),
+]
+
+
+@pytest.mark.parametrize("site, keys", [*BEHIND, ("context", {"accumulator": 16, "overflow": "wrap"})])
+def test_is_what_stands_beside_an_op_compared_on_its_own_vectors(tmp_path, site, keys):
+    mine = load_profile(edited(tmp_path, "ibert", **{site: keys}))
+    (found,) = differences(load_profile("ibert"), mine)
+    assert found.comparable and found.differ and alias(mine) == ""
+    assert found.witness.startswith("matmul-" if site == "context" else "rescale-")
+
+
+@pytest.mark.parametrize("site, keys", [("pooler", {"output": "int16"}), ("residual", {"spare_bits": 0})])
+def test_is_a_key_that_no_vector_shows_named_and_no_alias(tmp_path, capsys, site, keys):
+    path = edited(tmp_path, "ibert", **{site: keys})
+    assert alias(load_profile(path)) == ""
+    assert main(["profile", "diff", "ibert", str(path), "--no-model"]) == 0
+    (key, value), said = *keys.items(), capsys.readouterr().out
+    assert f"{key} {load_profile('ibert').sites[site][key]}, {value}: lowered otherwise" in " ".join(said.split())
+
+
+def test_is_a_default_that_is_spelt_out_no_difference(tmp_path):
+    assert not differences(load_profile("ibert"), load_profile(edited(tmp_path, "ibert", context={"steps": 1})))
+
+
 def test_is_the_float32_scale_that_of_the_multiplier():
     case = cases("rescale")[0]
     for multiplier, shift in ((3, 1), ((1 << 31) - 1, 31), (-5, 94)):
@@ -82,7 +110,7 @@ def test_does_the_command_say_what_a_site_does_to_a_model(tmp_path, capsys):
 
 def test_are_aliases_refused_in_one_line(tmp_path, capsys):
     assert main(["profile", "diff", "ibert", str(edited(tmp_path, "ibert"))]) == 2
-    assert "aliases" in capsys.readouterr().err
+    assert "aliases: the same at every site" in capsys.readouterr().err
     assert main(["profile", "diff", "ibert", "ibert9"]) == 2
     with pytest.raises(Unsupported):
         load_profile("ibert9")

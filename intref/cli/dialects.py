@@ -111,9 +111,10 @@ def profile_diff(
 
     one, two = _loaded(a), _loaded(b)
     parts = differences(one, two)
-    vectors = sum(part.vectors for part in parts)
-    if all(part.comparable and not part.differ for part in parts):
-        raise Unsupported(f"profiles {one.name} and {two.name} are aliases: equal on all of {vectors} vectors")
+    if all(part.equal for part in parts):
+        vectors = sum(part.vectors for part in parts)
+        said = f"equal on all of {vectors} vectors" if parts else "the same at every site"
+        raise Unsupported(f"profiles {one.name} and {two.name} are aliases: {said}")
     if one.name == YARDSTICK and not no_model:
         _budget(two, model, recipe, inputs, picture, as_json)
         return
@@ -178,9 +179,12 @@ def _side(table: Any) -> str:
 
 
 def _on_vectors(part: Any) -> str:
-    if part.comparable:
-        return f"{part.differ} of {part.vectors}"
-    return "lowered otherwise" if part.same_op else "another op"
+    if not part.same_op:
+        return "another op"
+    counts = [f"{part.differ} of {part.vectors}"] if part.shown else []
+    if part.refused and not part.differ:
+        counts.append(f"{part.refused} allowed by one alone")
+    return "; ".join([*counts, *([f"{part.otherwise}: lowered otherwise"] if part.otherwise else [])])
 
 
 def _changes(effect: Any) -> tuple[str, str, str]:

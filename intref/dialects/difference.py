@@ -9,14 +9,24 @@ import numpy as np
 from intref.errors import BoundError, SpecError
 from intref.intmath import split_fp32
 from intref.ops import OPS, Op
-from intref.profiles import Profile, load_profile, names
+from intref.profiles import PRODUCT, Profile, load_profile, names
 from intref.quantize.scales import rescaling
 from intref.quantize.sites.lowering import clip, container
 from intref.vectors import Case, cases
 
 BITS = 8  # of a site that says a clamp and no width
-ATTRIBUTES = ("rounding", "accumulator", "overflow", "every", "form", "halvings")  # of an op, where it has them
-COMPARABLE = {"clamp", "multiplier_bits", "bits", *ATTRIBUTES}
+# Of an op, where it has them.
+ATTRIBUTES = ("rounding", "accumulator", "overflow", "every", "form", "halvings", "clip", "by", "order")
+RANGE = ("clamp", "bits")  # of an op with the attributes low and high
+# What a site says of the product, the epilogue or the requantizer that its lowering puts beside an op without it.
+BESIDE = {
+    **dict.fromkeys(PRODUCT, "matmul"),
+    "order": "epilogue_fp32",
+    **dict.fromkeys(("rounding", "clamp", "multiplier_bits", "bits"), "rescale"),
+}
+# What a key that is left out means.
+PLAIN = {"clamp": "full", "multiplier_bits": 31, "steps": 1, "spare_bits": 0, "mask": "exclude", "constants": "code"}
+PLAIN |= {"order": "token_first", "by": "quotient"}
 TERMS = ("", "a_", "b_")  # of a port's name before multiplier and shift
 
 
@@ -24,8 +34,9 @@ TERMS = ("", "a_", "b_")  # of a port's name before multiplier and shift
 class Difference:
     """One site. a, b: its tables, empty where a profile leaves it out.
 
-    vectors: directed cases of the op that both allow; differ: those at which they part. Both 0 where the ops are not
-    the same, or what differs is decided when a model is made. witness: the first element at which they part.
+    vectors: directed cases that both allow, of the op or of what its lowering puts beside it; differ: those at which
+    they part. Both 0 where the ops are not the same, or what differs is decided when a model is made. refused: cases
+    that one alone allows. witness: the first element at which they part.
     """
 
     site: str
@@ -34,19 +45,44 @@ class Difference:
     vectors: int = 0
     differ: int = 0
     witness: str = ""
+    refused: int = 0
 
     @property
     def same_op(self) -> bool:
         return self.a.get("op") == self.b.get("op")
 
     @property
+    def keys(self) -> list[str]:
+        """The keys of another value: a key that is left out has its plain one."""
+        left, right = ({**PLAIN, **row} for row in (self.a, self.b))
+        return [key for key in dict.fromkeys((*left, *right)) if left.get(key) != right.get(key)]
+
+    @property
+    def shown(self) -> dict[str, str]:
+        """The keys that differ and show on vectors -> the op whose vectors show it."""
+        pairs = {key: _shown_by(str(self.a["op"]), key) for key in self.keys} if self.same_op else {}
+        return {key: op for key, op in pairs.items() if op}
+
+    @property
+    def otherwise(self) -> str:
+        """The keys whose difference no vector shows, with both values; empty if there is none."""
+        left, right = ({**PLAIN, **row} for row in (self.a, self.b))
+        hidden = [key for key in self.keys if key not in self.shown] if self.same_op else []
+        return ", ".join(f"{key} {left.get(key, '-')}, {right.get(key, '-')}" for key in hidden)
+
+    @property
     def comparable(self) -> bool:
-        """Whether the op's vectors show all that differs."""
-        keys = {key for key in {*self.a, *self.b} if self.a.get(key) != self.b.get(key)}
-        return self.same_op and keys <= COMPARABLE
+        """Whether vectors show all that differs."""
+        return self.same_op and not self.otherwise
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing parts the two: every vector that either allows gives the same."""
+        return self.comparable and not self.differ and not self.refused and (self.vectors > 0 or not self.keys)
 
     def json(self) -> dict[str, Any]:
-        counts = {"vectors": self.vectors, "differ": self.differ, "witness": self.witness}
+        counts = {"vectors": self.vectors, "differ": self.differ, "refused": self.refused, "witness": self.witness}
+        counts |= {"otherwise": self.otherwise}
         return {"site": self.site, "a": dict(self.a), "b": dict(self.b), **counts}
 
 
@@ -55,8 +91,9 @@ def differences(a: Profile, b: Profile) -> list[Difference]:
     found = []
     for site in dict.fromkeys((*a.sites, *b.sites)):
         one, two = ({k: v for k, v in p.sites.get(site, {}).items() if k != "borrowed"} for p in (a, b))
-        if one != two:
-            found.append(_on_vectors(Difference(site, one, two)))
+        part = Difference(site, one, two)
+        if part.keys:
+            found.append(_on_vectors(part))
     return found
 
 
@@ -66,18 +103,38 @@ def alias(profile: Profile) -> str:
         known = load_profile(name)
         if known.name != profile.name:
             parts = differences(known, profile)
-            if all(part.comparable and not part.differ for part in parts):
+            if all(part.equal for part in parts):
                 return name
     return ""
 
 
+def _shown_by(op: str, key: str) -> str:
+    """The op whose vectors show a key of a site; empty where it is for how constants or tables are made."""
+    if op == "add_gemmlowp" and key != "rounding":
+        return ""  # the attributes of its terms, which are made together
+    attrs, own = OPS[op].attrs, key
+    if key == "multiplier_bits":
+        own = "rounding" if [*_terms(OPS[op])] else key
+    if own in attrs or (key in RANGE and "low" in attrs):
+        return op
+    if key == "clamp" and op == "epilogue_fp32":
+        return "quantize_fp32"
+    return BESIDE.get(key, "")
+
+
 def _on_vectors(found: Difference) -> Difference:
-    if not found.comparable:
-        return found
-    op, count, parted, witness = OPS[found.a["op"]], 0, 0, ""
+    for name in dict.fromkeys(found.shown.values()):
+        found = _on_vectors_of(OPS[name], found)
+    return found
+
+
+def _on_vectors_of(op: Op, found: Difference) -> Difference:
+    plain = {key: PLAIN[key] for key in found.keys if key in PLAIN}
+    count, parted, refused, witness = found.vectors, found.differ, found.refused, found.witness
     for i, case in enumerate(cases(op.name)):
-        made = [_as_at_site(op, case, row) for row in (found.a, found.b)]
+        made = [_as_at_site(op, case, {**plain, **row}) for row in (found.a, found.b)]
         if made[0] is None or made[1] is None:
+            refused += made[0] is not made[1]
             continue
         count += 1
         wrong = {k: np.argwhere(made[0][k] != made[1][k]) for k in made[0] if made[0][k].shape == made[1][k].shape}
@@ -86,7 +143,7 @@ def _on_vectors(found: Difference) -> Difference:
             name, place = at[0], tuple(int(j) for j in at[1])
             values = [int(arrays[name][place]) for arrays in made if arrays is not None]
             witness = witness or f"{op.name}-{i:04d} {name}{list(place)}: {values[0]}, {values[1]}"
-    return Difference(found.site, found.a, found.b, count, parted, witness)
+    return Difference(found.site, found.a, found.b, count, parted, witness, refused)
 
 
 def _as_at_site(op: Op, case: Case, row: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
