@@ -604,6 +604,13 @@ def test_the_order_of_nodes_costs_no_more_than_their_number(tmp_path):
     assert time.process_time() - began < 20
 
 
+@pytest.mark.parametrize("domain", ["", "ai.onnx", "PACTOps", "ai.onnx.contrib"])
+def test_operators_of_deeploy_have_the_domains_that_its_networks_have(tmp_path, domain):
+    nodes, constants = requant(2.0)
+    nodes[0].domain = domain
+    intref.import_onnx(network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.INT8, [4])}, **constants))
+
+
 def test_one_number_of_a_constant_is_an_integer(tmp_path):
     nodes = [node("Gather", "w i", "c"), node("Gather", "c i", "d"), node("Add", "x d")]
     path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.INT8, [2])}, w=MATRIX, i=np.array(1))

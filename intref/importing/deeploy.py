@@ -9,8 +9,10 @@ import numpy as np
 from intref.errors import FormatError
 from intref.importing.arithmetic import combined, without
 from intref.importing.graph import Array, Call
-from intref.importing.importer import Importer, axes_of, constant, imports
+from intref.importing.importer import STANDARD, Importer, axes_of, constant, imports
 from intref.importing.values import Tensor, Value
+
+OWN = (*STANDARD, "PACTOps", "ai.onnx.contrib")  # as its networks have them
 
 
 def _number(net: Importer, call: Call, *names: str, usual: int | None = None) -> int:
@@ -29,7 +31,7 @@ def _shift(net: Importer, call: Call, *names: str) -> int:
     return divisor.bit_length() - 1
 
 
-@imports("RequantShift", attrs="div n_levels n_levels_out signed")
+@imports("RequantShift", attrs="div n_levels n_levels_out signed", domains=OWN)
 def requant_shift(net: Importer, call: Call, x: Tensor, mul: Value, add: Value) -> Value:
     """Constants for all, or along one axis: that which NumPy would lay them along, else the channels."""
     constants = [np.asarray(net.integers(call, constant(call, v, name))) for name, v in (("mul", mul), ("add", add))]
@@ -79,19 +81,19 @@ def _rows(net: Importer, op: str, x: Tensor, **attrs: Any) -> Value:
     return net.reshape(net.op(op, {"x": four, "mask": mask}, **attrs), x.shape)
 
 
-@imports("iSoftmax", attrs="coeffA coeffB coeffC log2 n_levels")
+@imports("iSoftmax", attrs="coeffA coeffB coeffC log2 n_levels", domains=OWN)
 def softmax(net: Importer, call: Call, x: Tensor) -> Value:
     names = {"a": "coeffA", "b": "coeffB", "c": "coeffC", "ln2": "log2"}
     numbers = {name: _number(net, call, given) for name, given in names.items()}
     return _rows(net, "softmax_deeploy", x, **numbers, levels=_number(net, call, "n_levels", usual=256), output="uint8")
 
 
-@imports("ITAMax", attrs="n_levels")
+@imports("ITAMax", attrs="n_levels", domains=OWN)
 def itamax(net: Importer, call: Call, x: Tensor) -> Value:
     return _rows(net, "softmax_itamax", x, levels=_number(net, call, "n_levels", usual=256), output="uint8")
 
 
-@imports("ITAPartialMax", attrs="n_levels group_width")
+@imports("ITAPartialMax", attrs="n_levels group_width", domains=OWN)
 def itamax_partial(net: Importer, call: Call, x: Tensor) -> Value:
     levels, group = _number(net, call, "n_levels", usual=256), _number(net, call, "group_width")
     return _rows(net, "softmax_itamax_partial", x, group=group, levels=levels, output="uint8")
@@ -101,7 +103,7 @@ def _vector(net: Importer, call: Call, value: Value, name: str) -> Array:
     return np.asarray(net.integers(call, constant(call, value, name)))
 
 
-@imports("iLayerNorm", attrs="D n_levels=256")
+@imports("iLayerNorm", attrs="D n_levels=256", domains=OWN)
 def layernorm(net: Importer, call: Call, x: Tensor, weight: Value, bias: Value) -> Value:
     """Clamped, as in the networks; the C kernel wraps."""
     constants = {
@@ -111,13 +113,13 @@ def layernorm(net: Importer, call: Call, x: Tensor, weight: Value, bias: Value) 
     return net.op("layernorm_deeploy", {"x": x, **constants}, shift=_shift(net, call, "D"), overflow="clamp")
 
 
-@imports("iRMSNorm", attrs="D n_levels=256")
+@imports("iRMSNorm", attrs="D n_levels=256", domains=OWN)
 def rmsnorm(net: Importer, call: Call, x: Tensor, weight: Value) -> Value:
     constants = {"weight": (_vector(net, call, weight, "weight"), "int32")}
     return net.op("rmsnorm_deeploy", {"x": x, **constants}, shift=_shift(net, call, "D"))
 
 
-@imports("iNoNorm", attrs="D mul n_levels=256")
+@imports("iNoNorm", attrs="D mul n_levels=256", domains=OWN)
 def nonorm(net: Importer, call: Call, x: Tensor, weight: Value, bias: Value) -> Value:
     constants = {
         "weight": (_vector(net, call, weight, "weight"), "int8"),
@@ -127,17 +129,17 @@ def nonorm(net: Importer, call: Call, x: Tensor, weight: Value, bias: Value) -> 
     return net.op("nonorm_deeploy", {"x": x, **constants}, **attrs)
 
 
-@imports("iGELU", attrs="b one")
+@imports("iGELU", attrs="b one", domains=OWN)
 def gelu(net: Importer, call: Call, x: Tensor) -> Value:
     return net.op("gelu_deeploy", {"x": x}, b=_number(net, call, "b"), one=_number(net, call, "one"))
 
 
-@imports("iHardswish", attrs="one_over_six three six")
+@imports("iHardswish", attrs="one_over_six three six", domains=OWN)
 def hardswish(net: Importer, call: Call, x: Tensor) -> Value:
     return net.op("hardswish_deeploy", {"x": x}, **{n: _number(net, call, n) for n in ("one_over_six", "three", "six")})
 
 
-@imports("TrueIntegerDiv", attrs="Delta eta eps y")
+@imports("TrueIntegerDiv", attrs="Delta eta eps y", domains=OWN)
 def divide_by_constant(net: Importer, call: Call, x: Tensor) -> Value:
     """x * floor(Delta * eta / (eta * y + eps)): what the networks' recordings hold, not what the C kernel rounds."""
     delta, eta, eps, y = (_number(net, call, name) for name in ("Delta", "eta", "eps", "y"))
@@ -146,7 +148,7 @@ def divide_by_constant(net: Importer, call: Call, x: Tensor) -> Value:
     return combined(net, "multiply", x, np.asarray([delta * eta // (eta * y + eps)]))
 
 
-@imports("IntegerDiv", attrs="Delta eta eps")
+@imports("IntegerDiv", attrs="Delta eta eps", domains=OWN)
 def divide(net: Importer, call: Call, x: Tensor, y: Tensor) -> Value:
     """By a denominator for each row."""
     den = net.broadcast(net.cast(y, "int32"), (*np.broadcast_shapes(x.shape[:-1], y.shape[:-1]), 1))
@@ -154,7 +156,8 @@ def divide(net: Importer, call: Call, x: Tensor, y: Tensor) -> Value:
     return net.op("divide_deeploy", {"x": net.cast(x, "int32"), "den": den}, **numbers, rounding="floor")
 
 
-@imports("IntegerMean", "ReduceMean", attrs="axes keepdims")
+@imports("IntegerMean", attrs="axes keepdims", domains=OWN)
+@imports("ReduceMean", attrs="axes keepdims")
 def mean(net: Importer, call: Call, x: Tensor, axes: Value | None = None) -> Value:
     """Over one axis, or several neighbouring ones."""
     rank = len(x.shape)
