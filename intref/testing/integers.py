@@ -96,9 +96,8 @@ def filled(draw: Draw, shape: Shape, low: int, high: int, dtype: str) -> np.ndar
     size = prod(shape)
     first = np.array(draw(_some(low, high)), np.int64)
     flat = np.resize(first, size)
-    kind = draw(st.sampled_from(KINDS))  # of a small one, too: so a large one shrinks to it draw by draw
     if size > SMALL:
-        flat[len(first) :] = _rest(draw, kind, flat[len(first) :], low, high)
+        flat[len(first) :] = _rest(draw, flat[len(first) :], low, high)
     return flat.astype(dtype).reshape(shape)
 
 
@@ -107,7 +106,8 @@ def _some(low: int, high: int) -> st.SearchStrategy[list[int]]:
     return st.lists(elements(low, high), min_size=1, max_size=DRAWN)
 
 
-def _rest(draw: Draw, kind: str, repeated: np.ndarray, low: int, high: int) -> Any:
+def _rest(draw: Draw, repeated: np.ndarray, low: int, high: int) -> Any:
+    kind = draw(st.sampled_from(KINDS))
     if kind in ("repeated", "equal"):
         return repeated if kind == "repeated" else repeated[0]
     stream, count = SplitMix64(draw(st.integers(0, (1 << 32) - 1))), len(repeated)
