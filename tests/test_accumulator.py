@@ -115,6 +115,7 @@ def test_a_profile_names_registers(tmp_path):
         ("scores", "accumulator = 24"),
     ):
         text = text.replace(f"[{site}]\n", f"[{site}]\n{keys}\n")
+    text = text.replace('name = "ibert"', 'name = "narrow"')
     path = tmp_path / "narrow.toml"
     path.write_text(text, "utf-8")
     made = intref.load(SENTIMENT).quantize(recipe="ibert", profile=path)

@@ -89,6 +89,7 @@ def test_products_wrap_at_26_bits_and_biases_have_24(sentiment):
 
 def test_a_profile_may_name_itamax(sentiment, tmp_path):
     text = (HERE / "ita.toml").read_text(encoding="utf-8").replace('"softmax_ita"', '"softmax_itamax"')
+    text = text.replace('name = "ita"', 'name = "mine"')
     path = tmp_path / "mine.toml"
     path.write_text(text, encoding="utf-8")
     with pytest.raises(Unsupported, match="softmax_itamax needs int8 at the scale ln 2 / 32: site 'softmax_input'"):

@@ -7,7 +7,6 @@ import click
 
 from intref.cli import options
 from intref.cli.output import check_place, print_facts, print_json, print_table, print_text, progress
-from intref.model import BIT_PATTERNS, BOUNDARY
 
 FORMS = ("npz", "mem", "c", "hex", "raw", "onnx")
 LISTED = 12
@@ -154,6 +153,7 @@ def onnx(
     Exit codes: 0 done, 1 something recorded differs, 2 bad input.
     """
     from intref.importing import Check, import_onnx, imported_and_checked
+    from intref.model import BOUNDARY
 
     check_place(output)
     declared = _pairs(inputs)
@@ -188,6 +188,8 @@ def _pairs(given: tuple[str, ...]) -> dict[str, str]:
 
 def _imported(found: Any, output: str | None) -> dict[str, Any]:
     """What is to be said of an imported network."""
+    from intref.model import BOUNDARY
+
     model = found.model
     inputs = (f"{name} {model.tensors[name].dtype} {[*model.tensors[name].axes]}" for name in model.inputs)
     facts = {
@@ -209,6 +211,8 @@ def _imported(found: Any, output: str | None) -> dict[str, Any]:
 
 def _patterns(model: Any) -> list[str]:
     """A line for each input and output that is float32s, as bit patterns."""
+    from intref.model import BIT_PATTERNS
+
     names = model.about.get(BIT_PATTERNS, ())
     words = {name: "input" if name in model.inputs else "output" for name in names}
     return [f"{word} {name}: int32, the bit patterns of float32s" for name, word in words.items()]

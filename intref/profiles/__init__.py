@@ -121,7 +121,7 @@ def names() -> list[str]:
 
 
 def load_profile(name: str | os.PathLike[str]) -> Profile:
-    """A profile by name, or from a TOML file by path, experimental whatever it says: no oracle has run on it.
+    """A profile by name, or from a TOML file by path; one of another name is experimental: no oracle has run on it.
 
     FormatError or Unsupported, one line, if it is none.
     """
@@ -143,7 +143,7 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
     for site in given:
         _check_site(path, site, table[site], SITES[site])
     head = {key: table[key] for key in HEAD}
-    if path.parent != HERE:  # no oracle has run on it
+    if table["name"] not in names():  # no oracle has run on it
         head["status"] = "experimental"
     found = Profile(**head, sites={site: table[site] for site in given})
     _check_name(path, found)
