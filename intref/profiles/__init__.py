@@ -29,13 +29,14 @@ PRODUCT: dict[str, Any] = {
     "overflow": ("refuse", "wrap", "saturate"),
     "every": range((1 << 20) + 1),
 }
+AFFINE: dict[str, Any] = {"zero_point": ("zero", "calibrated")}  # of what a linear layer takes in
 SHIFTED: dict[str, Any] = {"form": ("torch", "tvm"), "halvings": range(1, 31)}  # of I-ViT's exponential
 # Site -> the keys it may have beside op and borrowed, and the values allowed: a choice, or a range of integers.
 SITES: dict[str, dict[str, Any]] = {
     "embedding": {"scale": ("table", "sum", "wide")},
     "embedding_sum": {"rounding": NEAREST},
     "norm": {"rounding": RULES, "bits": range(8, 25), "doublings": range(1, 8), "form": SHIFTED["form"]},
-    "linear_input": {**REQUANTIZED, "by": ("quotient", "reciprocal")},
+    "linear_input": {**REQUANTIZED, **AFFINE, "by": ("quotient", "reciprocal")},
     "linear": {**PRODUCT, "bias_bits": range(8, 33), "order": ("token_first", "channel_first", "scales_first")},
     "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
     "scores": PRODUCT,
@@ -48,10 +49,10 @@ SITES: dict[str, dict[str, Any]] = {
         "clip": range(1, 64),
         **SHIFTED,
     },
-    "context": {**REQUANTIZED, **PRODUCT},
+    "context": {**REQUANTIZED, **PRODUCT, **AFFINE},
     "residual": {**REQUANTIZED, "spare_bits": range(17), "bits": range(8, 25)},
     "activation_input": {**REQUANTIZED, "bits": range(8, 33)},
-    "activation": {**REQUANTIZED, "constants": ("code", "exact"), **SHIFTED},
+    "activation": {**REQUANTIZED, **AFFINE, "constants": ("code", "exact"), **SHIFTED},
     "pooler": {"rounding": RULES, "steps": REQUANTIZED["steps"], "output": ("int8", "int16")},
     "pooling": {"fraction_bits": range(17)},
     "unit_length": {},
@@ -67,7 +68,7 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
         **dict.fromkeys(("bits", "doublings"), ("layernorm_ibert", "layernorm_fixed")),
         "form": ("layernorm_ivit",),
     },
-    "linear_input": {**dict.fromkeys(REQUANTIZED, ("rescale",)), "by": ("quantize_token_fp32",)},
+    "linear_input": {**dict.fromkeys((*REQUANTIZED, *AFFINE), ("rescale",)), "by": ("quantize_token_fp32",)},
     "linear": dict.fromkeys((*PRODUCT, "bias_bits", "order"), ("linear",)),
     "attention_input": {
         **dict.fromkeys(REQUANTIZED, ("rescale",)),
@@ -83,6 +84,7 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
     "context": {
         **dict.fromkeys(REQUANTIZED, ("rescale", "matmul_shift_fqvit")),
         **dict.fromkeys(PRODUCT, ("rescale", "rescale_quotient")),
+        "zero_point": ("rescale",),
     },
     "residual": {
         **dict.fromkeys(("rounding", "clamp", "bits"), ("add", "add_gemmlowp")),
@@ -91,6 +93,7 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
     },
     "activation": {
         **dict.fromkeys(REQUANTIZED, _REQUANTIZERS),
+        "zero_point": ("gelu_ibert", "gelu_ivit", "gelu_deeploy", "gelu_gemmini", "table", "table_tosa"),
         "constants": ("gelu_ibert",),
         **dict.fromkeys(SHIFTED, ("gelu_ivit",)),
     },

@@ -11,7 +11,7 @@ from intref.profiles import Profile
 from intref.quantize.graph import FloatModel
 from intref.quantize.observe import Progress, Ranges
 from intref.quantize.recipe import Recipe
-from intref.quantize.sites import SPREAD, Lowering, Step, Value, rescaled
+from intref.quantize.sites import SPREAD, Lowering, Step, Value, from_zero, rescaled
 
 MAX_BATCH = 1 << 12
 
@@ -80,7 +80,7 @@ class _Graph:
         if x.offset is None:
             return x
         if bits == low.recipe.activation_bits:
-            return low("linear_input", x, site)
+            return from_zero(low, low("linear_input", x, site), f"{site}.stream")
         return rescaled(low, x, f"{site}.stream", low.wide_scale(site, bits), bits, low.site("linear_input"))
 
     def _narrowed(self, kind: str, x: Value, site: str) -> Value:

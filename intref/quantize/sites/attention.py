@@ -1,12 +1,13 @@
 """Attention: q, k and v, scores, probabilities, context."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from intref.quantize import scales
 from intref.quantize.scales import dyadic, symmetric_range
-from intref.quantize.sites.linear import rescaled, token_rescaled
+from intref.quantize.sites.linear import few_bits, rescaled, token_rescaled
 from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers, register
 
 FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert holds
@@ -77,15 +78,6 @@ def softmax_exp2(low: Lowering, x: Value, mask: str, site: str) -> Value:
     return Value(made["p"], 1.0, total=made["total"])
 
 
-def from_zero(low: Lowering, p: str, zero_point: int, site: str) -> Value:
-    """Probabilities of 8 bits, scale 2**-8, without their zero point."""
-    one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    attrs = {"rounding": "half_up", "input_zero_point": zero_point, "output": "int16"}
-    name = low.build.node("rescale", site, {"x": p, **one}, attrs, y=low.build.axes(p))["y"]
-    low.build.scale(name, 2.0**-8)
-    return Value(name, 2.0**-8)
-
-
 def weighted_values(low: Lowering, p: Value, v: Value, site: str) -> str:
     """P * V for every head: the accumulator [B H T D]."""
     width = int(low.build.axes(v.tensor)[-1]) // low.heads
@@ -109,10 +101,8 @@ def static_context(low: Lowering, p: Value, v: Value, site: str) -> Value:
     )
     low.require(np.ndim(v.scale) == 0, site, "rescale needs values of one scale for all heads")
     acc = Value(weighted_values(low, p, v, site), float(p.scale) * float(v.scale))
-    made = rescaled(low, acc, f"{site}.heads", low.int8_scale(site), low.recipe.activation_bits, low.site("context"))
-    name = merged(low, made.tensor, site)
-    low.build.scale(name, float(made.scale))
-    return Value(name, made.scale)
+    made = few_bits(low, acc, f"{site}.heads", site, low.site("context"))
+    return low.told(replace(made, tensor=merged(low, made.tensor, site)))
 
 
 @lowers("context", "rescale_quotient")

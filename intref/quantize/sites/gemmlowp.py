@@ -7,8 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from intref.quantize.scales import Array, dyadic
-from intref.quantize.sites.attention import from_zero
-from intref.quantize.sites.linear import requantized, rescaled
+from intref.quantize.sites.linear import from_zero, requantized, rescaled
 from intref.quantize.sites.lowering import Lowering, Value, container, lowers
 
 ANGLE = 2.0**27  # of a fixed-point argument of 4 integer bits
@@ -35,7 +34,7 @@ def softmax_gemmlowp(low: Lowering, x: Value, mask: str, site: str) -> Value:
     attrs = {**_factor(float(x.scale) * 2.0**26), "output": "int8"}
     axes = low.build.axes(x.tensor)
     made = low.build.node("softmax_gemmlowp", f"{site}.int8", {"x": x.tensor, "mask": mask}, attrs, p=axes)["p"]
-    return from_zero(low, made, -128, site)
+    return from_zero(low, Value(made, 2.0**-8, zero_point=-128), site)
 
 
 @lowers("residual", "add_gemmlowp")
@@ -92,13 +91,12 @@ def factors_once(a: Any, b: Any, y: Any) -> dict[str, int]:
 def gelu_entries(low: Lowering, x: Value, site: str) -> Value:
     """GELU of int8: round(GELU(S * x) / scale), ties away from zero, for each of the 256."""
     _require_int8(low, x, site, "activation")
-    out = low.int8_scale(site)
+    out, zero_point = low.at_few_bits(site, low.site("activation"))
     y = gelu(np.arange(-128, 128) * float(x.scale)) / float(out)
-    entries = np.clip(np.trunc(y + np.copysign(0.5, y)), -128, 127)
+    entries = np.clip(np.trunc(y + np.copysign(0.5, y)) + zero_point, -128, 127)
     inputs = {"x": x.tensor, "entries": low.build.constant(f"{site}.table", entries, "int8")}
     name = low.build.node("table", site, inputs, y=low.build.axes(x.tensor))["y"]
-    low.build.scale(name, float(out))
-    return Value(name, np.float64(out))
+    return low.told(Value(name, np.float64(out), zero_point=zero_point))
 
 
 def gelu(x: Array) -> Array:

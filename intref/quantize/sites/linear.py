@@ -17,7 +17,14 @@ TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be qua
 
 
 def rescaled(
-    low: Lowering, value: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any], axis: int = -1
+    low: Lowering,
+    value: Value,
+    site: str,
+    scale: Any,
+    bits: int,
+    at: Mapping[str, Any],
+    axis: int = -1,
+    zero_point: int = 0,
 ) -> Value:
     """value at a new static scale, by the op rescale; add_bias for channels whose scale cannot carry their offset."""
     low.require(value.token is None, site, STATIC)
@@ -31,13 +38,28 @@ def rescaled(
     inputs = {"x": value.tensor, "multiplier": multiplier, "shift": shift}
     if at.get("steps") == 2:
         inputs = _first_step(low, f"{inner}.first", inputs, axis, at["rounding"])
-    name = build.node("rescale", inner, inputs, {**attrs, "axis": axis}, y=axes)["y"]
+    name = build.node("rescale", inner, inputs, {**attrs, "axis": axis, "output_zero_point": zero_point}, y=axes)["y"]
     if offset is not None:
         del attrs["rounding"]
         name = build.node("add_bias", site, {"x": name, "bias": offset}, attrs, y=axes)["y"]
-    if np.ndim(scale) == 0:
-        build.scale(name, float(scale))
-    return Value(name, np.float64(scale))
+    return low.told(Value(name, np.float64(scale), zero_point=zero_point))
+
+
+def few_bits(low: Lowering, value: Value, name: str, site: str, at: Mapping[str, Any]) -> Value:
+    """value as an activation of few bits at its calibrated scale, and with its zero point where the profile has one."""
+    scale, zero_point = low.at_few_bits(site, at)
+    return rescaled(low, value, name, scale, low.recipe.activation_bits, at, zero_point=zero_point)
+
+
+def from_zero(low: Lowering, x: Value, site: str) -> Value:
+    """x without its zero point, exactly: 8 bits and a zero point fit 16."""
+    if not x.zero_point:
+        return x
+    one = {"multiplier": np.array([1]), "shift": np.array([0])}
+    attrs = {"rounding": "half_up", "input_zero_point": x.zero_point, "output": "int16"}
+    name = low.build.node("rescale", site, {"x": x.tensor, **one}, attrs, y=low.build.axes(x.tensor))["y"]
+    low.build.scale(name, float(x.scale))
+    return replace(x, tensor=name, zero_point=0)
 
 
 def _first_step(low: Lowering, site: str, inputs: dict[str, Any], axis: int, rounding: str) -> dict[str, Any]:
@@ -133,9 +155,9 @@ def static_input(low: Lowering, x: Value, site: str) -> Value:
     """A static int8 scale, from calibration."""
     if low.build.tensors[x.tensor].dtype == "int8" and x.offset is None:
         return x
-    name, bits = f"{site}.q", low.recipe.activation_bits
+    name = f"{site}.q"
     if name not in low.made:
-        low.made[name] = rescaled(low, x, name, low.int8_scale(site), bits, low.site("linear_input"))
+        low.made[name] = few_bits(low, x, name, site, low.site("linear_input"))
     return low.made[name]
 
 
@@ -188,8 +210,8 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     )
     integer = scales.ibert_bias(bias, product) if static else np.zeros(len(bias), np.int32)
     axes = (*low.build.axes(x.tensor)[:-1], len(bias))
-    inputs = {"x": x.tensor, "weight": q, "bias": integer}
-    name = low.build.node("linear", f"{site}.linear", inputs, register(low.site("linear")), y=axes)["y"]
+    inputs, attrs = {"x": x.tensor, "weight": q, "bias": integer}, register(low.site("linear"))
+    name = low.build.node("linear", f"{site}.linear", inputs, {**attrs, "x_zero_point": x.zero_point}, y=axes)["y"]
     return Value(name, product, bias=None if static else bias.astype(np.float64), token=x.token)
 
 
