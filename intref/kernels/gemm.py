@@ -1,4 +1,4 @@
-"""Twins of ops/gemm.py: integer products in blocks of k that an int32 accumulator holds, summed in int64."""
+"""Twins of ops/gemm.py: what surely fits int32 by `panels.py`, the rest in blocks of k that do, summed in int64."""
 
 # numba infers the types of the compiled functions.
 # mypy: allow-untyped-defs, no-check-untyped-defs
@@ -7,30 +7,32 @@ import numpy as np
 
 from intref.kernels.arrays import plain
 from intref.kernels.jit import jit
+from intref.kernels.panels import FAST, Panels, packed, product
 from intref.kernels.threads import over_rows
 
 ROWS, COLUMNS = 128, 64  # of a tile: its operands stay in the second-level cache
+PEAK = {"int8": 128, "uint8": 255, "int16": 1 << 15}
 # The longest k for which a sum of |x| * 128 stays below 2**31.
 LONGEST = {"int8": (1 << 17) - 1, "uint8": 65793, "int16": 511}
 
 
 def linear(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, x_zero_point: int, weight_zero_point: int,
+    x: np.ndarray, weight: np.ndarray | Panels, bias: np.ndarray, *, x_zero_point: int, weight_zero_point: int,
     accumulator: int, overflow: str, every: int, output: str,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    rows = plain(x, np.int16).reshape(1, -1, x.shape[-1])
-    operands = rows, plain(weight)[None], plain(bias), LONGEST[str(x.dtype)]
+    rows = x.reshape(1, -1, x.shape[-1])
+    operands = rows, weight if isinstance(weight, Panels) else plain(weight)[None], plain(bias)
     y = _accumulated(*operands, (x_zero_point, weight_zero_point), accumulator, overflow, every, output)
-    return {"y": y.reshape(*x.shape[:-1], len(weight))}
+    return {"y": y.reshape(*x.shape[:-1], y.shape[-1])}
 
 
 def matmul(
     a: np.ndarray, b: np.ndarray, *, a_zero_point: int, b_zero_point: int,
     accumulator: int, overflow: str, every: int, output: str,
 ) -> dict[str, np.ndarray]:  # fmt: skip
-    batches = plain(a, np.int16).reshape(-1, *a.shape[-2:])
-    columns = plain(np.swapaxes(b, -1, -2)).reshape(-1, b.shape[-1], b.shape[-2])
-    operands = batches, columns, np.zeros(b.shape[-1], np.int32), LONGEST[str(a.dtype)] if b.dtype == np.int8 else 1
+    batches = a.reshape(-1, *a.shape[-2:])
+    columns = np.swapaxes(b, -1, -2).reshape(-1, b.shape[-1], b.shape[-2])
+    operands = batches, columns, np.zeros(b.shape[-1], np.int32)
     y = _accumulated(*operands, (a_zero_point, b_zero_point), accumulator, overflow, every, output)
     return {"y": y.reshape(*a.shape[:-1], b.shape[-1])}
 
@@ -47,20 +49,20 @@ def linear_int4(
 
 
 def _accumulated(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int, zeros: tuple[int, int],
+    x: np.ndarray, weight: np.ndarray | Panels, bias: np.ndarray, zeros: tuple[int, int],
     accumulator: int, overflow: str, every: int, output: str,
 ) -> np.ndarray:  # fmt: skip
-    """x int16 [B M K], weight int8 or int16 [B N K], bias int32 [N] -> [B M N]; OverflowError for a refused result."""
+    """x [B M K], weight [B N K], bias int32 [N] -> [B M N]; OverflowError for a refused result."""
     end = 1 << min(accumulator, 62) - 1
-    if every or weight.dtype == np.int16:
-        y = _in_blocks(x, weight, bias, zeros, every or x.shape[-1], end if overflow == "saturate" else 1 << 62)
-    elif (zeros, accumulator, overflow, output) == ((0, 0), 32, "refuse", "int32"):
-        y, ends = _product(x, weight, bias, longest, np.empty((*x.shape[:2], weight.shape[1]), np.int32))
-        _require(ends, 1 << 31)
-        return y
+    raw = weight.weight if isinstance(weight, Panels) else weight
+    if FAST and not every and not zeros[1] and raw.dtype == np.int8 and (most := _most(x, bias, zeros[0])) < 1 << 31:
+        y = np.empty((*x.shape[:2], len(bias)), np.int32)
+        product(x, weight if isinstance(weight, Panels) else packed(weight), bias, zeros[0], y)
+        if most < end:
+            return y.astype(output, copy=False)
+        y = y.astype(np.int64)
     else:
-        y, _ = _product(x, weight, bias, longest, np.empty((*x.shape[:2], weight.shape[1]), np.int64))
-        _add_zero_points(x, weight, zeros, y)
+        y = _wide(plain(x, np.int16), plain(raw), bias, LONGEST[str(x.dtype)], zeros, every, end, overflow)
     if overflow == "saturate":
         y = np.clip(y, -end, end - 1)
     elif overflow == "wrap":
@@ -68,6 +70,27 @@ def _accumulated(
     else:
         _require([(int(y.min()), int(y.max()))], end)
     return y.astype(output, copy=False)
+
+
+def _most(x: np.ndarray, bias: np.ndarray, zero: int) -> int:
+    """No |result| of `product` with int8 weights is above it. Where dtypes do not tell enough, int16 values are seen."""
+    most, extra = (x.shape[-1] * 128 * (p + abs(zero)) for p in (PEAK[str(x.dtype)], 0))
+    offset = max(abs(int(bias.min())), abs(int(bias.max())))
+    if x.dtype == np.int16 and most + offset >= 1 << 31:
+        most = extra + x.shape[-1] * 128 * max(abs(int(x.min())), abs(int(x.max())))
+    return most + offset
+
+
+def _wide(
+    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int, zeros: tuple[int, int],
+    every: int, end: int, overflow: str,
+) -> np.ndarray:  # fmt: skip
+    """x int16 [B M K], weight int8 or int16 [B N K] -> int64 [B M N], of any size."""
+    if every or weight.dtype == np.int16:
+        return _in_blocks(x, weight, bias, zeros, every or x.shape[-1], end if overflow == "saturate" else 1 << 62)
+    y = _product(x, weight, bias, longest, np.empty((*x.shape[:2], weight.shape[1]), np.int64))
+    _add_zero_points(x, weight, zeros, y)
+    return y
 
 
 def _require(ends: list[tuple[int, int]], end: int) -> None:
@@ -111,35 +134,29 @@ def _block_rows(x, weight, bias, x_zero, weight_zero, every, end, start, stop, y
             y[b, i, j] = total
 
 
-def _product(
-    x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int, y: np.ndarray
-) -> tuple[np.ndarray, list[tuple[int, int]]]:
-    """x @ weight.T + bias into y, and the lowest and highest result of every task."""
+def _product(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, longest: int, y: np.ndarray) -> np.ndarray:
+    """x @ weight.T + bias into y."""
     batch, m, k = x.shape
     n = weight.shape[1]
     tiles = batch * -(-m // ROWS) * -(-n // COLUMNS)
-    ends = over_rows(lambda a, b: _tiles(x, weight, bias, longest, a, b, y), tiles, batch * m * n * k >> 4)
-    return y, ends
+    over_rows(lambda a, b: _tiles(x, weight, bias, longest, a, b, y), tiles, batch * m * n * k >> 4)
+    return y
 
 
 @jit
 def _tiles(x, weight, bias, longest, start, stop, y):
-    """Tiles start..stop of all batches; the lowest and highest result."""
+    """Tiles start..stop of all batches."""
     m, n = x.shape[1], weight.shape[1]
     down, across = (m + ROWS - 1) // ROWS, (n + COLUMNS - 1) // COLUMNS
-    low, high = np.int64(1) << 62, -(np.int64(1) << 62)
     for tile in range(start, stop):
         b, i, j = tile // (down * across), tile // across % down * ROWS, tile % across * COLUMNS
         rows, columns = slice(i, min(i + ROWS, m)), slice(j, min(j + COLUMNS, n))
-        ends = _tile(x[b, rows], weight[b % len(weight), columns], bias[columns], longest, y[b, rows, columns])
-        low, high = min(low, ends[0]), max(high, ends[1])
-    return low, high
+        _tile(x[b, rows], weight[b % len(weight), columns], bias[columns], longest, y[b, rows, columns])
 
 
 @jit
 def _tile(x, weight, bias, longest, y):
     m, n, depth = x.shape[0], weight.shape[0], x.shape[1]
-    low, high = np.int64(1) << 62, -(np.int64(1) << 62)
     for i in range(0, m, 2):
         i1 = min(i + 1, m - 1)  # past the edge, the last row or column is computed again
         for j in range(0, n, 4):
@@ -153,9 +170,6 @@ def _tile(x, weight, bias, longest, y):
                 s10, s11, s12, s13 = s10 + d[4], s11 + d[5], s12 + d[6], s13 + d[7]
             y[i, j], y[i, j1], y[i, j2], y[i, j3] = s00, s01, s02, s03
             y[i1, j], y[i1, j1], y[i1, j2], y[i1, j3] = s10, s11, s12, s13
-            low = min(low, s00, s01, s02, s03, s10, s11, s12, s13)
-            high = max(high, s00, s01, s02, s03, s10, s11, s12, s13)
-    return low, high
 
 
 @jit

@@ -1,8 +1,9 @@
 """njit with a disk cache that no stale constant survives.
 
 numba's cache sees only the file of the function itself; ours lives in a directory named by the hash of all kernel
-sources, below NUMBA_CACHE_DIR or ~/.cache/intref. numba.config is put back: the user's own functions keep their cache.
-Where that directory cannot be written, functions are compiled anew in every process.
+sources and by the instructions that `isa.py` chose, below NUMBA_CACHE_DIR or ~/.cache/intref. numba.config is put back:
+the user's own functions keep their cache. Where that directory cannot be written, functions are compiled anew in every
+process.
 """
 
 # numba is typed in part.
@@ -17,13 +18,15 @@ from typing import Any
 import numba
 from numba.core.caching import FunctionCache
 
+from intref.kernels.isa import ISA
+
 
 def _cache_directory() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     root = os.environ.get("NUMBA_CACHE_DIR") or os.path.expanduser("~/.cache/intref")
-    return os.path.join(root, digest.hexdigest()[:16])
+    return os.path.join(root, f"{digest.hexdigest()[:16]}-{ISA}")
 
 
 def _writable(directory: str) -> bool:
