@@ -73,7 +73,7 @@ def _accumulated(
 
 
 def _most(x: np.ndarray, bias: np.ndarray, zero: int) -> int:
-    """No |result| of `product` with int8 weights is above it; where the dtype tells too little, int16 values are seen."""
+    """No |result| of `product` with int8 weights is above it; where the dtype says too little, int16s are looked at."""
     most, extra = (x.shape[-1] * 128 * (p + abs(zero)) for p in (PEAK[str(x.dtype)], 0))
     offset = max(abs(int(bias.min())), abs(int(bias.max())))
     if x.dtype == np.int16 and most + offset >= 1 << 31:
