@@ -14,7 +14,7 @@ FACADE = "__init__"
 BASE = {"errors", "atomic", "tensorfile", "npzfile"}
 OPS = {"errors", "intmath", "numbertypes", "ops"}
 GRAPH = {*BASE, *OPS, "digest", "profiles", "model"}
-RUN = {*GRAPH, "proof", "modelfile", "run"}
+RUN = {*GRAPH, "proof", "modelfile", "engine", "run"}
 EXPLAIN = {*OPS, "comparison", "faults", "explain"}
 VERIFY = {*RUN, *EXPLAIN, "vectors", "golden", "devices", "report", "verify"}
 TESTED = {*VERIFY, "minimize", "testing"}
@@ -36,6 +36,7 @@ LAYERS: dict[str, set[str]] = {
     "proof": {*OPS, "model"},
     "builder": {*OPS, "model", "proof"},
     "modelfile": {*BASE, "model"},
+    "engine": {"kernels", "model"},
     "run": {*OPS, "digest", "model"},
     "display": set(),
     "golden": {*RUN, "vectors", "golden"},
@@ -95,7 +96,7 @@ LAYERS: dict[str, set[str]] = {
 # Imports that wait until a function is called: a facade's way down, and what most users never need.
 LAZY = {
     "golden": {"golden.onnx"},
-    "model": {"proof", "run", "modelfile"},
+    "model": {"proof", "run", "modelfile", "engine"},
     "run": {"kernels", "display"},
     "audit": {"kernels"},
     FACADE: {*TESTED, "quantize", "importing", "audit", "demo"},
@@ -134,7 +135,7 @@ SHELL = {*STANDARD, "numpy", "math", "time", "rich", "click"}
 OUTSIDE: dict[str, set[str]] = {
     **dict.fromkeys(("intmath", "numbertypes", "ops"), PURE),
     "vectors": {*PURE, "pathlib", "tomllib"},
-    "kernels": {*("numpy", "numba", "hashlib", "os", "pathlib", "concurrent", "threading", "collections", "typing")},
+    "kernels": {*STANDARD, "numpy", "math", "numba", "llvmlite", "concurrent", "platform"},
     "devices": {*STANDARD, "numpy", "math", "time"},
     "devices.onnxruntime": {*STANDARD, "numpy", "onnxruntime"},
     "golden.onnx": {*STANDARD, "numpy", "math", "onnx"},

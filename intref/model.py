@@ -16,6 +16,7 @@ from intref.tensorfile import shown
 if TYPE_CHECKING:
     import os
 
+    from intref.engine import Engine
     from intref.proof import Proof
     from intref.run import Result
 
@@ -103,6 +104,13 @@ class Model:
         from intref import modelfile
 
         return modelfile.file_hash(self)
+
+    @cached_property
+    def engine(self) -> "Engine":
+        """What the fast backend keeps of this model between runs."""
+        from intref.engine import Engine
+
+        return Engine(self)
 
     def validate(self, where: str = "model") -> None:
         """FormatError, naming where and the node or tensor, unless the graph is well formed."""

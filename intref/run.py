@@ -2,10 +2,12 @@
 
 import fnmatch
 import importlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -36,12 +38,21 @@ def checked(name: str, tensors: Mapping[str, np.ndarray], attrs: Mapping[str, An
     return OPS[name], OPS[name].check(tensors, attrs)
 
 
-def execute(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any], backend: str) -> Arrays:
-    """`call` after its checks: tensors and attrs are known to keep the op's contract, attrs is complete."""
+def execute(
+    op: Op,
+    tensors: Mapping[str, np.ndarray],
+    attrs: dict[str, Any],
+    backend: str,
+    prepared: Mapping[str, Any] = MappingProxyType({}),
+) -> Arrays:
+    """`call` after its checks: tensors and attrs are known to keep the op's contract, attrs is complete.
+
+    prepared: what the kernel takes in place of some of the tensors.
+    """
     if backend == "reference":
         return op.run(tensors, attrs)
     try:
-        return dict(_kernels(backend)[op.name](**tensors, **attrs))
+        return dict(_kernels(backend)[op.name](**{**tensors, **prepared}, **attrs))
     except OverflowError as error:  # the kernels' word for what the reference calls BoundError
         raise BoundError(f"{op.name}: {error}") from None
 
@@ -116,16 +127,27 @@ def run(
     values = {**model.constants, **prepare(model, inputs)}
     last = {name: i for i, node in enumerate(model.nodes) for name in node.inputs.values()}
     keep = {*wanted, *model.outputs.values()}
-    for i, (node, attrs) in enumerate(zip(model.nodes, model.attrs)):
-        tensors = {port: values[name] for port, name in node.inputs.items()}
-        made = execute(OPS[node.op], tensors, attrs, backend)
-        for observe in observers:
-            observe(node, tensors, made)
-        values.update({node.outputs[port]: value for port, value in made.items()})
-        for name in {*node.inputs.values(), *node.outputs.values()}:
-            if last.get(name, -1) <= i and name not in keep:
-                del values[name]
+    prepared, memory = _engine(model, backend)
+    with memory:
+        for i, (node, attrs) in enumerate(zip(model.nodes, model.attrs)):
+            tensors = {port: values[name] for port, name in node.inputs.items()}
+            made = execute(OPS[node.op], tensors, attrs, backend, prepared[i])
+            for observe in observers:
+                observe(node, tensors, made)
+            values.update({node.outputs[port]: value for port, value in made.items()})
+            del tensors, made
+            for name in {*node.inputs.values(), *node.outputs.values()}:
+                if last.get(name, -1) <= i and name not in keep:
+                    del values[name]
     return Result(model, {k: values[t] for k, t in model.outputs.items()}, {t: values[t] for t in wanted})
+
+
+def _engine(model: Model, backend: str) -> tuple[Sequence[Mapping[str, Any]], AbstractContextManager[None]]:
+    """Prepared constants of every node, and the memory that results may use."""
+    if backend == "reference":
+        return [{}] * len(model.nodes), nullcontext()
+    _kernels(backend)
+    return model.engine.arguments, model.engine.memory()
 
 
 def teller(model: Model, progress: Progress) -> Observer:

@@ -29,6 +29,8 @@ from intref.kernels import (
     tosa,
     wide,
 )
+from intref.kernels.arrays import Buffers, reusing
+from intref.kernels.gemm import PREPARE
 from intref.kernels.threads import get_threads, set_threads
 
 FAMILIES: tuple[Any, ...] = (
@@ -55,4 +57,4 @@ FAMILIES: tuple[Any, ...] = (
 )
 KERNELS: dict[str, Callable[..., Any]] = {kernel.__name__: kernel for family in FAMILIES for kernel in family.KERNELS}
 
-__all__ = ["KERNELS", "get_threads", "set_threads"]
+__all__ = ["KERNELS", "PREPARE", "Buffers", "get_threads", "reusing", "set_threads"]

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import along, plain, rows
+from intref.kernels.arrays import along, empty, plain, rows
 from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
 
@@ -13,7 +13,7 @@ from intref.kernels.threads import over_rows
 def gelu_ibert(x: np.ndarray, b: np.ndarray, c: np.ndarray, one: np.ndarray) -> dict[str, np.ndarray]:
     x_rows = rows(x)
     channels = tuple(along(v, x.shape[-1]) for v in (b, c, one))
-    y = np.empty(x_rows.shape, np.int64)
+    y = empty(x_rows.shape, np.int64)
     over_rows(lambda i, j: _ibert(x_rows[i:j], channels, y[i:j]), len(y), 2 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -32,7 +32,7 @@ def _ibert(x, channels, y):
 
 def gelu_table(x: np.ndarray, table: np.ndarray, *, fraction: int) -> dict[str, np.ndarray]:
     flat, entries = plain(x).reshape(-1), plain(table)
-    y = np.empty(flat.shape, np.int32)
+    y = empty(flat.shape, np.int32)
     over_rows(lambda i, j: _interpolate(flat[i:j], entries, fraction, y[i:j]), len(y), 2 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -52,7 +52,7 @@ def _interpolate(x, table, fraction, y):
 
 def table(x: np.ndarray, entries: np.ndarray) -> dict[str, np.ndarray]:
     flat, by_byte = plain(x).reshape(-1).view(np.uint8), np.concatenate([entries[128:], entries[:128]])
-    y = np.empty(flat.shape, entries.dtype)
+    y = empty(flat.shape, entries.dtype)
     over_rows(lambda i, j: _look_up(flat[i:j], by_byte, y[i:j]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
 

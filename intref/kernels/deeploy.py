@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from intref.kernels.arrays import along, plain, rows
+from intref.kernels.arrays import along, empty, plain, rows
 from intref.kernels.intmath import isqrt, wrap_int32
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -41,7 +41,7 @@ def requant_shift(
     moved = rows(x if shared else np.moveaxis(x, axis, -1), np.int32)
     mul, add = along(mul, moved.shape[1]), along(add, moved.shape[1])
     half = 1 << shift >> 1 if rounding == "half_up" else 0
-    y = np.empty(moved.shape, output)
+    y = empty(moved.shape, output)
     settings = (input_offset, half, shift, output_offset, low, high)
     over_rows(lambda i, j: _requant(moved[i:j], mul, add, settings, y[i:j]), len(y), y.size)
     if shared:
@@ -74,7 +74,7 @@ def _eight_bits(
     """Runs compiled(x, masks, own, p) over the rows; p [rows, keys] are probabilities as bytes."""
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
-    p = np.empty(x_rows.shape, np.uint8)
+    p = empty(x_rows.shape, np.uint8)
     over_rows(lambda i, j: compiled(x_rows[i:j], masks, own[i:j], p[i:j]), len(p), 4 * p.size)
     p = p.reshape(x.shape)
     return {"p": p if output == "uint8" else (p - np.uint8(levels >> 1)).view(np.int8)}
@@ -137,7 +137,7 @@ def layernorm_deeploy(
     x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, input_offset: int, shift: int, overflow: str
 ) -> dict[str, np.ndarray]:
     x_rows, weight, bias = rows(x, np.int16), plain(weight), plain(bias)
-    y, wrap = np.empty(x_rows.shape, np.int8), overflow == "wrap"
+    y, wrap = empty(x_rows.shape, np.int8), overflow == "wrap"
     over_rows(lambda i, j: _layernorm(x_rows[i:j], weight, bias, input_offset, shift, wrap, y[i:j]), len(y), 4 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -161,7 +161,7 @@ def _layernorm(x, weight, bias, offset, shift, wrap, y):
 
 def rmsnorm_deeploy(x: np.ndarray, weight: np.ndarray, *, input_offset: int, shift: int) -> dict[str, np.ndarray]:
     x_rows, weight = rows(x, np.int16), plain(weight)
-    y = np.empty(x_rows.shape, np.int8)
+    y = empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _rmsnorm(x_rows[i:j], weight, input_offset, shift, y[i:j]), len(y), 4 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -185,7 +185,7 @@ def nonorm_deeploy(
     cell = x.shape[-2:]
     weight, bias = (plain(np.broadcast_to(v, cell)).reshape(-1) for v in (weight, bias))
     x_rows = plain(x).reshape(-1, cell[0] * cell[1])
-    y, wrap = np.empty(x_rows.shape, np.int8), overflow == "wrap"
+    y, wrap = empty(x_rows.shape, np.int8), overflow == "wrap"
     over_rows(lambda i, j: _nonorm(x_rows[i:j], weight, bias, mul, shift, wrap, y[i:j]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -201,7 +201,7 @@ def _nonorm(x, weight, bias, mul, shift, wrap, y):
 
 def gelu_deeploy(x: np.ndarray, *, b: int, one: int, input_offset: int) -> dict[str, np.ndarray]:
     flat = plain(x, np.int16).reshape(-1)
-    y = np.empty(flat.shape, np.int32)
+    y = empty(flat.shape, np.int32)
     over_rows(lambda i, j: _gelu(flat[i:j], b, one, input_offset, y[i:j]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -219,7 +219,7 @@ def hardswish_deeploy(
     x: np.ndarray, *, one_over_six: int, three: int, six: int, input_offset: int
 ) -> dict[str, np.ndarray]:
     flat = plain(x, np.int16).reshape(-1)
-    y = np.empty(flat.shape, np.int32)
+    y = empty(flat.shape, np.int32)
     over_rows(lambda i, j: _hardswish(flat[i:j], one_over_six, input_offset + three, six, y[i:j]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -235,7 +235,7 @@ def divide_deeploy(
     x: np.ndarray, den: np.ndarray, *, delta: int, eta: int, eps: int, rounding: str
 ) -> dict[str, np.ndarray]:
     x_rows, den = rows(x), plain(den).reshape(-1)
-    y, away = np.empty(x_rows.shape, np.int32), rounding == "half_away"
+    y, away = empty(x_rows.shape, np.int32), rounding == "half_away"
     over_rows(lambda i, j: _divide(x_rows[i:j], den[i:j], delta * eta, eta, eps, away, y[i:j]), len(y), 4 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -251,7 +251,7 @@ def _divide(x, den, scale, eta, eps, away, y):
 def mean_deeploy(x: np.ndarray, *, rounding: str) -> dict[str, np.ndarray]:
     *lead, count, width = x.shape
     blocks = plain(x, np.int16).reshape(-1, count, width)
-    y, away = np.empty((len(blocks), width), x.dtype), rounding == "half_away"
+    y, away = empty((len(blocks), width), x.dtype), rounding == "half_away"
     over_rows(lambda i, j: _mean(blocks[i:j], away, y[i:j]), len(y), blocks.size)
     return {"y": y.reshape((*lead, width))}
 

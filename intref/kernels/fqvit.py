@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import bitlen
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -17,7 +17,7 @@ NONE = 16
 def softmax_log2_fqvit(x: np.ndarray, mask: np.ndarray, *, ln2: int, b: int, c: int) -> dict[str, np.ndarray]:
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x.astype(np.int32, copy=False))
-    k = np.empty(x_rows.shape, np.int8)
+    k = empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _log2(x_rows[i:j], masks, own[i:j], ln2, b, c, NONE, k[i:j]), len(k), 16 * k.size)
     return {"k": k.reshape(x.shape)}
 
@@ -56,7 +56,7 @@ def _exponent(total, e, none):
 
 def matmul_shift_fqvit(k: np.ndarray, v: np.ndarray) -> dict[str, np.ndarray]:
     batches, values = plain(k).reshape(-1, *k.shape[-2:]), plain(v).reshape(-1, *v.shape[-2:])
-    y = np.empty((*batches.shape[:2], v.shape[-1]), np.int64)
+    y = empty((*batches.shape[:2], v.shape[-1]), np.int64)
     over_rows(lambda i, j: _shifted(batches, values, NONE, i, j, y), batches.shape[0] * batches.shape[1], y.size)
     return {"y": y.reshape(*k.shape[:-1], v.shape[-1])}
 

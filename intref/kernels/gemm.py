@@ -3,9 +3,11 @@
 # numba infers the types of the compiled functions.
 # mypy: allow-untyped-defs, no-check-untyped-defs
 
+from collections.abc import Mapping
+
 import numpy as np
 
-from intref.kernels.arrays import plain
+from intref.kernels.arrays import empty, plain
 from intref.kernels.jit import jit
 from intref.kernels.panels import FAST, Panels, packed, product
 from intref.kernels.threads import over_rows
@@ -41,7 +43,7 @@ def linear_int4(
     x: np.ndarray, weight: np.ndarray, scale: np.ndarray, bias: np.ndarray, *, group_size: int
 ) -> dict[str, np.ndarray]:
     rows, n = plain(x, np.int16).reshape(-1, x.shape[-1]), len(weight)
-    y = np.empty((len(rows), n), np.int32)
+    y = empty((len(rows), n), np.int32)
     args = plain(weight), plain(scale), plain(bias), min(group_size, x.shape[-1])
     ends = over_rows(lambda a, b: _int4_columns(rows, *args, a, b, y), n, rows.size * n >> 3)
     _require(ends, 1 << 31)
@@ -56,7 +58,7 @@ def _accumulated(
     end = 1 << min(accumulator, 62) - 1
     raw = weight.weight if isinstance(weight, Panels) else weight
     if FAST and not every and not zeros[1] and raw.dtype == np.int8 and (most := _most(x, bias, zeros[0])) < 1 << 31:
-        y = np.empty((*x.shape[:2], len(bias)), np.int32)
+        y = empty((*x.shape[:2], len(bias)), np.int32)
         product(x, weight if isinstance(weight, Panels) else packed(weight), bias, zeros[0], y)
         if most < end:
             return y.astype(output, copy=False)
@@ -88,7 +90,7 @@ def _wide(
     """x int16 [B M K], weight int8 or int16 [B N K] -> int64 [B M N], of any size."""
     if every or weight.dtype == np.int16:
         return _in_blocks(x, weight, bias, zeros, every or x.shape[-1], end if overflow == "saturate" else 1 << 62)
-    y = _product(x, weight, bias, longest, np.empty((*x.shape[:2], weight.shape[1]), np.int64))
+    y = _product(x, weight, bias, longest, empty((*x.shape[:2], weight.shape[1]), np.int64))
     _add_zero_points(x, weight, zeros, y)
     return y
 
@@ -114,7 +116,7 @@ def _in_blocks(
     """Sums in the order of k, clamped to [-end, end - 1] after each block."""
     batch, m, k = x.shape
     n = weight.shape[1]
-    y = np.empty((batch, m, n), np.int64)
+    y = empty((batch, m, n), np.int64)
     operands = x, plain(weight, np.int16), bias, *zeros, every, end
     over_rows(lambda start, stop: _block_rows(*operands, start, stop, y), batch * m, batch * m * n * k)
     return y
@@ -222,4 +224,11 @@ def _dot_int4(x, w):
     return total
 
 
+def prepared_linear(constants: Mapping[str, np.ndarray]) -> dict[str, Panels]:
+    """Weights that stay the same from call to call, packed once."""
+    weight = constants.get("weight")
+    return {} if weight is None or not FAST else {"weight": packed(plain(weight)[None])}
+
+
 KERNELS = (linear, matmul, linear_int4)
+PREPARE = {"linear": prepared_linear}

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import rows
+from intref.kernels.arrays import empty, rows
 from intref.kernels.intmath import bitlen, half_even_shift, isqrt, scale_fp32
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -15,7 +15,7 @@ from intref.kernels.threads import over_rows
 def softmax_gemmini(x: np.ndarray, mask: np.ndarray, *, ln2: int, b: int, c: int) -> dict[str, np.ndarray]:
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x, np.int32)
-    p = np.empty(x_rows.shape, np.int8)
+    p = empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], ln2, b, c, p[i:j]), len(p), 16 * p.size)
     return {"p": p.reshape(x.shape)}
 
@@ -62,7 +62,7 @@ def _reciprocal(n):
 
 def gelu_gemmini(x: np.ndarray, *, b: int, c: int, one: int) -> dict[str, np.ndarray]:
     x_rows = rows(x, np.int32)
-    y = np.empty(x_rows.shape, np.int32)
+    y = empty(x_rows.shape, np.int32)
     over_rows(lambda i, j: _gelu(x_rows[i:j], b, c, one, y[i:j]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -79,7 +79,7 @@ def _gelu(x, b, c, one, y):
 
 def layernorm_gemmini(x: np.ndarray) -> dict[str, np.ndarray]:
     x_rows = rows(x, np.int32)
-    y = np.empty(x_rows.shape, np.int8)
+    y = empty(x_rows.shape, np.int8)
     over_rows(lambda i, j: _layernorm(x_rows[i:j], y[i:j]), len(y), 8 * y.size)
     return {"y": y.reshape(x.shape)}
 

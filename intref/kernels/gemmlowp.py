@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from intref.kernels.activation import table
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import bitlen, shift_half_up
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -69,8 +69,8 @@ def softmax_gemmlowp(
 ) -> dict[str, np.ndarray]:
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
-    p = np.empty(x_rows.shape, output)
-    by_distance = np.empty(256, np.int64)
+    p = empty(x_rows.shape, output)
+    by_distance = empty(256, np.int64)
     _exps(multiplier, shift, HALVINGS, by_distance)
     bits = 8 * p.itemsize
     over_rows(lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], by_distance, bits, p[i:j]), len(p), 4 * p.size)
@@ -108,7 +108,7 @@ def _softmax(x, masks, own, by_distance, bits, p):
 
 
 def logistic_gemmlowp(x: np.ndarray, *, input_zero_point: int, multiplier: int, shift: int) -> dict[str, np.ndarray]:
-    entries = np.empty(256, np.int8)
+    entries = empty(256, np.int8)
     _logistic(BYTES - input_zero_point, multiplier, shift, HALVINGS, entries)
     return table(x, entries)
 
@@ -129,7 +129,7 @@ def _logistic(c, multiplier, shift, halvings, y):
 
 
 def tanh_gemmlowp(x: np.ndarray, *, input_zero_point: int, multiplier: int, shift: int) -> dict[str, np.ndarray]:
-    entries = np.empty(256, np.int8)
+    entries = empty(256, np.int8)
     _tanh(BYTES - input_zero_point, multiplier, shift, HALVINGS, entries)
     return table(x, entries)
 
@@ -161,7 +161,7 @@ def softmax_int16(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
-    p = np.empty(x_rows.shape, np.int16)
+    p = empty(x_rows.shape, np.int16)
     settings = (plain(exp_table), plain(inverse_table), multiplier, shift, RULES[rounding])
     over_rows(lambda i, j: _softmax16(x_rows[i:j], masks, own[i:j], *settings, p[i:j]), len(p), 8 * p.size)
     return {"p": p.reshape(x.shape)}
@@ -194,7 +194,7 @@ def _softmax16(x, masks, own, exp_table, inverse_table, multiplier, shift, rule,
 
 def table_int16(x: np.ndarray, entries: np.ndarray) -> dict[str, np.ndarray]:
     flat, known = plain(x).reshape(-1), plain(entries)
-    y = np.empty(flat.shape, np.int16)
+    y = empty(flat.shape, np.int16)
     over_rows(lambda i, j: _table(flat[i:j], known, y[i:j]), len(y), 2 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -208,7 +208,7 @@ def _table(x, entries, y):
 def rsqrt_gemmlowp(
     x: np.ndarray, *, input_zero_point: int, output_zero_point: int, multiplier: int, shift: int
 ) -> dict[str, np.ndarray]:
-    entries = np.empty(256, np.int8)
+    entries = empty(256, np.int8)
     _rsqrt(BYTES - input_zero_point, output_zero_point, multiplier, shift, entries)
     return table(x, entries)
 
@@ -250,7 +250,7 @@ def _of_pairs(
 ) -> dict[str, np.ndarray]:
     """A function of two elements of one dtype."""
     first, second = plain(a).reshape(-1), plain(b).reshape(-1)
-    y = np.empty(first.shape, output)
+    y = empty(first.shape, output)
     over_rows(lambda i, j: compiled(first[i:j], second[i:j], *terms, y[i:j]), len(y), 4 * y.size)
     return {"y": y.reshape(a.shape)}
 

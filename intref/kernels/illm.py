@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import bitlen, isqrt, shift_half_up
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -38,7 +38,7 @@ def softmax_illm(
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     mantissa, exponent = (_by_row(v, x.shape) for v in (m, k))
-    p = np.empty(x_rows.shape, np.int16)
+    p = empty(x_rows.shape, np.int16)
     over_rows(
         lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], mantissa[i:j], exponent[i:j], clip, bits - 1, p[i:j]),
         len(p),
@@ -75,7 +75,7 @@ def _softmax(x, masks, own, m, k, clip, fraction, p):
 def swiglu_illm(gate: np.ndarray, up: np.ndarray, m: np.ndarray, k: np.ndarray, *, bits: int) -> dict[str, np.ndarray]:
     x, by = rows(gate, np.int32), rows(up, np.int32)
     mantissa, exponent = plain(m, np.int64).reshape(-1), plain(k, np.int64).reshape(-1)
-    y = np.empty(x.shape, np.int64)
+    y = empty(x.shape, np.int64)
     over_rows(lambda i, j: _swiglu(x[i:j], by[i:j], mantissa[i:j], exponent[i:j], bits - 1, y[i:j]), len(y), 8 * y.size)
     return {"y": y.reshape(gate.shape)}
 
@@ -101,7 +101,7 @@ def layernorm_illm(x: np.ndarray, *, top: int, fraction: int) -> dict[str, np.nd
 def _norm(x: np.ndarray, times: int, centred: int, top: int, fraction: int) -> dict[str, np.ndarray]:
     """Rows of times * x, less their sum where centred is 1, over their rms."""
     x_rows = rows(x)
-    y = np.empty(x_rows.shape, np.int64)
+    y = empty(x_rows.shape, np.int64)
     over_rows(lambda i, j: _over_rms(x_rows[i:j], times, centred, top, fraction, y[i:j]), len(y), 8 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -133,8 +133,8 @@ def _over_rms(x, times, centred, top, fraction, y):
 def requantize_illm(x: np.ndarray, m: np.ndarray, k: np.ndarray, *, bits: int) -> dict[str, np.ndarray]:
     x_rows = rows(x)
     mantissa, exponent = plain(m, np.int64).reshape(-1), plain(k, np.int64).reshape(-1)
-    y, zero = np.empty(x_rows.shape, np.uint8), np.empty(len(x_rows), np.int64)
-    m_y, k_y = np.empty(len(x_rows), np.int32), np.empty(len(x_rows), np.int8)
+    y, zero = empty(x_rows.shape, np.uint8), empty(len(x_rows), np.int64)
+    m_y, k_y = empty(len(x_rows), np.int32), empty(len(x_rows), np.int8)
     over_rows(
         lambda i, j: _requantize(
             x_rows[i:j], mantissa[i:j], exponent[i:j], bits, y[i:j], zero[i:j], m_y[i:j], k_y[i:j]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.kernels.arrays import plain
+from intref.kernels.arrays import empty, plain
 from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
 
@@ -29,7 +29,7 @@ def conv2d(
     rows = _reach(height, dilation_y * (down - 1) + 1, stride_y, top, bottom)
     columns = _reach(width, dilation_x * (across - 1) + 1, stride_x, left, right)
     image, taps, start = plain(x, np.int16), plain(weight), plain(bias)
-    y = np.empty((batch, filters, rows, columns), np.int32)
+    y = empty((batch, filters, rows, columns), np.int32)
     steps = (stride_y, stride_x, dilation_y, dilation_x, top, left)
     work = y.size * depth * down * across
     ends = over_rows(
@@ -80,7 +80,7 @@ def max_pool(
         _reach(x.shape[-1], width, stride_x, left, right),
     )
     planes = plain(x).reshape(-1, *x.shape[-2:])
-    y = np.empty((len(planes), rows, columns), x.dtype)
+    y = empty((len(planes), rows, columns), x.dtype)
     steps = (height, width, stride_y, stride_x, top, left)
     over_rows(lambda i, j: _max_pool(planes[i:j], steps, y[i:j]), len(y), y.size * height * width)
     return {"y": y.reshape(*x.shape[:-2], rows, columns)}

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import rows
+from intref.kernels.arrays import empty, rows
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
 from intref.kernels.threads import over_rows
@@ -14,7 +14,7 @@ from intref.kernels.threads import over_rows
 def softmax_ita(x: np.ndarray, mask: np.ndarray, *, group: int) -> dict[str, np.ndarray]:
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
-    p = np.empty(x_rows.shape, np.uint8)
+    p = empty(x_rows.shape, np.uint8)
     over_rows(lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], group, p[i:j]), len(p), 4 * p.size)
     return {"p": p.reshape(x.shape)}
 
@@ -42,7 +42,7 @@ def _softmax(x, masks, own, group, p):
 
 def gelu_ita(x: np.ndarray, *, b: int, c: int, lowest: int) -> dict[str, np.ndarray]:
     x_rows = rows(x)
-    y = np.empty(x_rows.shape, np.int32)
+    y = empty(x_rows.shape, np.int32)
     over_rows(lambda i, j: _gelu(x_rows[i:j], b, c, lowest, y[i:j]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
 

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import wrap_int32
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -39,7 +39,7 @@ def softmax_ivit(
 ) -> dict[str, np.ndarray]:
     masks, own = row_masks(mask, x.shape)
     x_rows, tvm = _narrow(x), form == "tvm"
-    p = np.empty(x_rows.shape, np.int16)
+    p = empty(x_rows.shape, np.int16)
     over_rows(
         lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], one, halvings, bits, tvm, MAX31, p[i:j]), len(p), 8 * p.size
     )
@@ -67,7 +67,7 @@ def _softmax(x, masks, own, one, halvings, bits, tvm, most, p):
 
 def gelu_ivit(x: np.ndarray, *, one: int, halvings: int, bits: int, form: str) -> dict[str, np.ndarray]:
     x_rows, tvm = _narrow(x), form == "tvm"
-    y = np.empty(x_rows.shape, np.int32)
+    y = empty(x_rows.shape, np.int32)
     over_rows(lambda i, j: _gelu(x_rows[i:j], one, halvings, bits, tvm, MAX31, y[i:j]), len(y), 8 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -88,7 +88,7 @@ def _gelu(x, one, halvings, bits, tvm, most, y):
 
 def layernorm_ivit(x: np.ndarray, bias: np.ndarray, *, form: str) -> dict[str, np.ndarray]:
     x_rows, bias, norm = rows(x), plain(bias), _tvm_norm if form == "tvm" else _norm
-    y = np.empty(x_rows.shape, np.int64)
+    y = empty(x_rows.shape, np.int64)
     over_rows(lambda a, b: norm(x_rows[a:b], bias, MAX31, STEPS, y[a:b]), len(y), 2 * y.size)
     return {"y": y.reshape(x.shape)}
 

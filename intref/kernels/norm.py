@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import bitlen, isqrt, shift_half_up
 from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
@@ -13,7 +13,7 @@ from intref.kernels.threads import over_rows
 
 def layernorm_ibert(x: np.ndarray, bias: np.ndarray, *, shift: int) -> dict[str, np.ndarray]:
     x_rows, bias = rows(x), plain(bias)
-    y = np.empty(x_rows.shape, np.int64)
+    y = empty(x_rows.shape, np.int64)
     over_rows(lambda a, b: _ibert(x_rows[a:b], bias, shift, y[a:b]), len(y), 2 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -42,7 +42,7 @@ def layernorm_fixed(
     x: np.ndarray, gain: np.ndarray, bias: np.ndarray, *, eps: int, shift: int, low: int, high: int
 ) -> dict[str, np.ndarray]:
     x_rows, gain, bias = rows(x), plain(gain, np.int64), plain(bias)
-    y = np.empty(x_rows.shape, np.int32)
+    y = empty(x_rows.shape, np.int32)
     over_rows(lambda a, b: _fixed(x_rows[a:b], gain, bias, eps, shift, low, high, y[a:b]), len(y), 2 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -69,7 +69,7 @@ def _fixed(x, gain, bias, eps, shift, low, high, y):
 
 def l2_normalize(x: np.ndarray, *, fraction: int) -> dict[str, np.ndarray]:
     x_rows = rows(x.astype(np.int32, copy=False))
-    y = np.empty(x_rows.shape, np.int32)
+    y = empty(x_rows.shape, np.int32)
     over_rows(lambda a, b: _l2(x_rows[a:b], 61 - fraction, y[a:b]), len(y), 2 * y.size)
     return {"y": y.reshape(x.shape)}
 

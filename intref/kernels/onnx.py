@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import along, plain, rows
+from intref.kernels.arrays import along, empty, plain, rows
 from intref.kernels.intmath import bitlen, half_even_shift
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -90,7 +90,7 @@ def quantize_fp32(
 ) -> dict[str, np.ndarray]:
     moved = np.moveaxis(x, axis, -1)
     x_rows, s, z = rows(moved), along(scale, moved.shape[-1]), along(zero_point, moved.shape[-1])
-    y = np.empty(x_rows.shape, output)
+    y = empty(x_rows.shape, output)
     over_rows(lambda i, j: _quantize(x_rows[i:j], s, z, low, high, y[i:j]), len(y), COST * y.size)
     return {"y": plain(np.moveaxis(y.reshape(moved.shape), -1, axis))}
 
@@ -106,7 +106,7 @@ def _quantize(x, scale, zero_point, low, high, y):
 def dequantize_fp32(x: np.ndarray, scale: np.ndarray, zero_point: np.ndarray, *, axis: int) -> dict[str, np.ndarray]:
     moved = np.moveaxis(x, axis, -1)
     x_rows, s, z = rows(moved, np.int32), along(scale, moved.shape[-1]), along(zero_point, moved.shape[-1])
-    y = np.empty(x_rows.shape, np.int32)
+    y = empty(x_rows.shape, np.int32)
     over_rows(lambda i, j: _dequantize(x_rows[i:j], s, z, y[i:j]), len(y), COST * y.size)
     return {"y": plain(np.moveaxis(y.reshape(moved.shape), -1, axis))}
 
@@ -121,9 +121,9 @@ def _dequantize(x, scale, zero_point, y):
 def dynamic_quantize(x: np.ndarray) -> dict[str, np.ndarray]:
     x_rows = rows(x)
     y, scale, zero_point = (
-        np.empty(x_rows.shape, np.uint8),
-        np.empty(len(x_rows), np.int32),
-        np.empty(len(x_rows), np.uint8),
+        empty(x_rows.shape, np.uint8),
+        empty(len(x_rows), np.int32),
+        empty(len(x_rows), np.uint8),
     )
     over_rows(lambda i, j: _dynamic(x_rows[i:j], y[i:j], scale[i:j], zero_point[i:j]), len(y), COST * y.size)
     one = (*x.shape[:-1], 1)
@@ -147,7 +147,7 @@ def _dynamic(x, y, scale, zero_point):
 
 def quantize_token_fp32(x: np.ndarray, *, by: str) -> dict[str, np.ndarray]:
     x_rows = rows(x)
-    q, scale = np.empty(x_rows.shape, np.int8), np.empty(len(x_rows), np.int32)
+    q, scale = empty(x_rows.shape, np.int8), empty(len(x_rows), np.int32)
     over_rows(lambda i, j: _token(x_rows[i:j], by == "quotient", q[i:j], scale[i:j]), len(q), COST * q.size)
     return {"q": q.reshape(x.shape), "scale": scale.reshape(*x.shape[:-1], 1)}
 
@@ -175,7 +175,7 @@ def epilogue_fp32(
 ) -> dict[str, np.ndarray]:
     x_rows, tokens = rows(x), plain(token, np.int64).reshape(-1)
     c, b = plain(channel, np.int64), plain(bias, np.int64)
-    y = np.empty(x_rows.shape, np.int32)
+    y = empty(x_rows.shape, np.int32)
     code = ("token_first", "channel_first", "scales_first").index(order)
     over_rows(lambda i, j: _epilogue(x_rows[i:j], tokens[i:j], c, b, code, y[i:j]), len(y), 3 * COST * y.size)
     return {"y": y.reshape(x.shape)}
@@ -200,7 +200,7 @@ def qlinear_softmax(
 ) -> dict[str, np.ndarray]:
     masks, own = row_masks(mask, x.shape)
     x_rows, entries, highest = rows(x), plain(table, np.int64), np.iinfo(output).max
-    y = np.empty(x_rows.shape, output)
+    y = empty(x_rows.shape, output)
     over_rows(
         lambda i, j: _softmax(x_rows[i:j], masks, own[i:j], entries, factor, zero_point, highest, y[i:j]),
         len(y),

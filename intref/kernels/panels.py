@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from intref.kernels.arrays import plain
+from intref.kernels.arrays import empty, plain
 from intref.kernels.isa import ISA
 from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
@@ -98,7 +98,7 @@ def product(x: np.ndarray, panels: Panels, bias: np.ndarray, zero: int, y: np.nd
     if WORDS:
         _passes(_padded(x.astype(np.int16)), False, panels, start, y)
     elif x.dtype == np.int16:  # 256 * high + low, each a product of bytes
-        high = np.empty(y.shape, np.int32)
+        high = empty(y.shape, np.int32)
         _bytes((x >> 8).astype(np.int8), panels, np.zeros_like(start), high)
         _bytes((x & 255).astype(np.uint8), panels, start, y)
         y += high << 8

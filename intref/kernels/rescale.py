@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.kernels.arrays import along, plain, rows
+from intref.kernels.arrays import along, empty, plain, rows
 from intref.kernels.intmath import (
     Terms,
     mul_shift,
@@ -35,7 +35,7 @@ def rescale(
     moved = x if shared else np.moveaxis(x, axis, -1)
     size = 1 if shared else moved.shape[-1]
     compiled, terms, working = _plan(x.dtype, along(multiplier, size), along(shift, size), rounding, input_zero_point)
-    y = np.empty(moved.shape, output)
+    y = empty(moved.shape, output)
     for x_rows, y_rows, columns in _pieces(plain(moved), y, terms):
         task = _task(compiled, working, x_rows, y_rows, (columns, input_zero_point, output_zero_point, low, high))
         over_rows(task, len(x_rows), x_rows.size)
@@ -49,7 +49,7 @@ def _task(
 
     def task(start: int, stop: int) -> None:
         part = plain(x[start:stop], working)
-        out = y[start:stop] if working == "int32" else np.empty(part.shape, np.int64)
+        out = y[start:stop] if working == "int32" else empty(part.shape, np.int64)
         compiled(part, *settings, out)
         y[start:stop] = out
 
@@ -137,7 +137,7 @@ def rescale_quotient(
     head = np.arange(x.size // x.shape[-1]) // queries % heads
     m, s = multiplier.astype(np.int64)[head], shift.astype(np.int64)[head]
     x_rows, den = rows(x), np.maximum(total.reshape(-1), 1).astype(np.int64)
-    y = np.empty(x_rows.shape, output)
+    y = empty(x_rows.shape, output)
     over_rows(
         lambda a, b: _quotient(x_rows[a:b], den[a:b], m[a:b], s[a:b], low, high, y[a:b]), len(x_rows), 4 * x_rows.size
     )

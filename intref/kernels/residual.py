@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import along, rows
+from intref.kernels.arrays import along, empty, rows
 from intref.kernels.intmath import mul_shift_narrow, narrow_terms
 from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
@@ -19,7 +19,7 @@ def add(
     left = narrow_terms(rounding, along(a_multiplier, width), along(a_shift, width))
     right = narrow_terms(rounding, along(b_multiplier, width), along(b_shift, width))
     a_rows, b_rows = rows(a, np.int32), rows(b, np.int32)
-    y = np.empty(a_rows.shape, output)
+    y = empty(a_rows.shape, output)
     over_rows(lambda i, j: _add(a_rows[i:j], b_rows[i:j], left, right, low, high, y[i:j]), len(y), 2 * y.size)
     return {"y": y.reshape(a.shape)}
 
@@ -41,7 +41,7 @@ def add_bias(x: np.ndarray, bias: np.ndarray, *, output: str, low: int, high: in
 
 
 def clamp(x: np.ndarray, *, low: int, high: int) -> dict[str, np.ndarray]:
-    y = np.empty(x.shape, x.dtype)
+    y = empty(x.shape, x.dtype)
     return {"y": np.clip(x, low, high, out=y)}
 
 

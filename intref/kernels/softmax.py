@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import mul_shift, wide_terms
 from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
@@ -24,7 +24,7 @@ def softmax_ibert(
     masks, own = row_masks(mask, x.shape)
     x_rows = rows(x)
     terms = tuple(int(t[0]) for t in wide_terms("half_even", np.array([multiplier]), np.array([shift])))
-    p = np.empty(x_rows.shape, np.int16)
+    p = empty(x_rows.shape, np.int16)
     over_rows(lambda i, j: _ibert(x_rows[i:j], masks, own[i:j], ln2, b, c, terms, p[i:j]), len(p), 8 * p.size)
     return {"p": p.reshape(x.shape)}
 
@@ -66,7 +66,7 @@ def softmax_exp2(
     x_rows = rows(x)
     head = np.arange(len(x_rows)) // queries % heads
     m, s, entries = multiplier.astype(np.int64)[head], shift.astype(np.int64)[head], plain(table)
-    p, total = np.empty(x_rows.shape, np.uint8), np.empty(len(x_rows), np.int32)
+    p, total = empty(x_rows.shape, np.uint8), empty(len(x_rows), np.int32)
     over_rows(
         lambda i, j: _exp2(x_rows[i:j], masks, own[i:j], m[i:j], s[i:j], entries, p[i:j], total[i:j]),
         len(p),

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import bitlen
 from intref.kernels.jit import jit
 from intref.kernels.threads import over_rows
@@ -13,8 +13,8 @@ from intref.kernels.threads import over_rows
 
 def quantize_token(x: np.ndarray) -> dict[str, np.ndarray]:
     x_rows = rows(x, np.int32)
-    q = np.empty(x_rows.shape, np.int8)
-    mantissa, exponent = np.empty(len(q), np.int16), np.empty(len(q), np.int8)
+    q = empty(x_rows.shape, np.int8)
+    mantissa, exponent = empty(len(q), np.int16), empty(len(q), np.int8)
     over_rows(lambda a, b: _quantize(x_rows[a:b], q[a:b], mantissa[a:b], exponent[a:b]), len(q), q.size)
     scale_shape = (*x.shape[:-1], 1)
     return {
@@ -49,7 +49,7 @@ def rescale_token(
 ) -> dict[str, np.ndarray]:  # fmt: skip
     x_rows, m, e = rows(x), plain(mantissa, np.int64).reshape(-1), plain(exponent, np.int64).reshape(-1)
     channels = tuple(plain(v, np.int64) for v in (multiplier, shift, bias))
-    y = np.empty(x_rows.shape, output)
+    y = empty(x_rows.shape, output)
     over_rows(lambda a, b: _rescale(x_rows[a:b], m[a:b], e[a:b], channels, low, high, y[a:b]), len(y), y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -71,7 +71,7 @@ def rescale_token_residual(
     x_rows, m, e = rows(x), plain(mantissa, np.int64).reshape(-1), plain(exponent, np.int64).reshape(-1)
     channels = tuple(plain(v, np.int64) for v in (multiplier, shift, bias))
     other, scale = rows(residual), (int(residual_multiplier[0]), int(residual_shift[0]))
-    y = np.empty(x_rows.shape, output)
+    y = empty(x_rows.shape, output)
     over_rows(
         lambda a, b: _rescale_residual(x_rows[a:b], m[a:b], e[a:b], channels, other[a:b], *scale, low, high, y[a:b]),
         len(y),

@@ -5,7 +5,7 @@
 
 import numpy as np
 
-from intref.kernels.arrays import plain, rows
+from intref.kernels.arrays import empty, plain, rows
 from intref.kernels.intmath import bitlen, isqrt, shift_half_up
 from intref.kernels.jit import jit
 from intref.kernels.softmax import row_masks
@@ -38,7 +38,7 @@ def _limbs(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def linear_wide(x: np.ndarray, weight: np.ndarray, bias: np.ndarray, *, shift: int) -> dict[str, np.ndarray]:
     x_rows, w_rows, bias = rows(x), rows(weight), plain(bias)
     w_high, w_low = _limbs(w_rows)
-    y = np.empty((len(x_rows), len(w_rows)), np.int64)
+    y = empty((len(x_rows), len(w_rows)), np.int64)
 
     def task(i: int, j: int) -> None:
         _linear(*_limbs(x_rows[i:j]), w_high, w_low, bias, shift, y[i:j])
@@ -69,7 +69,7 @@ def _dot(a_high, a_low, b_high, b_low, shift):
 def matmul_wide(a: np.ndarray, b: np.ndarray, *, shift: int) -> dict[str, np.ndarray]:
     *lead, _, terms = a.shape
     left, right = plain(a).reshape(-1, *a.shape[-2:]), plain(np.swapaxes(b, -1, -2)).reshape(-1, b.shape[-1], terms)
-    y = np.empty((len(left), a.shape[-2], b.shape[-1]), np.int64)
+    y = empty((len(left), a.shape[-2], b.shape[-1]), np.int64)
     zero = np.zeros(b.shape[-1], np.int64)
 
     def task(i: int, j: int) -> None:
@@ -119,7 +119,7 @@ def softmax_wide(
 ) -> dict[str, np.ndarray]:
     masks, own = row_masks(mask, x.shape)
     x_rows, entries = rows(x), plain(coefficients)
-    p = np.empty(x_rows.shape, np.int64)
+    p = empty(x_rows.shape, np.int64)
 
     def task(i: int, j: int) -> None:
         _softmax(x_rows[i:j], masks, own[i:j], entries, multiplier, shift, fraction, p[i:j])
@@ -179,7 +179,7 @@ def layernorm_wide(
     x: np.ndarray, gain: np.ndarray, bias: np.ndarray, *, eps: int, most: int, shift: int
 ) -> dict[str, np.ndarray]:
     x_rows, gain, bias = rows(x), plain(gain), plain(bias)
-    y = np.empty(x_rows.shape, np.int64)
+    y = empty(x_rows.shape, np.int64)
     over_rows(lambda i, j: _layernorm(x_rows[i:j], gain, bias, eps, most, shift, y[i:j]), len(y), 16 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -201,7 +201,7 @@ def _layernorm(x, gain, bias, eps, most, shift, y):
 
 def gelu_wide(x: np.ndarray, coefficients: np.ndarray, *, fraction: int) -> dict[str, np.ndarray]:
     x_rows, entries = rows(x), plain(coefficients)
-    y = np.empty(x_rows.shape, np.int64)
+    y = empty(x_rows.shape, np.int64)
     over_rows(lambda i, j: _gelu(x_rows[i:j], entries, fraction, y[i:j]), len(y), 32 * y.size)
     return {"y": y.reshape(x.shape)}
 
@@ -217,7 +217,7 @@ def _gelu(x, coefficients, fraction, y):
 
 def tanh_wide(x: np.ndarray, coefficients: np.ndarray, *, fraction: int) -> dict[str, np.ndarray]:
     x_rows, entries = rows(x), plain(coefficients)
-    y = np.empty(x_rows.shape, np.int64)
+    y = empty(x_rows.shape, np.int64)
     over_rows(lambda i, j: _tanh(x_rows[i:j], entries, fraction, y[i:j]), len(y), 32 * y.size)
     return {"y": y.reshape(x.shape)}
 
