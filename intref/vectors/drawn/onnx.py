@@ -12,6 +12,7 @@ from intref.vectors.drawn.products import Call
 
 SIGN = 1 << 31
 ORDERS = ("token_first", "channel_first", "scales_first")
+CONTRACTS = ("off", "fma")
 
 
 def _patterns(c: Chance, shape: Any, least: int, most: int, signed: bool = True) -> np.ndarray:
@@ -138,7 +139,8 @@ def epilogue_fp32(c: Chance) -> Call:
     bias = np.where(c.uniform(0, 7, shape[-1]) > 0, bias, _patterns(c, shape[-1], 0, 253))
     bias = np.where(bias >> 23 & 255 < 254, bias, -SIGN)
     tensors = {"x": x, "token": tokens, "channel": channels, "bias": bias}
-    return {k: v.astype(np.int32) for k, v in tensors.items()}, {"order": c.pick(ORDERS)}
+    attrs = {"order": c.pick(ORDERS), "contract": c.pick(CONTRACTS)}
+    return {k: v.astype(np.int32) for k, v in tensors.items()}, attrs
 
 
 def qlinear_softmax(c: Chance) -> Call:

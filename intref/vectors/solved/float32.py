@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.ops.onnx import LEAST_PEAK, ONE
+from intref.ops.onnx import LEAST_PEAK, ONE, TWO_32, fp32_from_int, fp32_multiply
 from intref.vectors.case import Case, Generator
 
 SUBNORMAL = 1 << np.arange(23)  # one pattern of each bit length
@@ -89,6 +89,50 @@ def epilogue_fp32() -> Iterator[Case]:
         "bias": _int32([1, -(1 << 24) - 1]),
     }
     yield Case("a token's scale of every bit length", tensors, {"order": "token_first"}, ("extreme",))
+    yield from _fused()
+
+
+def _fused() -> Iterator[Case]:
+    """Products and biases that a fused sum rounds otherwise: what cancels, ties, every distance, zeros."""
+    factors = ONE + np.array([1, 2, 0x7FFFFF])
+    squares = np.asarray(fp32_multiply(factors, factors))[:, None] + np.arange(-1, 2)
+    for order in ("token_first", "channel_first"):
+        yield _products(f"{order}: squares less their float32s", 1, factors, factors, _negative(squares), order)
+    whole, squares = (1 << 23) + factors - ONE, squares + (23 << 23)
+    yield _products("scales_first: the same", whole[:, None], [ONE], factors, _negative(squares), "scales_first")
+    small = [1, _negative(1), 0, _negative(0), ONE - (9 << 23), _negative(ONE - (9 << 23))]
+    for a, b in ((97, 172961), (1549, 10831)):
+        channel = fp32_from_int(np.array([b]))
+        yield _products(f"{a * b - (1 << 24)} beyond 2**24: a tie that the bias decides", a, [ONE], channel, small)
+    factors, distance = ONE + np.array([0x7FFFFF, 1, 0x3504F3]), ONE + (np.arange(-51, 54) << 23)
+    for sign, bias in (("", distance), ("negative ", _negative(distance))):
+        biases = [*bias, *(bias + 0x7FFFFF)]
+        yield _products(f"a {sign}bias at each distance", 1, factors, factors[2:], biases)
+    half = ONE - (1 << 23)
+    near = np.array([half - 1, half, half + 1, 1])
+    biases = [0, _negative(0), 1, _negative(1), 0x7FFFFF, 1 << 23, _negative(ONE)]
+    channels = [*near, *_negative(near)]
+    yield _products("products near half the least number, and 0", 1, [1, 3, 0], channels, biases)
+    yield _products("both scales subnormal", 1, SUBNORMAL, [1, 1 << 22, 0x7FFFFF], [0, 1, _negative(1)])
+    large = TWO_32 - 1
+    product = np.asarray(fp32_multiply(np.array([1]), np.array([large])))
+    yield _products("0 times the largest scales", 0, [large], [large, _negative(large)], biases)
+    yield _products(
+        "a subnormal scale by a large one, cancelled", 1, [1], [large], _negative(product + np.arange(-2, 3))
+    )
+
+
+def _products(why: str, x: Any, token: Any, channel: Any, bias: Any, order: str = "token_first") -> Case:
+    """A row for each token's scale or accumulator, a column for each channel's scale with each bias."""
+    rows, channel = max(len(token), np.size(x)), np.asarray(channel)
+    bias = np.broadcast_to(np.asarray(bias), (len(channel), np.shape(bias)[-1]))
+    tensors = {
+        "x": _int32(np.broadcast_to(x, (rows, bias.size))),
+        "token": _int32(np.broadcast_to(np.asarray(token)[:, None], (rows, 1))),
+        "channel": _int32(np.repeat(channel, bias.shape[-1])),
+        "bias": _int32(bias.ravel()),
+    }
+    return Case(why, tensors, {"order": order, "contract": "fma"}, ("tie",))
 
 
 SOLVED: dict[str, Generator] = {
