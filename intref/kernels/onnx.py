@@ -97,7 +97,7 @@ def _multiply_add(a, b, c):
     if size == 0:
         return _add(-sign << 31, c)
     c_sign, c_size, exponent = _split(c)
-    up = 48 - bitlen(size)
+    up = 49 - bitlen(size)
     size, c_size = size << up, c_size << 25
     exponent -= 25
     above = a_exponent + b_exponent - up - exponent

@@ -73,16 +73,16 @@ def fp32_divide(a, b):
 
 
 def fp32_multiply_add(a, b, c):
-    """fl32(a * b + c), rounded once: the product has 48 bits and c 49, the lower is rounded to odd at the other's last.
+    """fl32(a * b + c), rounded once: both have 49 bits, the last of them 0, where the lower one is rounded to odd.
 
-    What then cancels is exact. A subnormal c has fewer bits: its last place is 2**-174, below that of any float32.
+    What cancels is exact. A subnormal c has fewer bits: its last place is 2**-174, far below that of any float32.
     """
     a_sign, a_size, a_exponent = split_fp32(a)
     b_sign, b_size, b_exponent = split_fp32(b)
     c_sign, c_size, c_exponent = split_fp32(c)
     sign, size, exponent = a_sign * b_sign, a_size * b_size, c_exponent - 25
-    up = 48 - bitlen(size)
-    product, addend = sign * within(size << up, 0, (1 << 48) - 1), c_sign * (c_size << 25)
+    up = 49 - bitlen(size)
+    product, addend = sign * within(size << up, 0, (1 << 49) - 1), c_sign * (c_size << 25)
     above = where(size > 0, a_exponent + b_exponent - up - exponent, 0)  # from c's last place to the product's
     lower = mul_shift(where(above > 0, addend, product), 1, minimum(absolute(above), 49), "odd")
     total = where(above > 0, product, addend) + lower
@@ -304,10 +304,11 @@ def epilogue_fp32(x, token, channel, bias, *, order, contract):
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 channel is below 2**32; C6 bias is below 2**127.
     Source      the epilogue of int8 products with float32 scales for tokens and channels, as GPU kernels have it.
-                off: torch._int_mm followed by two products and a sum, each an operation of its own. fma: one kernel
-                whose compiler contracts the last product and the sum, as nvcc (-fmad) and Triton (enable_fp_fusion) do
-                unless told otherwise: vLLM, csrc/cutlass_extensions/epilogue/scaled_mm_epilogues_c3x.hpp,
-                ScaledEpilogueBias, is channel_first with CUTLASS's multiply_add (include/cutlass/functional.h).
+                off: torch._int_mm followed by two products and a sum, each an operation of its own.
+                fma: one kernel whose compiler contracts the last product and the sum, as nvcc does by default
+                (-fmad=true) and Triton where enable_fp_fusion is on (the default up to 3.9). So vLLM,
+                csrc/cutlass_extensions/epilogue/scaled_mm_epilogues_c3x.hpp: its ScaledEpilogueBias is channel_first
+                and ends in CUTLASS's multiply_add (include/cutlass/functional.h), a * b + c.
     """
     a = fp32_from_int(x)
     if order == "token_first":

@@ -13,7 +13,7 @@ _TO_INT = "return sign * mul_shift(size << 16, 1, saturate(16 - exponent, 0, 41)
 _UP_A = "up = 50 - bitlen(a_size)"
 _DIVIDED = "return pack_fp32(a_sign * b_sign, quotient, a_exponent - b_exponent - up)"
 _MULTIPLIED = "return pack_fp32(a_sign * b_sign, a_size * b_size, a_exponent + b_exponent)"
-_UP_48 = "up = 48 - bitlen(size)"
+_UP_49 = "up = 49 - bitlen(size)"
 _ABOVE = "above = where(size > 0, a_exponent + b_exponent - up - exponent, 0)"
 _LOWER = "lower = mul_shift(where(above > 0, addend, product), 1, minimum(absolute(above), 49), 'odd')"
 _LEFT = "left = absolute(total)"
@@ -40,7 +40,7 @@ _BITS = "one bit more of the numerator: rounding to odd needs none"
 _EQUAL = "they part where the magnitudes are equal: either may come first"
 _ENOUGH = "2**k - 1 over what is no larger leaves 26 bits; over what is larger it is seen as 0 or 1 alone"
 _FAR = "further apart, all that is left is whether it is 0"
-_OTHER_WIDTH = "a product of 47 bits fits in as many, and any in 49"
+_OTHER_WIDTH = "one bit fewer does for a product of 47 bits, one more for a power of two"
 _ZERO_PRODUCT = "0 has the exponent -149: its product is below c, or above it by less than the 25 bits c has to spare"
 
 
@@ -199,8 +199,8 @@ EQUIVALENT: dict[str, Reasons] = {
         **_mutants("fp32_from_int", "return pack_fp32(x, absolute(x), 0)", {"x -> -x #2": "|-x| = |x|"}),
         **_mutants(
             "fp32_multiply_add",
-            _UP_48,
-            dict.fromkeys(("48 -> 49", "size -> size + 1", "size -> size - 1"), _OTHER_WIDTH),
+            _UP_49,
+            dict.fromkeys(("size -> size + 1", "size -> size - 1"), _OTHER_WIDTH),
         ),
         **_mutants(
             "fp32_multiply_add",
@@ -249,7 +249,7 @@ _TOO_LARGE = "infinite either way"
 _RULES = ("half_up", "half_down", "half_away", "half_to_zero", "half_up by a division toward zero")
 _SHORT = "a quotient by a normal scale has 26 or 27 bits"
 _SEEN = "more than 31 is for a size below 2**19, or of a subnormal number: 0, or seen as 0"
-_CUT = "a product of 24 bits, 25 places or more below: what is cut never parts the sum from a tie"
+_CUT = "of two terms of 24 bits, what is dropped takes the sum to no tie but one that goes to the larger term"
 _FAR_BELOW = "more than 31 places below, a term of 24 bits is less than a quarter of the last place, rounded or not"
 _ODD = "rounding to odd is the same for either sign"
 _TINY = "more than 31 is for the product of two subnormal numbers, of which only whether it is 0 is seen"
@@ -261,15 +261,13 @@ HARMLESS: dict[str, Reasons] = {
     "epilogue_fp32": {
         "rule fp32_half_even at rounding 1 of 4": _FLOAT,
         "rule fp32_half_even at rounding [15] of 5": _FLOAT,
-        "rule toward_zero at rounding 4 of 5": _CUT,
-        "rule half_to_zero at rounding 4 of 5": _CUT,
+        "rule * at rounding 4 of 5": _CUT,
         "channel read as uint32": _WORD,
         "bias read as uint32": _WORD,
         "bit length 1 of [45]: at most 31": (
             "only 2**31 has 32 bits: 2**24 is kept at one exponent less, the same pattern"
         ),
-        "bit length 3 of 4: one less": _OTHER_WIDTH,
-        "bit length 4 of 5: one *": _OTHER_WIDTH,
+        "bit length 4 of 5: one more": _OTHER_WIDTH,
         "choice 3 of 1[02]: the first value everywhere": "a zero has the exponent -149: its product is subnormal",
         "choice 5 of 10: the first value everywhere": _ZERO_PRODUCT,
         "choice 7 of 12: the first value everywhere": _ZERO_PRODUCT,
@@ -484,8 +482,9 @@ UNREACHABLE: dict[str, Reasons] = {
         **_OF_PACKING,
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is one less": "|y| <= 2**127 + 2**95, half of the largest",
+        r"fp32_multiply_add: mul_shift\(.* \| shift 1": "either term is even: nothing is dropped",
         r"fp32_multiply_add: maximum\(sign, c_sign\) \| (left is one (less|more)|result 0)": _SIGN,
         r"fp32_multiply_add: c_sign \* \(c_size << 25\) \| (negative|positive), 1 to 24 bits": "a multiple of 2**25",
-        r"fp32_multiply_add: sign \* within.* \| (negative|positive), (1 to 24|25 to 31) bits": "48 bits, or 0",
+        r"fp32_multiply_add: sign \* within.* \| (negative|positive), (1 to 24|25 to 31) bits": "49 bits, or 0",
     },
 }

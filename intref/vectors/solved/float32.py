@@ -11,6 +11,8 @@ from intref.vectors.case import Case, Generator
 SUBNORMAL = 1 << np.arange(23)  # one pattern of each bit length
 NORMAL = np.array([*(3 << 23 + k for k in range(6)), 119 << 23])  # of 25 bits to 30
 MOST_AXES = 8
+# Two significands, the low 24 bits of their product, and where that leaves it; what is kept is even above, odd below.
+BESIDE_TIES = ((0xB504F3, 0xBFB43B, 0x800001, "above"), (0x9E2FEB, 0xDB7F3D, 0x7FFFFF, "below"))
 FAR_AXES = (*range(-MOST_AXES, -3), *range(3, MOST_AXES))
 
 
@@ -90,10 +92,11 @@ def epilogue_fp32() -> Iterator[Case]:
     }
     yield Case("a token's scale of every bit length", tensors, {"order": "token_first"}, ("extreme",))
     yield from _fused()
+    yield from _fused_apart()
 
 
 def _fused() -> Iterator[Case]:
-    """Products and biases that a fused sum rounds otherwise: what cancels, ties, every distance, zeros."""
+    """Products and biases that a fused sum rounds otherwise: what cancels, and ties."""
     factors = ONE + np.array([1, 2, 0x7FFFFF])
     squares = np.asarray(fp32_multiply(factors, factors))[:, None] + np.arange(-1, 2)
     for order in ("token_first", "channel_first"):
@@ -101,9 +104,20 @@ def _fused() -> Iterator[Case]:
     whole, squares = (1 << 23) + factors - ONE, squares + (23 << 23)
     yield _products("scales_first: the same", whole[:, None], [ONE], factors, _negative(squares), "scales_first")
     small = [1, _negative(1), 0, _negative(0), ONE - (9 << 23), _negative(ONE - (9 << 23))]
-    for a, b in ((97, 172961), (1549, 10831)):
-        channel = fp32_from_int(np.array([b]))
-        yield _products(f"{a * b - (1 << 24)} beyond 2**24: a tie that the bias decides", a, [ONE], channel, small)
+    for a, b in ((97, 172961), (1549, 10831)):  # float64 does not hold the least biases beside these
+        why, other = f"{a * b - (1 << 24)} beyond 2**24, a tie that the bias decides", fp32_from_int(np.array([b]))
+        yield _products(f"token_first: {why}", a, [ONE], other, small)
+        for order in ("channel_first", "scales_first"):
+            yield _products(f"{order}: {why}", a, other, [ONE], small, order)
+    least = [1, _negative(1), 0, ONE - (60 << 23), _negative(ONE - (60 << 23))]
+    for a, b, odd, where in BESIDE_TIES:
+        assert (a * b & 0xFFFFFF, a * b >> 24 & 1) == (odd, odd < 1 << 23)
+        token, channel = ([ONE + (v & 0x7FFFFF)] for v in (a, b))
+        yield _products(f"a product one {where} a tie, and biases that leave it there", 1, token, channel, least)
+
+
+def _fused_apart() -> Iterator[Case]:
+    """A bias at every distance from a product; products below the least number, and 0; subnormal factors."""
     factors, distance = ONE + np.array([0x7FFFFF, 1, 0x3504F3]), ONE + (np.arange(-51, 54) << 23)
     for sign, bias in (("", distance), ("negative ", _negative(distance))):
         biases = [*bias, *(bias + 0x7FFFFF)]
