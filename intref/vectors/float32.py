@@ -261,7 +261,8 @@ HARMLESS: dict[str, Reasons] = {
     "epilogue_fp32": {
         "rule fp32_half_even at rounding 1 of 4": _FLOAT,
         "rule fp32_half_even at rounding [15] of 5": _FLOAT,
-        "rule * at rounding 4 of 5": _CUT,
+        **{f"rule {rule} at rounding 4 of 5": _CUT for rule in (*_RULES[:4], "floor", "ceil", "toward_zero")},
+        **{f"rule {rule} at rounding 4 of 5": _CUT for rule in ("half_even", "fp32_half_even")},
         "channel read as uint32": _WORD,
         "bias read as uint32": _WORD,
         "bit length 1 of [45]: at most 31": (
