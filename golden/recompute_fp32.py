@@ -55,14 +55,25 @@ def quantize_token_fp32(x, a):
 
 
 def epilogue_fp32(x, token, channel, bias, a):
-    x, token, channel = x.astype(np.float32), floats(token), floats(channel)
+    x, token, channel, bias = x.astype(np.float32), floats(token), floats(channel), floats(bias)
     if a["order"] == "token_first":
-        v = x * token * channel
+        p, q = x * token, channel
     elif a["order"] == "channel_first":
-        v = x * channel * token
+        p, q = x * channel, token
     else:
-        v = x * (token * channel)
-    return patterns(v + floats(bias))
+        p, q = x, token * channel
+    return patterns(fused(p, q, bias) if a["contract"] == "fma" else p * q + bias)
+
+
+def fused(p, q, bias):
+    """fl32(p * q + bias): float64 holds the product, and its sum is made odd where it is not exact, then rounded."""
+    product, bias = p.astype(np.float64) * q, bias.astype(np.float64)
+    total = product + bias
+    back = total - product
+    error = product - (total - back) + (bias - back)
+    odd = total.view(np.int64) & 1 > 0
+    beside = np.nextafter(total, np.where(error > 0, np.inf, -np.inf))
+    return np.where(odd | (error == 0), total, beside).astype(np.float32)
 
 
 def qlinear_softmax(x, mask, table, a):

@@ -75,9 +75,9 @@ def test_token_scale_is_the_peak_over_127():
         assert made["scale"].tolist() == [[0x40000000], [0]]
 
 
-def epilogue(order, x, token, channel, bias):
-    given = {"x": x, "token": token, "channel": channel, "bias": bias}
-    return call("epilogue_fp32", {k: np.array([v], np.int32) for k, v in given.items()}, {"order": order})["y"].tolist()
+def epilogue(order, x, token, channel, bias, **contract):
+    given = {k: np.array([v], np.int32) for k, v in {"x": x, "token": token, "channel": channel, "bias": bias}.items()}
+    return call("epilogue_fp32", given, {"order": order, **contract})["y"].tolist()
 
 
 def test_epilogue_rounds_once_for_each_product():
@@ -103,6 +103,27 @@ def test_epilogue_adds_the_bias_last():
     assert epilogue("token_first", (1 << 24) + 1, one, one, one) == [0x4B800000]
     assert epilogue("token_first", 1 << 24, one, one, 0x40400000) == [0x4B800002]
     assert epilogue("token_first", -3, one, one, 0x40400000) == [0]  # x - x is +0
+
+
+def test_epilogue_may_fuse_its_last_product_with_the_bias():
+    # u = 2**-23: (1 + u) * (1 + u) = 1 + 2u + u * u. As a float32 1 + 2u, and less 1 + 2u nothing is left; fused, u * u
+    # = 2**-46 is: 81 << 23. Scales first, (1 + u) * 1 = 1 + u comes to the accumulator 2**23 + 1 = 2**23 * (1 + u).
+    one, two, less = 0x3F800001, 0x3F800002, -(1 << 31)
+    for order in ("token_first", "channel_first"):
+        assert epilogue(order, 1, one, one, two + less) == [0]
+        assert epilogue(order, 1, one, one, two + less, contract="off") == [0]
+        assert epilogue(order, 1, one, one, two + less, contract="fma") == [81 << 23]
+    bias = two + (23 << 23) + less
+    assert epilogue("scales_first", (1 << 23) + 1, one, 0x3F800000, bias, contract="fma") == [(81 + 23) << 23]
+    # 97 * 172961 = 2**24 + 1, a tie that goes to 2**24; the least float32 beside it takes it to 2**24 + 2.
+    factor = (127 + 17 << 23) + ((172961 - (1 << 17)) << 6)
+    assert epilogue("token_first", 97, 0x3F800000, factor, 1) == [0x4B800000]
+    assert epilogue("token_first", 97, 0x3F800000, factor, 1, contract="fma") == [0x4B800001]
+    # Half the least float32, twice: 0 to even; together with it, 2**-149 * 3 / 2 is a tie of 1 and 2, to 2.
+    half = 0x3F000000
+    assert epilogue("token_first", 1, 1, half, 1) == [1]
+    assert epilogue("token_first", 1, 1, half, 1, contract="fma") == [2]
+    assert epilogue("token_first", 1, 1, half + less, less, contract="fma") == [less]  # -2**-150, -0 as a float32
 
 
 def soft(x, entries, factor, zero=0, mask=None, dtype="uint8"):

@@ -16,17 +16,17 @@ from intref.vectors import Case, cases
 
 BITS = 8  # of a site that says a clamp and no width
 # Of an op, where it has them.
-ATTRIBUTES = ("rounding", "accumulator", "overflow", "every", "form", "halvings", "clip", "by", "order")
+ATTRIBUTES = ("rounding", "accumulator", "overflow", "every", "form", "halvings", "clip", "by", "order", "contract")
 RANGE = ("clamp", "bits")  # of an op with the attributes low and high
 # What a site says of the product, the epilogue or the requantizer that its lowering puts beside an op without it.
 BESIDE = {
     **dict.fromkeys(PRODUCT, "matmul"),
-    "order": "epilogue_fp32",
+    **dict.fromkeys(("order", "contract"), "epilogue_fp32"),
     **dict.fromkeys(("rounding", "clamp", "multiplier_bits", "bits"), "rescale"),
 }
 # What a key that is left out means.
 PLAIN = {"clamp": "full", "multiplier_bits": 31, "steps": 1, "spare_bits": 0, "mask": "exclude", "constants": "code"}
-PLAIN |= {"order": "token_first", "by": "quotient"}
+PLAIN |= {"order": "token_first", "contract": "off", "by": "quotient"}
 TERMS = ("", "a_", "b_")  # of a port's name before multiplier and shift
 
 

@@ -72,14 +72,23 @@ def fp32_divide(a, b):
     return pack_fp32(a_sign * b_sign, quotient, a_exponent - b_exponent - up)
 
 
-def fp32_add(a, b):
-    """fl32(a + b): the smaller is rounded to odd at 3 bits below the larger's last, the sum of both to nearest."""
-    larger = a & MAGNITUDE >= b & MAGNITUDE
-    sign, size, exponent = split_fp32(where(larger, a, b))
-    b_sign, b_size, b_exponent = split_fp32(where(larger, b, a))
-    below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 26), 0, 26), "odd")
-    total = within((size << 3) + sign * b_sign * below, 0, (1 << 28) - 1)
-    return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
+def fp32_multiply_add(a, b, c):
+    """fl32(a * b + c), rounded once: both have 49 bits, the last of them 0, where the lower one is rounded to odd.
+
+    What cancels is exact. A subnormal c has fewer bits: its last place is 2**-174, far below that of any float32.
+    """
+    a_sign, a_size, a_exponent = split_fp32(a)
+    b_sign, b_size, b_exponent = split_fp32(b)
+    c_sign, c_size, c_exponent = split_fp32(c)
+    sign, size, exponent = a_sign * b_sign, a_size * b_size, c_exponent - 25
+    up = 49 - bitlen(size)
+    product, addend = sign * within(size << up, 0, (1 << 49) - 1), c_sign * (c_size << 25)
+    above = where(size > 0, a_exponent + b_exponent - up - exponent, 0)  # from c's last place to the product's
+    lower = mul_shift(where(above > 0, addend, product), 1, minimum(absolute(above), 49), "odd")
+    total = where(above > 0, product, addend) + lower
+    left = absolute(total)
+    # x - x is +0
+    return pack_fp32(where(left > 0, total, maximum(sign, c_sign)), left, exponent + maximum(above, 0))
 
 
 def fp32_span(a, b):
@@ -273,35 +282,44 @@ QUANTIZE_TOKEN_FP32 = Op(
 )
 
 
-def epilogue_fp32(x, token, channel, bias, *, order):
-    """y = x * token * channel[n] + bias[n], every step in float32.
+def epilogue_fp32(x, token, channel, bias, *, order, contract):
+    """y = x * token * channel[n] + bias[n] in float32, the last product and the sum each rounded, or fused.
 
     Inputs      x int32 [... N], an accumulator; as bit patterns of float32s: token int32 [... 1] in [0, 2**32),
                 channel int32 [N] of magnitude below 2**32, bias int32 [N] of magnitude below 2**127.
-    Attributes  order: token_first, channel_first or scales_first.
+    Attributes  order: token_first, channel_first or scales_first. contract: off or fma, default off.
     Output      y int32 [... N], bit patterns of finite float32s.
 
     Exact       a = fl32(x)
-                token_first: v = fl32(fl32(a * token) * channel[n])
-                channel_first: v = fl32(fl32(a * channel[n]) * token)
-                scales_first: v = fl32(a * fl32(token * channel[n]))
-                y = fl32(v + bias[n]); a bias of -0 changes nothing, as if there were none
-    Rounding    half_even to a float32 at every step; no product is fused with a sum.
+                token_first: p = fl32(a * token); q = channel[n]
+                channel_first: p = fl32(a * channel[n]); q = token
+                scales_first: p = a; q = fl32(token * channel[n])
+                off: y = fl32(fl32(p * q) + bias[n])
+                fma: y = fl32(p * q + bias[n]), the product exact, the exact sum rounded once
+                a bias of -0 changes nothing, as if there were none: y = fl32(p * q) either way
+                a sum of exactly 0 is +0, but -0 where both its terms are -0
+    Rounding    half_even to a float32 at every fl32.
     Saturates   nothing; a product may be subnormal.
-    Overflow    none: |v| <= 2**95, |y| < 2**128.
+    Overflow    none: |p * q| <= 2**95, |y| < 2**128.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 channel is below 2**32; C6 bias is below 2**127.
-    Source      the epilogue of int8 products with float32 scales for tokens and channels, as GPU kernels have it
-                (CUTLASS-style scaled products, torch._int_mm followed by two products).
+    Source      the epilogue of int8 products with float32 scales for tokens and channels, as GPU kernels have it.
+                off: torch._int_mm followed by two products and a sum, each an operation of its own.
+                fma: one kernel whose compiler contracts the last product and the sum, as nvcc does by default
+                (-fmad=true) and Triton where enable_fp_fusion is on (the default up to 3.9). So vLLM,
+                csrc/cutlass_extensions/epilogue/scaled_mm_epilogues_c3x.hpp: its ScaledEpilogueBias is channel_first
+                and ends in CUTLASS's multiply_add (include/cutlass/functional.h), a * b + c.
     """
     a = fp32_from_int(x)
     if order == "token_first":
-        v = fp32_multiply(fp32_multiply(a, token), channel)
+        p, q = fp32_multiply(a, token), channel
     elif order == "channel_first":
-        v = fp32_multiply(fp32_multiply(a, channel), token)
+        p, q = fp32_multiply(a, channel), token
     else:
-        v = fp32_multiply(a, fp32_multiply(token, channel))
-    return {"y": fp32_add(v, bias)}
+        p, q = a, fp32_multiply(token, channel)
+    if contract == "off":
+        p, q = fp32_multiply(p, q), ONE
+    return {"y": fp32_multiply_add(p, q, bias)}
 
 
 def _channel_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
@@ -320,7 +338,10 @@ EPILOGUE_FP32 = Op(
         "channel": Port("int32", "N"),
         "bias": Port("int32", "N"),
     },
-    attrs={"order": Attr(choices=("token_first", "channel_first", "scales_first"))},
+    attrs={
+        "order": Attr(choices=("token_first", "channel_first", "scales_first")),
+        "contract": Attr(choices=("off", "fma"), default=lambda attrs: "off"),
+    },
     outputs={"y": Port("int32", "... N")},
     constraints={
         "C5": ("input 'channel' must be float32s below 2**32 in magnitude", _channel_is_small),

@@ -37,7 +37,12 @@ SITES: dict[str, dict[str, Any]] = {
     "embedding_sum": {"rounding": NEAREST},
     "norm": {"rounding": RULES, "bits": range(8, 25), "doublings": range(1, 8), "form": SHIFTED["form"]},
     "linear_input": {**REQUANTIZED, **AFFINE, "by": ("quotient", "reciprocal")},
-    "linear": {**PRODUCT, "bias_bits": range(8, 33), "order": ("token_first", "channel_first", "scales_first")},
+    "linear": {
+        **PRODUCT,
+        "bias_bits": range(8, 33),
+        "order": ("token_first", "channel_first", "scales_first"),
+        "contract": ("off", "fma"),  # the last product and the bias rounded each, or once
+    },
     "attention_input": {**REQUANTIZED, **AFFINE, "scale": ("tensor", "head")},
     "scores": PRODUCT,
     "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2", "ln 2 / 32")},
@@ -69,7 +74,7 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
         "form": ("layernorm_ivit",),
     },
     "linear_input": {**dict.fromkeys((*REQUANTIZED, *AFFINE), ("rescale",)), "by": ("quantize_token_fp32",)},
-    "linear": dict.fromkeys((*PRODUCT, "bias_bits", "order"), ("linear",)),
+    "linear": dict.fromkeys((*PRODUCT, "bias_bits", "order", "contract"), ("linear",)),
     "attention_input": {
         **dict.fromkeys((*REQUANTIZED, *AFFINE), ("rescale",)),
         **dict.fromkeys(("clamp", "scale"), ("rescale", "rescale_token", "epilogue_fp32")),

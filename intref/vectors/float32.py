@@ -13,9 +13,11 @@ _TO_INT = "return sign * mul_shift(size << 16, 1, saturate(16 - exponent, 0, 41)
 _UP_A = "up = 50 - bitlen(a_size)"
 _DIVIDED = "return pack_fp32(a_sign * b_sign, quotient, a_exponent - b_exponent - up)"
 _MULTIPLIED = "return pack_fp32(a_sign * b_sign, a_size * b_size, a_exponent + b_exponent)"
-_LARGER = "larger = a & MAGNITUDE >= b & MAGNITUDE"
-_BELOW = "below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 26), 0, 26), 'odd')"
-_ADDED = "return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)"
+_UP_49 = "up = 49 - bitlen(size)"
+_ABOVE = "above = where(size > 0, a_exponent + b_exponent - up - exponent, 0)"
+_LOWER = "lower = mul_shift(where(above > 0, addend, product), 1, minimum(absolute(above), 49), 'odd')"
+_LEFT = "left = absolute(total)"
+_SUM = "return pack_fp32(where(left > 0, total, maximum(sign, c_sign)), left, exponent + maximum(above, 0))"
 _SPANNED = "below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_exponent, 25), 0, 25), 'odd')"
 _SPAN = "return pack_fp32(1, (size << 2) + below, exponent - 2)"
 
@@ -38,6 +40,8 @@ _BITS = "one bit more of the numerator: rounding to odd needs none"
 _EQUAL = "they part where the magnitudes are equal: either may come first"
 _ENOUGH = "2**k - 1 over what is no larger leaves 26 bits; over what is larger it is seen as 0 or 1 alone"
 _FAR = "further apart, all that is left is whether it is 0"
+_OTHER_WIDTH = "one bit fewer does for a product of 47 bits, one more for a power of two"
+_ZERO_PRODUCT = "0 has the exponent -149: its product is below c, or above it by less than the 25 bits c has to spare"
 
 
 def _mutants(part: str, statement: str, changes: Mapping[str, str]) -> Reasons:
@@ -194,30 +198,34 @@ EQUIVALENT: dict[str, Reasons] = {
         **_FINITE_ONLY,
         **_mutants("fp32_from_int", "return pack_fp32(x, absolute(x), 0)", {"x -> -x #2": "|-x| = |x|"}),
         **_mutants(
-            "fp32_multiply",
-            _MULTIPLIED,
+            "fp32_multiply_add",
+            _UP_49,
+            dict.fromkeys(("size -> size + 1", "size -> size - 1"), _OTHER_WIDTH),
+        ),
+        **_mutants(
+            "fp32_multiply_add",
+            _ABOVE,
             dict.fromkeys(
-                ("a_sign -> -a_sign", "b_sign -> -b_sign"),
-                "every order multiplies twice: two turns of the sign are none",
+                (
+                    f"{_ABOVE[8:]} -> a_exponent + b_exponent - up - exponent",
+                    *("size > 0 -> size >= 0", "size -> size + 1", "0 -> -1", "0 -> 1 #2", "0 -> -1 #2"),
+                ),
+                _ZERO_PRODUCT,
             ),
         ),
         **_mutants(
-            "fp32_add",
-            _LARGER,
-            dict.fromkeys(
-                (f"{_LARGER[9:]} -> a & MAGNITUDE > b & MAGNITUDE", "MAGNITUDE -> MAGNITUDE - 1", "b -> b + 1"), _EQUAL
-            ),
-        ),
-        **_mutants(
-            "fp32_add", _BELOW, {"minimum(exponent - b_exponent, 26) -> exponent - b_exponent": _FAR, "26 -> 27": _FAR}
-        ),
-        **_mutants(
-            "fp32_add",
-            _ADDED,
+            "fp32_multiply_add",
+            _LOWER,
             {
-                **dict.fromkeys(("total -> total - 1", "0 -> 1"), "no sum is 1: what cancels is a multiple of 4"),
-                **dict.fromkeys(("sign -> sign - 1", "sign -> sign - 1 #2", "b_sign -> b_sign - 1"), _NEGATIVE),
+                **dict.fromkeys(("minimum(absolute(above), 49) -> absolute(above)", "49 -> 50", "49 -> 48"), _FAR),
+                "above -> -above #2": "|-x| = |x|",
             },
+        ),
+        **_mutants("fp32_multiply_add", _LEFT, {"total -> -total": "|-x| = |x|"}),
+        **_mutants(
+            "fp32_multiply_add",
+            _SUM,
+            dict.fromkeys(("total -> total - 1", "sign -> sign - 1", "c_sign -> c_sign - 1"), _NEGATIVE),
         ),
     },
 }
@@ -241,21 +249,39 @@ _TOO_LARGE = "infinite either way"
 _RULES = ("half_up", "half_down", "half_away", "half_to_zero", "half_up by a division toward zero")
 _SHORT = "a quotient by a normal scale has 26 or 27 bits"
 _SEEN = "more than 31 is for a size below 2**19, or of a subnormal number: 0, or seen as 0"
+_CUT = "of two terms of 24 bits, what is dropped takes the sum to no tie but one that goes to the larger term"
+_FAR_BELOW = "more than 31 places below, a term of 24 bits is less than a quarter of the last place, rounded or not"
+_ODD = "rounding to odd is the same for either sign"
+_TINY = "more than 31 is for the product of two subnormal numbers, of which only whether it is 0 is seen"
+_MULTIPLE = "a product of 24 bits by 1, and what cancels of it, is a multiple of 2**23, or 0"
 _AMOUNTS = ("at most 31", "the low 5 bits of the amount")
 _SHIFTS = ("rounded twice, *", "shift at most 31", "the low 5 bits of shift")
 _TWICE = "scaling {} of {}: rounded twice, *"
 HARMLESS: dict[str, Reasons] = {
     "epilogue_fp32": {
+        "rule fp32_half_even at rounding 1 of 4": _FLOAT,
         "rule fp32_half_even at rounding [15] of 5": _FLOAT,
+        **{f"rule {rule} at rounding 4 of 5": _CUT for rule in (*_RULES[:4], "floor", "ceil", "toward_zero")},
+        **{f"rule {rule} at rounding 4 of 5": _CUT for rule in ("half_even", "fp32_half_even")},
         "channel read as uint32": _WORD,
         "bias read as uint32": _WORD,
-        "bit length 1 of 4: at most 31": "only 2**31 has 32 bits: 2**24 is kept at one exponent less, the same pattern",
-        "choice 3 of 11: the first value everywhere": "a zero has the exponent -149: its product is subnormal",
+        "bit length 1 of [45]: at most 31": (
+            "only 2**31 has 32 bits: 2**24 is kept at one exponent less, the same pattern"
+        ),
+        "bit length 4 of 5: one more": _OTHER_WIDTH,
+        "choice 3 of 1[02]: the first value everywhere": "a zero has the exponent -149: its product is subnormal",
+        "choice 5 of 10: the first value everywhere": _ZERO_PRODUCT,
+        "choice 7 of 12: the first value everywhere": _ZERO_PRODUCT,
+        "scaling 3 of 4: of a magnitude, the sign put back": _ODD,
+        "scaling 4 of 5: of a magnitude, the sign put back": _ODD,
+        _TWICE.format(4, 5): _FAR_BELOW,
         _TWICE.format(5, 5): _EXACT,
-        "addition 7 of 15: * to 32 bits": _CHOSEN,
-        "addition 1[15] of 15: * to 32 bits": _CHOSEN,
-        "left shift [35] of 10: by at most 31": _LONG,
-        "left shift [35] of 10: by the low 5 bits of the amount": _LONG,
+        "scaling 4 of 5: shift at most 31": _FAR_BELOW,
+        **{f"addition {places}: * to 32 bits": _CHOSEN for places in ("7 of 1[37]", "13 of 13", "1[17] of 17")},
+        **{f"left shift {places}: by {how}": _LONG for places in ("3 of 8", "[35] of 10") for how in _AMOUNTS},
+        **{f"left shift 5 of 8: by {how}": _TINY for how in _AMOUNTS},
+        **{f"left shift [79] of 10: by {how}": _MULTIPLE for how in _AMOUNTS},
+        "left shift [48] of 8: * to 32 bits": _CHOSEN,
         "left shift [46] of 10: * to 32 bits": _CHOSEN,
         "left shift 10 of 10: * to 32 bits": _CHOSEN,
     },
@@ -457,8 +483,9 @@ UNREACHABLE: dict[str, Reasons] = {
         **_OF_PACKING,
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is one less": "|y| <= 2**127 + 2**95, half of the largest",
-        r"fp32_add: mul_shift\(.* \| shift [123]": "b_size << 3 is a multiple of 8: nothing is dropped",
-        r"fp32_add: total > 0 \| left is one more": "no sum is 1: what cancels is a multiple of 4",
-        r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": _SIGN,
+        r"fp32_multiply_add: mul_shift\(.* \| shift 1": "either term is even: nothing is dropped",
+        r"fp32_multiply_add: maximum\(sign, c_sign\) \| (left is one (less|more)|result 0)": _SIGN,
+        r"fp32_multiply_add: c_sign \* \(c_size << 25\) \| (negative|positive), 1 to 24 bits": "a multiple of 2**25",
+        r"fp32_multiply_add: sign \* within.* \| (negative|positive), (1 to 24|25 to 31) bits": "49 bits, or 0",
     },
 }

@@ -13,6 +13,7 @@ from intref.quantize.scales import Array, dyadic, fitted, rounded
 from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers, moved, register
 
 STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
+PLAIN_EPILOGUE = {"order": "token_first", "contract": "off"}  # in float32, where site 'linear' says nothing
 TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be quantize_token"
 
 
@@ -111,8 +112,8 @@ def fp32_rescaled(
     assert acc.token is not None and acc.bias is not None
     axes, out = low.build.axes(acc.tensor), np.float64(scale[0]) if len(scale) == 1 else scale
     inputs = {"x": acc.tensor, "token": acc.token[0], "channel": pattern(acc.scale), "bias": pattern(acc.bias)}
-    order = {"order": low.site("linear").get("order", "token_first")}
-    value = low.build.node("epilogue_fp32", f"{site}.fp32", inputs, order, y=axes)["y"]
+    how = {key: low.site("linear").get(key, plain) for key, plain in PLAIN_EPILOGUE.items()}
+    value = low.build.node("epilogue_fp32", f"{site}.fp32", inputs, how, y=axes)["y"]
     inner = site if residual is None else f"{site}.scaled"
     inputs = {"x": value, "scale": pattern(scale), "zero_point": np.zeros(1, np.int32)}
     made = low.build.node("quantize_fp32", inner, inputs, {"output": container(bits), **clip(bits, form)}, y=axes)["y"]

@@ -12,6 +12,7 @@ from intref.vectors.drawn.products import Call
 
 SIGN = 1 << 31
 ORDERS = ("token_first", "channel_first", "scales_first")
+CONTRACTS = ("off", "fma")
 
 
 def _patterns(c: Chance, shape: Any, least: int, most: int, signed: bool = True) -> np.ndarray:
@@ -138,7 +139,25 @@ def epilogue_fp32(c: Chance) -> Call:
     bias = np.where(c.uniform(0, 7, shape[-1]) > 0, bias, _patterns(c, shape[-1], 0, 253))
     bias = np.where(bias >> 23 & 255 < 254, bias, -SIGN)
     tensors = {"x": x, "token": tokens, "channel": channels, "bias": bias}
-    return {k: v.astype(np.int32) for k, v in tensors.items()}, {"order": c.pick(ORDERS)}
+    attrs = {"order": c.pick(ORDERS), "contract": c.pick(CONTRACTS)}
+    if attrs["contract"] == "fma" and c.word() % 4 == 0:
+        tensors = _beside_ties(c, tensors)
+    return {k: v.astype(np.int32) for k, v in tensors.items()}, attrs
+
+
+def _beside_ties(c: Chance, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Products at a tie or one beside it, which biases far below decide, or do not."""
+    token, channel, x = tensors["token"] | 1, tensors["channel"], tensors["x"].astype(np.int64)
+    count = len(channel)
+    factor = token.reshape(-1)[c.uniform(0, 1000, count) % token.size] & (1 << 23) - 1 | 1 << 23
+    inverse = factor  # modulo 2**3, and with each step twice as many bits
+    for _ in range(3):
+        inverse = inverse * (2 - factor * inverse & (1 << 24) - 1) & (1 << 24) - 1
+    ends = np.array([0, 1, -1, 1 << 22, (1 << 22) + 1, (1 << 22) - 1])  # of a product of 48 bits, or of 47
+    solved = inverse * (ends[c.uniform(0, 5, count)] & (1 << 23) - 1) & (1 << 23) - 1
+    channel = channel & ~((1 << 23) - 1) | solved
+    power = np.where(x < 0, -1, 1) << c.uniform(0, 30, x.shape)
+    return {"x": power, "token": token, "channel": channel, "bias": _patterns(c, count, 0, c.pick((0, 40, 80, 120)))}
 
 
 def qlinear_softmax(c: Chance) -> Call:
