@@ -11,7 +11,8 @@ import intref
 from intref.errors import FormatError, IntrefError, Unsupported
 from intref.golden import suite_path
 from intref.ops import OPS
-from intref.profiles import HERE, OPTIONAL, READERS, SITES, load_profile, names
+from intref.profiles import HERE, OPTIONAL, load_profile, names
+from intref.profiles.keys import READERS, SITES
 from intref.quantize import sites
 from intref.quantize.recipe import made_for
 
