@@ -85,8 +85,7 @@ def at_site(op: Op, case: Case, row: Row) -> dict[str, Array] | None:
         if op.name == "rescale" and row.get("steps") == 2:
             _first_step(tensors, attrs)
         if row.get("mask") == "add":
-            masked = _run("mask_add", {port: tensors[port] for port in ("x", "mask")}, value=row.get("mask_value", FARTHEST))
-            tensors |= {"x": masked["y"], "mask": np.ones_like(tensors["mask"])}
+            _add_mask(tensors, row.get("mask_value", FARTHEST))
         if op.name in AROUND["fraction_bits"]:
             return _widened(tensors, row["fraction_bits"])
         return op.run(tensors, op.check(tensors, attrs))
@@ -163,6 +162,12 @@ def _first_step(tensors: Given, attrs: Given) -> None:
     made = _run("rescale", {**tensors, "shift": now.astype(np.int8)}, **first, output="int32")
     tensors |= {"x": made["y"], "multiplier": np.ones(len(left), np.int32), "shift": left.astype(np.int8)}
     attrs["input_zero_point"] = 0
+
+
+def _add_mask(tensors: Given, value: int) -> None:
+    """The scores of masked keys are lowered; then every key is attended to."""
+    x, mask = tensors["x"], tensors["mask"]
+    tensors |= {"x": _run("mask_add", {"x": x, "mask": mask}, value=value)["y"], "mask": np.ones_like(mask)}
 
 
 def _widened(tensors: Given, fraction: int) -> dict[str, Array]:

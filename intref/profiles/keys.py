@@ -129,6 +129,7 @@ PLAIN: dict[str, Any] = {
     "multiplier_bits": 31,
     "steps": 1,
     "spare_bits": 0,
+    "bias_bits": 32,
     "mask": "exclude",
     "constants": "code",
     "order": "token_first",
@@ -208,7 +209,7 @@ def _faults_of(site: str, op: str, key: str, value: Any) -> Iterator[str]:
         yield f"key {key!r} is unknown, keys are op, {', '.join(SITES[site])}"
     elif not reads(site, op, key):
         yield f"key {key!r} is for {', '.join(READERS[site][key])}, not for {op}"
-    elif (type(value) is int) != isinstance(kinds, range) or value not in kinds:  # a range tries another type one by one
+    elif (type(value) is int) != isinstance(kinds, range) or value not in kinds:  # a range is slow at other types
         yield f"{key} must be {_choices(kinds)}, not {in_words(value)}"
     elif key in OPS[op].attrs and not OPS[op].attrs[key].allows(value):
         allowed = OPS[op].attrs[key]

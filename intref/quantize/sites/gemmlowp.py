@@ -67,10 +67,11 @@ def added_once(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     at, scale = low.site("residual"), low.scale_of(site, 8)
     given = {"clamp": "full", **low.site("attention_input")}
     left = rescaled(low, acc, f"{site}.acc", scale, 8, given)
-    few = low.build.tensors[x.tensor].dtype == "int8"
-    low.require(few, site, f"this sum needs a stream of 8 bits, not the recipe's residual_bits of {low.recipe.residual_bits}")
+    few, bits = low.build.tensors[x.tensor].dtype == "int8", low.recipe.residual_bits
+    low.require(few, site, f"this sum needs a stream of 8 bits, not the recipe's residual_bits of {bits}")
     attrs: dict[str, Any] = dict.fromkeys(("a_zero_point", "b_zero_point", "output_zero_point"), 0)
-    attrs |= {"rounding": at["rounding"], "output": "int8", **factors_once(left.scale, x.scale, scale, at["multiplier_bits"])}
+    attrs |= {"rounding": at["rounding"], "output": "int8"}
+    attrs |= factors_once(left.scale, x.scale, scale, at["multiplier_bits"])
     axes = low.build.axes(acc.tensor)
     made = low.build.node("add_gemmlowp", f"{site}.int8", {"a": left.tensor, "b": x.tensor}, attrs, y=axes)["y"]
     one = {"multiplier": np.array([1]), "shift": np.array([0])}

@@ -3,7 +3,7 @@
 import numpy as np
 
 from intref.quantize import scales
-from intref.quantize.sites.linear import require_style, requantized
+from intref.quantize.sites.linear import requantized, require_style
 from intref.quantize.sites.lowering import Lowering, Value, lowers
 
 

@@ -144,7 +144,7 @@ def added(
         ratio = np.asarray(value.scale, np.float64) / np.float64(scale)
         inputs[f"{port}_multiplier"], inputs[f"{port}_shift"] = dyadic(ratio)
     most = bits + spare
-    low.require(most <= 32, site, f"a sum takes at most 32 bits, not {most}, the recipe's or the profile's")
+    low.require(most <= 32, site, f"this sum takes at most 32 bits, not {most}: fewer of the recipe, or spare_bits")
     attrs = {"rounding": at["rounding"], "output": "int32", **clip(most, at.get("clamp", "full"))}
     name = low.build.node("add", site, inputs, attrs, y=low.build.axes(a.tensor))["y"]
     low.build.scale(name, float(scale))
