@@ -33,6 +33,11 @@ def dequantize_fp32(x, scale, zero_point, a):
         return patterns((x - zero_point).astype(np.float32) * floats(scale))
 
 
+def add_fp32(a, b, _):
+    with np.errstate(over="ignore"):
+        return patterns(floats(a) + floats(b))
+
+
 def dynamic_quantize(x, a):
     x = floats(x)
     low = np.minimum(x.min(-1, keepdims=True), np.float32(0))
@@ -80,6 +85,7 @@ def qlinear_softmax(x, mask, table, a):
 OPS = {
     "quantize_fp32": ("x scale zero_point", "y", quantize_fp32),
     "dequantize_fp32": ("x scale zero_point", "y", dequantize_fp32),
+    "add_fp32": ("a b", "y", add_fp32),
     "dynamic_quantize": ("x", "y scale zero_point", dynamic_quantize),
     "quantize_token_fp32": ("x", "q scale", quantize_token_fp32),
     "epilogue_fp32": ("x token channel bias", "y", epilogue_fp32),

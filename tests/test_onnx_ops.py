@@ -50,6 +50,22 @@ def test_dequantize_rounds_before_and_after_the_product():
     assert call("dequantize_fp32", tensors, {})["y"].tolist() == [2 - (1 << 31), -(1 << 31)]
 
 
+def test_a_sum_of_float32s_rounds_once_to_even():
+    # 2**24 + 1: a tie of 2**24 and 2**24 + 2 -> 2**24; + 3 -> + 4, the even one of + 2 and + 4; + 2 is a float32.
+    # 2**24 - 0.5 is a tie of 2**24 - 1 and 2**24, of which 2**24 is the even one. 3 - 3 = +0; -0 + -0 = -0 = -2**31.
+    a, b = f32(2.0**24, 2.0**24, 2.0**24, 2.0**24, 3.0, -0.0), f32(1.0, 3.0, 2.0, -0.5, -3.0, -0.0)
+    y = call("add_fp32", {"a": a, "b": b}, {})["y"]
+    assert y.tolist() == [*f32(2.0**24, 2.0**24 + 4, 2.0**24 + 2, 2.0**24).tolist(), 0, -(1 << 31)]
+
+
+def test_a_sum_of_float32s_is_subnormal_exactly_and_infinite_from_half_a_step_beyond_the_largest():
+    # (2**23 + 3 - 2**23 - 1) * 2**-149 = 2 * 2**-149: pattern 2. The largest is (2**24 - 1) * 2**104; + 2**103 is a tie
+    # with 2**128, which is even: infinite. Half of that rounds down.
+    a = np.array([0x800003, 0x7F7FFFFF, 0x7F7FFFFF], np.int32)
+    b = np.array([0x800001 - (1 << 31), 230 << 23, 229 << 23], np.int32)
+    assert call("add_fp32", {"a": a, "b": b}, {})["y"].tolist() == [2, 0x7F800000, 0x7F7FFFFF]
+
+
 def test_dynamic_quantize_by_the_span_of_a_row():
     # a = -100, b = 155: scale 255 / 255 = 1, zero point 100; 1.5 -> 2, 2.5 -> 2, -100 -> 0, 155 -> 255.
     # All positive: a = 0; b = 510: scale 2, zero point 0; 3 / 2 = 1.5 -> 2; 1 / 2 -> 0.

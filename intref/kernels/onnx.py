@@ -118,6 +118,20 @@ def _dequantize(x, scale, zero_point, y):
             y[t, i] = _multiply(_from_int(np.int64(x[t, i]) - zero_point[i]), scale[i])
 
 
+def add_fp32(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    left, right = rows(a), rows(b)
+    y = np.empty(left.shape, np.int32)
+    over_rows(lambda i, j: _sums(left[i:j], right[i:j], y[i:j]), len(y), COST * y.size)
+    return {"y": y.reshape(a.shape)}
+
+
+@jit
+def _sums(a, b, y):
+    for t in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            y[t, i] = _add(np.int64(a[t, i]), np.int64(b[t, i]))
+
+
 def dynamic_quantize(x: np.ndarray) -> dict[str, np.ndarray]:
     x_rows = rows(x)
     y, scale, zero_point = (
@@ -248,4 +262,12 @@ def _share(e, total, factor):
     return q + (twice > denominator or (twice == denominator and q & 1 == 1))
 
 
-KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)
+KERNELS = (
+    quantize_fp32,
+    dequantize_fp32,
+    add_fp32,
+    dynamic_quantize,
+    quantize_token_fp32,
+    epilogue_fp32,
+    qlinear_softmax,
+)

@@ -181,6 +181,43 @@ DEQUANTIZE_FP32 = Op(
 )
 
 
+def add_fp32(a, b):
+    """y = fl32(a + b), all three float32.
+
+    Inputs      a, b int32 [... D], the bit patterns of finite float32s.
+    Attributes  none.
+    Output      y int32 [... D], bit patterns.
+
+    Exact       y = fl32(a + b)
+    Rounding    half_even to a float32.
+    Saturates   nothing: y may be infinite. x - x is +0; -0 is the sum of -0 and -0 alone.
+    Overflow    none: |a + b| < 2**129.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 a is finite; C6 b is finite.
+    Source      ONNX Add of float32s: of two tensors from DequantizeLinear, the residual of a QDQ graph.
+    """
+    return {"y": fp32_add(a, b)}
+
+
+def _a_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["a"]).ravel())
+
+
+def _b_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["b"]).ravel())
+
+
+ADD_FP32 = Op(
+    add_fp32,
+    inputs={"a": Port("int32", "... D"), "b": Port("int32", "... D")},
+    attrs={},
+    outputs={"y": Port("int32", "... D")},
+    constraints={
+        "C5": ("input 'a' must be finite float32s", _a_is_finite),
+        "C6": ("input 'b' must be finite float32s", _b_is_finite),
+    },
+)
+
+
 def dynamic_quantize(x):
     """y = min(half_even(fl32(x / scale)) + zero_point, 255): uint8 by the least and the greatest x of a row.
 
@@ -402,4 +439,4 @@ QLINEAR_SOFTMAX = Op(
     reduces=("K",),
 )
 
-OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32, QLINEAR_SOFTMAX)
+OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, ADD_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32, QLINEAR_SOFTMAX)

@@ -20,7 +20,7 @@ _SPANNED = "below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_expone
 _SPAN = "return pack_fp32(1, (size << 2) + below, exponent - 2)"
 
 _CARRY = "they part at a power of two, for which 2**24 is kept at one exponent less: the same pattern"
-_ONES = "they part at 2**k - 1, which 23 bits round up to 2**k as 24 do: a quotient has 26 or more"
+_ONES = "they part at 2**k - 1, which 23 bits round up to 2**k as 24 do: a quotient, or an odd sum, has 26 or more"
 _NOTHING = "beyond that nothing is left, however far"
 _HALF = "less than a half as well"
 _SAME = "the same int32"
@@ -37,6 +37,7 @@ _POSITIVE = "the other factor is positive, and of a sign only < 0 is asked"
 _BITS = "one bit more of the numerator: rounding to odd needs none"
 _EQUAL = "they part where the magnitudes are equal: either may come first"
 _ENOUGH = "2**k - 1 over what is no larger leaves 26 bits; over what is larger it is seen as 0 or 1 alone"
+_EXACT_SUM = "a sum is a multiple of 2**-149: where it is subnormal, nothing is dropped"
 _FAR = "further apart, all that is left is whether it is 0"
 
 
@@ -50,6 +51,7 @@ def _mutants(part: str, statement: str, changes: Mapping[str, str]) -> Reasons:
     return found
 
 
+_OF_SIGN = ("sign < 0 -> sign <= 0", "sign -> sign - 1", "0 -> 1")
 _EVERY = {
     **_mutants("pack_fp32", _UP, {"size -> size - 1": _CARRY}),
     **_mutants("pack_fp32", _KEPT, {"51 -> 52": _HALF}),
@@ -78,7 +80,7 @@ _INTEGERS = {
             **dict.fromkeys(("size -> size - 1", "0 -> 1"), _SIZE),
         },
     ),
-    **_mutants("pack_fp32", _SIGNED, dict.fromkeys(("sign < 0 -> sign <= 0", "sign -> sign - 1", "0 -> 1"), _NEGATIVE)),
+    **_mutants("pack_fp32", _SIGNED, dict.fromkeys(_OF_SIGN, _NEGATIVE)),
     **_mutants("fp32_to_int", _TO_INT, {"41 -> 42": _HALF, **dict.fromkeys(("0 -> 1", "0 -> -1"), _BEYOND)}),
     **_mutants("fp32_divide", _UP_A, {"a_size -> a_size + 1": _ENOUGH}),
 }
@@ -105,6 +107,26 @@ _ROWS = {
         "fp32_divide",
         _DIVIDED,
         dict.fromkeys(("a_sign * b_sign -> a_sign", "a_sign -> a_sign - 1", "b_sign -> b_sign + 1"), _POSITIVE),
+    ),
+}
+_ADDING = {
+    **_mutants(
+        "fp32_add",
+        _LARGER,
+        dict.fromkeys(
+            (f"{_LARGER[9:]} -> a & MAGNITUDE > b & MAGNITUDE", "MAGNITUDE -> MAGNITUDE - 1", "b -> b + 1"), _EQUAL
+        ),
+    ),
+    **_mutants(
+        "fp32_add", _BELOW, {"minimum(exponent - b_exponent, 26) -> exponent - b_exponent": _FAR, "26 -> 27": _FAR}
+    ),
+    **_mutants(
+        "fp32_add",
+        _ADDED,
+        {
+            **dict.fromkeys(("total -> total - 1", "0 -> 1"), "no sum is 1: what cancels is a multiple of 4"),
+            **dict.fromkeys(("sign -> sign - 1", "sign -> sign - 1 #2", "b_sign -> b_sign - 1"), _NEGATIVE),
+        },
     ),
 }
 EQUIVALENT: dict[str, Reasons] = {
@@ -138,6 +160,15 @@ EQUIVALENT: dict[str, Reasons] = {
                 ),
             },
         ),
+    },
+    "add_fp32": {
+        **_EVERY,
+        **_NOT_KEPT,
+        **_ADDING,
+        **_mutants("pack_fp32", _UP, {"size -> size + 1": _ONES}),
+        **_mutants("pack_fp32", _KEPT, {"51 -> 50": _EXACT_SUM}),
+        **_mutants("pack_fp32", _PATTERN, dict.fromkeys(("size -> size - 1", "0 -> 1"), _SIZE)),
+        **_mutants("pack_fp32", _SIGNED, dict.fromkeys(_OF_SIGN, _NEGATIVE)),
     },
     "dynamic_quantize": {
         **_ROWS,
@@ -201,24 +232,7 @@ EQUIVALENT: dict[str, Reasons] = {
                 "every order multiplies twice: two turns of the sign are none",
             ),
         ),
-        **_mutants(
-            "fp32_add",
-            _LARGER,
-            dict.fromkeys(
-                (f"{_LARGER[9:]} -> a & MAGNITUDE > b & MAGNITUDE", "MAGNITUDE -> MAGNITUDE - 1", "b -> b + 1"), _EQUAL
-            ),
-        ),
-        **_mutants(
-            "fp32_add", _BELOW, {"minimum(exponent - b_exponent, 26) -> exponent - b_exponent": _FAR, "26 -> 27": _FAR}
-        ),
-        **_mutants(
-            "fp32_add",
-            _ADDED,
-            {
-                **dict.fromkeys(("total -> total - 1", "0 -> 1"), "no sum is 1: what cancels is a multiple of 4"),
-                **dict.fromkeys(("sign -> sign - 1", "sign -> sign - 1 #2", "b_sign -> b_sign - 1"), _NEGATIVE),
-            },
-        ),
+        **_ADDING,
     },
 }
 _ATTEND = "attend = mask[:, None, None] if len(mask.shape) == 2 else mask[:, None]"
@@ -237,6 +251,7 @@ _WORD = "the same 32 bits"
 _CHOSEN = "below 2**31 for what is finite; for 0 another value is chosen"
 _LONG = "a size below 2**19 is 0, or that of a product that is 0 as a float32"
 _EXACT = "a shift beyond 31 is of a subnormal number, which is exact"
+_IN_32_BITS = "twice the largest has the exponent 254, and what is infinite is below 2**31 as well"
 _TOO_LARGE = "infinite either way"
 _RULES = ("half_up", "half_down", "half_away", "half_to_zero", "half_up by a division toward zero")
 _SHORT = "a quotient by a normal scale has 26 or 27 bits"
@@ -282,6 +297,14 @@ HARMLESS: dict[str, Reasons] = {
         "left shift 3 of 4: by at most 31": _LONG,
         "left shift 3 of 4: by the low 5 bits of the amount": _LONG,
         "left shift 4 of 4: saturated to 32 bits": _TOO_LARGE,
+    },
+    "add_fp32": {
+        "a read as uint32": _WORD,
+        "b read as uint32": _WORD,
+        "rule fp32_half_even at rounding 2 of 2": _FLOAT,
+        _TWICE.format(2, 2): _EXACT,
+        "addition 4 of 4: * to 32 bits": _IN_32_BITS,
+        "left shift 4 of 4: * to 32 bits": _IN_32_BITS,
     },
     "dynamic_quantize": {
         **{f"rule {rule} at rounding [469] of 10": _TIES for rule in _RULES},
@@ -380,6 +403,11 @@ _SHORT_SIZES = "a quotient by a normal number, or the span under a normal peak, 
 _TOKEN_SIZES = (
     "a quotient has 26 or 27 bits, or 50 by the least float32; a product of k bits by 24 has 23 + k or 24 + k"
 )
+_SUMS = {
+    r"fp32_add: mul_shift\(.* \| shift [123]": "b_size << 3 is a multiple of 8: nothing is dropped",
+    r"fp32_add: total > 0 \| left is one more": "no sum is 1: what cancels is a multiple of 4",
+    r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": _SIGN,
+}
 UNREACHABLE: dict[str, Reasons] = {
     "quantize_fp32": {
         rf"(x|scale): {_NEVER}": _NO_NUMBER,
@@ -401,6 +429,16 @@ UNREACHABLE: dict[str, Reasons] = {
         **_NO_AXIS,
         **_OF_PACKING,
         rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": _EXACT_PRODUCT,
+    },
+    "add_fp32": {
+        rf"(a|b): {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        **_UNSIGNED,
+        **_OF_PACKING,
+        **_SUMS,
+        rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": _EXACT_SUM,
+        r"pack_fp32: bitlen\(size\) \| result [12]": "what cancels is a multiple of 4",
+        r"pack_fp32: size << up \| shift 4[89]": "what cancels is a multiple of 4",
     },
     "dynamic_quantize": {
         rf"x: {_NEVER}": _NO_NUMBER,
@@ -457,8 +495,6 @@ UNREACHABLE: dict[str, Reasons] = {
         **_OF_PACKING,
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is (equal|one more|more)": "every number is finite",
         r"pack_fp32: minimum\(pattern, INFINITY\) \| left is one less": "|y| <= 2**127 + 2**95, half of the largest",
-        r"fp32_add: mul_shift\(.* \| shift [123]": "b_size << 3 is a multiple of 8: nothing is dropped",
-        r"fp32_add: total > 0 \| left is one more": "no sum is 1: what cancels is a multiple of 4",
-        r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": _SIGN,
+        **_SUMS,
     },
 }

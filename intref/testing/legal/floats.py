@@ -34,6 +34,10 @@ def _quantize(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     tensors["scale"] = np.where(tensors["scale"] & MAGNITUDE, tensors["scale"], 1).astype(np.int32)
 
 
+def _add(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    tensors["a"], tensors["b"] = _below(tensors["a"], 255), _below(tensors["b"], 255)
+
+
 def _rows(exponent: int) -> Fit:
     """Rows below 2**(exponent - 127), 0 where they have no peak of a normal scale."""
 
@@ -64,6 +68,7 @@ def _qlinear_softmax(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -
 FIT: dict[str, Fit] = {
     "quantize_fp32": _quantize,
     "dequantize_fp32": _along_axis,
+    "add_fp32": _add,
     "dynamic_quantize": _rows(254),
     "quantize_token_fp32": _rows(165),
     "epilogue_fp32": _epilogue,

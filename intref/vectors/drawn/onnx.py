@@ -79,6 +79,21 @@ def dequantize_fp32(c: Chance) -> Call:
     return {"x": x, "scale": scale.astype(np.int32), "zero_point": zero.astype(np.int32)}, {"axis": axis}
 
 
+def add_fp32(c: Chance) -> Call:
+    """Numbers of every distance, those that nearly cancel, subnormal ones, and those that go beyond the largest."""
+    shape = (*c.lead(), c.size("D", 33))
+    least = c.pick((0, 0, 1, 100, 127, 200, 225, 253))
+    a = _patterns(c, shape, least, min(least + c.pick((1, 2, 8, 30)), 254))
+    far = _patterns(c, shape, max(least - 28, 0), min(least + 28, 254))
+    near = _near(c, np.where(c.uniform(0, 3, shape) > 0, a ^ -SIGN, a))
+    b = np.where(c.uniform(0, 2, shape) > 0, far, near)
+    b = np.where(c.uniform(0, 15, shape) > 0, b, b & -SIGN)
+    a = np.where(c.uniform(0, 15, shape) > 0, a, a & -SIGN)
+    if c.word() % 2:
+        a, b = b, a
+    return {"a": a.astype(np.int32), "b": b.astype(np.int32)}, {}
+
+
 def dynamic_quantize(c: Chance) -> Call:
     """Rows whose scale is a power of two, with ties; rows of one sign; anything."""
     shape = (*c.lead(), c.size("D", 65))
@@ -170,10 +185,18 @@ def _falls(c: Chance) -> np.ndarray:
 
 DRAWS: dict[str, Callable[[Chance], Call]] = {
     f.__name__: f
-    for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)
+    for f in (
+        quantize_fp32,
+        dequantize_fp32,
+        add_fp32,
+        dynamic_quantize,
+        quantize_token_fp32,
+        epilogue_fp32,
+        qlinear_softmax,
+    )
 }
 AXES: dict[str, str] = {
-    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
+    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "add_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
     "epilogue_fp32": "N",
     "qlinear_softmax": "K",
 }
