@@ -81,6 +81,24 @@ def qlinear_softmax(x, mask, table, a):
     return np.minimum(integers(q) + a["zero_point"], 127 if a["output"] == "int8" else 255)
 
 
+def fused(n, scale, other):
+    """n * scale + other rounded once: the sum of float64s is rounded to odd, then to a float32."""
+    product, other = n * np.float64(scale), np.float64(other)  # 8 bits times 24: exact
+    total = product + other
+    part = total - product
+    lost = (product - (total - part)) + (other - part)
+    odd = total.view(np.int64) & 1 > 0
+    toward = np.nextafter(total, np.where(lost > 0, np.inf, -np.inf))
+    return np.where((lost != 0) & ~odd, toward, total).astype(np.float32)
+
+
+def qlinear_add(a, b, attrs):
+    scales = {name: floats(np.array([attrs[name]]))[0] for name in ("a_scale", "b_scale", "offset")}
+    v = fused(a, scales["a_scale"], fused(b, scales["b_scale"], scales["offset"]))
+    low, high = (-128, 127) if attrs["output"] == "int8" else (0, 255)
+    return clamp(integers(v), low, high)
+
+
 # op -> its inputs in order, its outputs in order, a function of the inputs (int64) and the attributes
 OPS = {
     "quantize_fp32": ("x scale zero_point", "y", quantize_fp32),
@@ -90,4 +108,5 @@ OPS = {
     "quantize_token_fp32": ("x", "q scale", quantize_token_fp32),
     "epilogue_fp32": ("x token channel bias", "y", epilogue_fp32),
     "qlinear_softmax": ("x mask table", "y", qlinear_softmax),
+    "qlinear_add": ("a b", "y", qlinear_add),
 }

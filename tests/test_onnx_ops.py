@@ -152,3 +152,30 @@ def test_softmax_leaves_a_masked_key_the_zero_point():
     # Without the 200 the top is 9: e = 4, 2 of 6, times 6.
     assert soft([9, 200, 8], [4.0, 2.0], 6, 5, [1, 0, 1]) == [9, 5, 7]
     assert soft([9, 200, 8], [4.0, 2.0], 6, 5, [0, 0, 0]) == [5, 5, 5]
+
+
+def fused(a, b, a_scale, b_scale, offset, dtype="int8"):
+    tensors = {"a": np.array([a], dtype), "b": np.array([b], dtype)}
+    scales = dict(zip(("a_scale", "b_scale", "offset"), (int(v) for v in (a_scale, b_scale, offset))))
+    return call("qlinear_add", tensors, {**scales, "output": dtype})["y"].tolist()
+
+
+def test_a_fused_sum_rounds_to_even_and_clips():
+    # halves: 1/2 + 2/2 = 1.5 -> 2; 1/2 + 4/2 = 2.5 -> 2; -3/2 -> -2; 100 + 30 - 2 = 128 > 127; uint8: 200 + 56 - 0.5.
+    half, one = *f32(0.5), *f32(1.0)
+    assert (fused(1, 2, half, half, 0), fused(1, 4, half, half, 0), fused(-3, 0, half, half, 0)) == ([2], [2], [-2])
+    assert fused(100, 30, one, one, *f32(-2.0)) == [127]
+    assert fused(200, 56, one, one, *f32(-0.5), "uint8") == [255]  # 255.5 -> 256 > 255
+    assert fused(-100, -28, one, one, *f32(-0.5)) == [-128]  # -128.5 -> -128
+
+
+def test_a_fused_sum_adds_b_first_and_rounds_a_product_with_its_sum():
+    # u = 2**-23. b first: -2 + u is a float32, 2.5 more is 0.5 + u -> 1. Exchanged, 2.5 + u is half a step from 2.5,
+    # which is even; 2.5 - 2 = 0.5 -> 0.
+    assert fused(1, -1, *f32(2.5), *f32(2.0), *f32(2.0**-23)) == [1]
+    assert fused(-1, 1, *f32(2.0), *f32(2.5), *f32(2.0**-23)) == [0]
+    # b = 3 * (1 + u) = 3 + 3u is no float32 (its step is 2u), but 3 is taken off before it is rounded: 3u. Then a = 1:
+    # 0.5 + 3u -> 1. Rounded apart, 3 + 4u - 3 = 4u. With a_scale 0.5 - 3.5u, a float32, 0.5 - 0.5u -> 0, not 1.
+    up = 0x3F800001
+    assert fused(1, 3, *f32(0.5), up, *f32(-3.0)) == [1]
+    assert fused(1, 3, *f32(0.5 - 3.5 * 2.0**-23), up, *f32(-3.0)) == [0]

@@ -444,9 +444,12 @@ _plain_relu = HANDLERS["Relu"]
 
 @imports("Relu")
 def dequantized_relu(net: Importer, call: Call, x: Any) -> Any:
-    """The greater of x and its zero point, at the same scale: the real 0 is the zero point."""
+    """The greater of x and its zero point, at the same scale: the real 0 is the zero point.
+
+    Of bit patterns the greater of each and 0, as int32: those of numbers below 0 are negative.
+    """
     if isinstance(x, (Floats, Real)):
-        raise not_of_float32(call, [x])
+        return Floats(net.op("clamp", {"x": net.epilogue(x)}, low=0, high=dtype_range("int32")[1]))
     if not isinstance(x, Dequantized):
         return _plain_relu(net, call, x)
     if np.unique(x.scale.zeros).size > 1:

@@ -370,6 +370,50 @@ def _softmax_masks() -> Iterator[Case]:
                        [[low, low]], _table(ONE, ONE), [[1, 0]], dtype)  # fmt: skip
 
 
+def _pair(why: str, flags: str, a: Any, b: Any, scales: Any = (ONE, ONE), offset: Any = 0, dtype: str = "int8") -> Case:
+    left, right = np.broadcast_arrays(np.atleast_1d(np.asarray(a, dtype)), np.atleast_1d(np.asarray(b, dtype)))
+    given = dict(zip(("a_scale", "b_scale", "offset"), (int(v) for v in (*scales, offset))))
+    return Case(why, {"a": left.copy(), "b": right.copy()}, {**given, "output": dtype}, (*flags.split(),))
+
+
+def qlinear_add() -> Iterator[Case]:
+    """Ties exact and made by rounding, clips, sums that cancel, offsets at every distance, scales of every exponent."""
+    small = np.arange(-9, 10)
+    half, third, tenth = f32(1, -1), 0x3EAAAAAB, TENTH
+    for dtype, low in (("int8", -128), ("uint8", 0)):
+        ends = np.array([low, low + 1, low + 127, low + 128, low + 254, low + 255])
+        yield _pair(f"{dtype}: the ends of both", "extreme clip dtype", ends[:, None], ends, dtype=dtype)
+        for offset in (-128, -1, 1, 127, 255):
+            x = np.arange(low, low + 256, 5)
+            yield _pair(f"{dtype}: offset {offset}", "clip", x, x[::-1], (half, half), f32(offset), dtype)
+    yield _pair("halves: ties of both signs and parities", "tie", small[:, None], small, (half, half))
+    yield _pair("ties that the offset makes", "tie", small[:, None], small, offset=half)
+    yield _pair("ties that the first sum makes or undoes", "tie", small[:, None], small, (half, third), f32(1, -26))
+    wide = np.arange(-125, 126, 10)
+    for scales in ((tenth, 0x3E99999A), (third, third), (0x3F2AAAAB, third), (0x3FC00001, 0x3F7FFFFF)):
+        for offset in (0, 0x3F19999A, negative(0x4123D70A)):
+            name = f"scales {scales[0]:#x} and {scales[1]:#x}, offset {int(offset) & 0xFFFFFFFF:#x}"
+            yield _pair(name, "tie", wide[:, None], wide, scales, offset)
+    near = [s * n for s in (1, -1) for n in (1, 3, 127)]
+    for e in range(-44, 31, 3):
+        yield _pair(f"an offset of 2**{e}, and scales below 1", "tie", near, near[::-1], (third, tenth), f32(1, e - 1))
+        least = f32((1 << 24) - 1, e - 24)
+        yield _pair(f"an offset just below -2**{e}", "tie", near, near[::-1], (ONE + 1, half), negative(least))
+    least, most = 63 << 23, (148 << 23) - 1
+    for scales in ((least, least), (most, most), (least, most), (most, least)):
+        yield _pair(f"scales {scales[0]:#x} and {scales[1]:#x}", "extreme", near, near[::-1], scales, f32(7))
+    yield _pair("the largest sum", "extreme clip", [127, -128], [127, -128], (most, most), (157 << 23) - 1)
+    yield _pair("a zero and an offset of -0", "degenerate", [0, 0, 1], [0, 1, 0], offset=MINUS_ZERO)
+    for offset in (1, 0x7FFFFF, 0x800000):
+        yield _pair(f"the offset {offset:#x}", "extreme", small, small[::-1], (ONE, ONE), offset)
+    x = (1 << 24) - 1
+    yield _pair("cancelled to the last bits", "tie", [127, -127], [-127, 127], (x + (126 << 23) - (1 << 23), ONE), half)
+    stream = SplitMix64(18)
+    for dtype in ("int8", "uint8"):
+        a, b = (stream.integers(*dtype_range(dtype), (3, 2, 17), dtype) for _ in "ab")
+        yield _pair(f"random {dtype}", "random axes", a, b, (0x3F0CCCCD, 0x3ECCCCCE), 0x41280001, dtype)
+
+
 def _sums() -> Iterator[Case]:
     """The sum alone: a product that is exact, and a bias at every distance."""
     signs, last = [ONE, ONE, negative(ONE), ONE], [*f32([-3, 3]), MINUS_ZERO, MINUS_ZERO]
@@ -397,6 +441,7 @@ CASES: dict[str, Generator] = {
     "quantize_token_fp32": quantize_token_fp32,
     "epilogue_fp32": epilogue_fp32,
     "qlinear_softmax": qlinear_softmax,
+    "qlinear_add": qlinear_add,
 }
 _NAN = INFINITY + 1
 _NOT_FINITE = [_vector(v) for v in (INFINITY, _NAN, negative(INFINITY), -1)]
@@ -460,5 +505,13 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C6": [{"zero_point": -1}],
         "C7": [{"table": HALVING[:255]}],
         "C8": [{"table": _table(252 << 23, 0)}, {"table": _table((252 << 23) - 1, -1)}],
+    },
+    "qlinear_add": {
+        "C1": [{"a": np.zeros((6, 6), np.int16)}, {"b": np.zeros((6, 6), np.int32)}],
+        "C2": [{"a": np.zeros((5, 6), np.int8)}, {"b": np.zeros(6, np.int8)}],
+        "C4": [{"a_scale": (63 << 23) - 1}, {"b_scale": 148 << 23}, {"offset": 1 << 31}, {"output": "int16"}],
+        "C5": [{"a": np.zeros((6, 6), np.uint8)}],
+        "C6": [{"b": np.zeros((6, 6), np.uint8)}],
+        "C7": [{"offset": v} for v in (157 << 23, INFINITY, INFINITY + 1, -1, (157 << 23) - (1 << 31))],
     },
 }

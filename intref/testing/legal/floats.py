@@ -65,6 +65,16 @@ def _qlinear_softmax(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -
     tensors["table"] = filled(draw, (256,), 0, min(most, 253 << 23), "int32")
 
 
+def _qlinear_add(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """One dtype of both and of the output, an offset below 2**30."""
+    if "output" not in fixed:
+        attrs["output"] = str(tensors["a"].dtype)
+    for name in ("a", "b"):
+        tensors[name] = tensors[name].astype(attrs["output"])
+    if "offset" not in fixed:
+        attrs["offset"] = draw(st.integers(0, (157 << 23) - 1)) - draw(st.sampled_from([0, 1 << 31]))
+
+
 FIT: dict[str, Fit] = {
     "quantize_fp32": _quantize,
     "dequantize_fp32": _along_axis,
@@ -73,5 +83,6 @@ FIT: dict[str, Fit] = {
     "quantize_token_fp32": _rows(165),
     "epilogue_fp32": _epilogue,
     "qlinear_softmax": _qlinear_softmax,
+    "qlinear_add": _qlinear_add,
 }
 MADE: dict[str, set[str]] = {name: {"scale", "zero_point"} for name in ("quantize_fp32", "dequantize_fp32")}

@@ -183,6 +183,26 @@ def _falls(c: Chance) -> np.ndarray:
     return c.uniform(0, c.pick((1, 1 << 20, 1 << 22, 1 << 23)), 255)
 
 
+def qlinear_add(c: Chance) -> Call:
+    """Scales that meet at ties, of one power of two or far apart; offsets that cancel, zero points, any."""
+    shape, dtype = (*c.lead(), c.size("D", 33)), c.pick(("int8", "uint8"))
+    a, b = c.filled(dtype, shape), c.filled(dtype, shape)
+    kind = c.word() % 4
+    middle = c.pick((127, 127, 126, 120, 130, 147, 100, 63))
+    ratios = _patterns(c, 2, max(middle - 4, 63), min(middle + 4, 147), signed=False)
+    if kind == 0:
+        ratios = np.asarray(_float(c.uniform(1, 9, 2), -c.uniform(1, 6, 2)))
+    if kind == 1:
+        ratios = _patterns(c, 2, 63, 147, signed=False)
+    zero, exponent = c.uniform(-1024, 1024, 1), -c.uniform(0, 12, 1)
+    at = c.number(0, a.size - 1)
+    one = fp32_multiply(fp32_from_int(b.ravel()[at : at + 1].astype(np.int64)), ratios[1:])
+    offset = c.pick((_float(zero, exponent), _near(c, np.asarray(one) ^ -SIGN), _patterns(c, 1, 0, 156)))
+    offset = np.where(offset >> 23 & 255 < 157, offset, 0)
+    given = dict(zip(("a_scale", "b_scale", "offset"), (int(v) for v in (*ratios, *offset))))
+    return {"a": a, "b": b}, {**given, "output": dtype}
+
+
 DRAWS: dict[str, Callable[[Chance], Call]] = {
     f.__name__: f
     for f in (
@@ -193,10 +213,12 @@ DRAWS: dict[str, Callable[[Chance], Call]] = {
         quantize_token_fp32,
         epilogue_fp32,
         qlinear_softmax,
+        qlinear_add,
     )
 }
 AXES: dict[str, str] = {
     **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "add_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
     "epilogue_fp32": "N",
     "qlinear_softmax": "K",
+    "qlinear_add": "D",
 }
