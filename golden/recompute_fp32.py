@@ -83,7 +83,7 @@ def qlinear_softmax(x, mask, table, a):
 
 def fused(n, scale, other):
     """n * scale + other rounded once: the sum of float64s is rounded to odd, then to a float32."""
-    product, other = n * np.float64(scale), np.float64(other)  # 8 bits times 24: exact
+    product, other = n * np.float64(scale), np.float64(other)  # exact: 8 bits times 44
     total = product + other
     part = total - product
     lost = (product - (total - part)) + (other - part)
@@ -93,8 +93,10 @@ def fused(n, scale, other):
 
 
 def qlinear_add(a, b, attrs):
-    scales = {name: floats(np.array([attrs[name]]))[0] for name in ("a_scale", "b_scale", "offset")}
-    v = fused(a, scales["a_scale"], fused(b, scales["b_scale"], scales["offset"]))
+    sa, sb = (np.float64(attrs[name]) / 2**37 for name in ("a_scale", "b_scale"))
+    za, zb, zy = (np.array([attrs[name]]) for name in ("a_zero_point", "b_zero_point", "y_zero_point"))
+    offset = fused(-1, fused(za, sa, fused(zb, sb, 0)), zy)
+    v = fused(a, sa, fused(b, sb, offset))
     low, high = (-128, 127) if attrs["output"] == "int8" else (0, 255)
     return clamp(integers(v), low, high)
 

@@ -154,28 +154,29 @@ def test_softmax_leaves_a_masked_key_the_zero_point():
     assert soft([9, 200, 8], [4.0, 2.0], 6, 5, [0, 0, 0]) == [5, 5, 5]
 
 
-def fused(a, b, a_scale, b_scale, offset, dtype="int8"):
+def added(a, b, a_scale, b_scale, zeros=(0, 0, 0), dtype="int8"):
+    """Scales: 2**37 times the quotients."""
     tensors = {"a": np.array([a], dtype), "b": np.array([b], dtype)}
-    scales = dict(zip(("a_scale", "b_scale", "offset"), (int(v) for v in (a_scale, b_scale, offset))))
-    return call("qlinear_add", tensors, {**scales, "output": dtype})["y"].tolist()
+    given = dict(zip(("a_zero_point", "b_zero_point", "y_zero_point"), zeros))
+    given |= {"a_scale": int(a_scale * 2**37), "b_scale": int(b_scale * 2**37), "output": dtype}
+    return call("qlinear_add", tensors, given)["y"].tolist()
 
 
-def test_a_fused_sum_rounds_to_even_and_clips():
-    # halves: 1/2 + 2/2 = 1.5 -> 2; 1/2 + 4/2 = 2.5 -> 2; -3/2 -> -2; 100 + 30 - 2 = 128 > 127; uint8: 200 + 56 - 0.5.
-    half, one = *f32(0.5), *f32(1.0)
-    assert (fused(1, 2, half, half, 0), fused(1, 4, half, half, 0), fused(-3, 0, half, half, 0)) == ([2], [2], [-2])
-    assert fused(100, 30, one, one, *f32(-2.0)) == [127]
-    assert fused(200, 56, one, one, *f32(-0.5), "uint8") == [255]  # 255.5 -> 256 > 255
-    assert fused(-100, -28, one, one, *f32(-0.5)) == [-128]  # -128.5 -> -128
+def test_a_sum_of_integers_rounds_to_even_and_clips():
+    # halves: 1/2 + 2/2 = 1.5 -> 2; 1/2 + 4/2 = 2.5 -> 2; -3/2 -> -2. 100 + 30 - 2 = 128 > 127.
+    assert (added(1, 2, 0.5, 0.5), added(1, 4, 0.5, 0.5), added(-3, 0, 0.5, 0.5)) == ([2], [2], [-2])
+    assert added(100, 30, 1, 1, (0, 2, 0)) == [127]
+    # (200 - 10) / 2 + (57 - 20) / 2 + 3 = 116.5 -> 116; (255 - 0) * 1.5 > 255; (0 - 255) + 0 + 9 < 0.
+    assert added(200, 57, 0.5, 0.5, (10, 20, 3), "uint8") == [116]
+    assert (added(255, 0, 1.5, 1, dtype="uint8"), added(0, 0, 1, 1, (255, 0, 9), "uint8")) == ([255], [0])
 
 
-def test_a_fused_sum_adds_b_first_and_rounds_a_product_with_its_sum():
-    # u = 2**-23. b first: -2 + u is a float32, 2.5 more is 0.5 + u -> 1. Exchanged, 2.5 + u is half a step from 2.5,
-    # which is even; 2.5 - 2 = 0.5 -> 0.
-    assert fused(1, -1, *f32(2.5), *f32(2.0), *f32(2.0**-23)) == [1]
-    assert fused(-1, 1, *f32(2.0), *f32(2.5), *f32(2.0**-23)) == [0]
-    # b = 3 * (1 + u) = 3 + 3u is no float32 (its step is 2u), but 3 is taken off before it is rounded: 3u. Then a = 1:
-    # 0.5 + 3u -> 1. Rounded apart, 3 + 4u - 3 = 4u. With a_scale 0.5 - 3.5u, a float32, 0.5 - 0.5u -> 0, not 1.
-    up = 0x3F800001
-    assert fused(1, 3, *f32(0.5), up, *f32(-3.0)) == [1]
-    assert fused(1, 3, *f32(0.5 - 3.5 * 2.0**-23), up, *f32(-3.0)) == [0]
+def test_a_sum_of_integers_adds_b_first_and_rounds_a_product_with_its_sum():
+    # u = 2**-23; the last place of numbers in [2, 4) is 2u. b: 3 * (1 + u) = 3 + 3u is a tie -> 3 + 4u, the even one.
+    # a: 0.5 - 5u more is 3.5 - u, a tie -> 3.5, the even one -> 4. Exchanged, 0.5 - 5u + 3 + 3u = 3.5 - 2u -> 3.
+    u = 2.0**-23
+    assert added(1, 3, 0.5 - 5 * u, 1 + u) == [4]
+    assert added(3, 1, 1 + u, 0.5 - 5 * u) == [3]
+    # The zero point 3 of b makes the offset -(3 + 4u), its product rounded. 3 + 3u less that is -u, this product being
+    # exact; 0.5 + u more is 0.5 -> 0. Had both been rounded, 0.5 + u -> 1.
+    assert added(1, 3, 0.5 + u, 1 + u, (0, 3, 0)) == [0]

@@ -263,49 +263,42 @@ def _share(e, total, factor):
 
 
 def qlinear_add(
-    a: np.ndarray, b: np.ndarray, *, a_scale: int, b_scale: int, offset: int, output: str
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    a_scale: int,
+    b_scale: int,
+    a_zero_point: int,
+    b_zero_point: int,
+    y_zero_point: int,
+    output: str,
 ) -> dict[str, np.ndarray]:
     left, right, ends = rows(a), rows(b), np.iinfo(output)
+    zeros = np.array([a_zero_point, b_zero_point, y_zero_point])
     y = np.empty(left.shape, output)
     over_rows(
-        lambda i, j: _fused(left[i:j], right[i:j], a_scale, b_scale, offset, ends.min, ends.max, y[i:j]),
+        lambda i, j: _fused(left[i:j], right[i:j], a_scale, b_scale, zeros, ends.min, ends.max, y[i:j]),
         len(y),
-        2 * COST * y.size,
+        COST * y.size,
     )
     return {"y": y.reshape(a.shape)}
 
 
 @jit
-def _fused(a, b, a_scale, b_scale, offset, low, high, y):
+def _fused(a, b, a_scale, b_scale, zeros, low, high, y):
+    zero = _nearest(a_scale * zeros[0] + _nearest(b_scale * zeros[1]))
+    offset = _nearest((zeros[2] << 37) - zero)
     for t in range(a.shape[0]):
         for i in range(a.shape[1]):
-            v = _multiply_add(np.int64(a[t, i]), a_scale, _multiply_add(np.int64(b[t, i]), b_scale, offset))
-            y[t, i] = min(max(_to_int(v), low), high)
+            v = _nearest(a_scale * np.int64(a[t, i]) + _nearest(b_scale * np.int64(b[t, i]) + offset))
+            y[t, i] = min(max(half_even_shift(v, 37), low), high)
 
 
 @jit
-def _multiply_add(n, a, b):
-    """fl32(n * a + b), a and b float32s."""
-    sign, size, exponent = _split(a)
-    b_sign, b_size, b_exponent = _split(b)
-    if n == 0 or size == 0:
-        return b if b_size else np.int64(0)
-    sign, size = sign ^ (n >> 63 & 1), size * abs(n)
-    if b_size == 0:
-        return _pack(sign, size, exponent)
-    up, b_up = 40 - bitlen(size), 40 - bitlen(b_size)
-    top = max(exponent - up, b_exponent - b_up)
-    size, b_size = _odd(size << up, top - (exponent - up)), _odd(b_size << b_up, top - (b_exponent - b_up))
-    total = (-size if sign else size) + (-b_size if b_sign else b_size)
-    return _pack(total >> 63 & 1, abs(total), top)
-
-
-@jit
-def _odd(size, shift):
-    """size / 2**shift, below 2**62, rounded to odd."""
-    shift = min(shift, 62)
-    kept = size >> shift
-    return kept | (kept << shift != size)
+def _nearest(x):
+    """The nearest integer of 24 bits and zeros."""
+    drop = bitlen(abs(x)) - 24
+    return half_even_shift(x, drop) << drop if drop > 0 else x
 
 
 KERNELS = (

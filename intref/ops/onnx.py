@@ -22,11 +22,10 @@ from intref.intmath import (
     where,
     within,
 )
-from intref.ops.op import CLIP_FITS, HIGH, INT32, LOW, Attr, Op, Port, Tensors, dtype_range, known
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, dtype_range, known
 
 MAGNITUDE = (1 << 31) - 1  # all but the sign bit
 INFINITY = 255 << 23
-NOWHERE = -300  # an exponent below that of every float32
 TWO_32 = 159 << 23  # the float32 2**32
 LEAST_PEAK = 10 << 23  # 2**-117: over 255 it is still a normal number
 P127 = 0x42FE0000  # 127 as a float32
@@ -83,18 +82,10 @@ def fp32_add(a, b):
     return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
 
 
-def fp32_multiply_add(n, a, b):
-    """fl32(n * a + b), n an integer of 8 bits: both are cut at 2**-40 of the larger, the smaller rounded to odd."""
-    a_sign, a_size, a_exponent = split_fp32(a)
-    b_sign, b_size, b_exponent = split_fp32(b)
-    size = absolute(n) * a_size
-    a_up, b_up = 40 - bitlen(size), 40 - bitlen(b_size)
-    a_top, b_top = where(size > 0, a_exponent - a_up, NOWHERE), where(b_size > 0, b_exponent - b_up, NOWHERE)
-    top = maximum(a_top, b_top)
-    product = mul_shift(within(size << a_up, 0, (1 << 40) - 1), 1, within(minimum(top - a_top, 41), 0, 41), "odd")
-    other = mul_shift(within(b_size << b_up, 0, (1 << 40) - 1), 1, within(minimum(top - b_top, 41), 0, 41), "odd")
-    total = where(n < 0, -product, product) * a_sign + other * b_sign
-    return pack_fp32(total, absolute(total), top)
+def nearest_fp32(x):
+    """The integer nearest x that has 24 bits and zeros: fl32(x) where x is a multiple of a power of two."""
+    drop = maximum(bitlen(absolute(x)) - 24, 0)
+    return within(mul_shift(x, 1, drop, "half_even"), -(1 << 24), 1 << 24) << drop
 
 
 def fp32_span(a, b):
@@ -455,41 +446,55 @@ QLINEAR_SOFTMAX = Op(
 )
 
 
-def qlinear_add(a, b, *, a_scale, b_scale, offset, output):
-    """y = a_scale * a + b_scale * b + offset, each product and sum rounded once, as a fused float32 operation.
+def qlinear_add(a, b, *, a_scale, b_scale, a_zero_point, b_zero_point, y_zero_point, output):
+    """y = a_scale * (a - za) + b_scale * (b - zb) + zy, in float32 sums of products that are rounded together.
 
     Inputs      a, b int8 or uint8 [... D].
-    Attributes  as bit patterns of float32s: a_scale and b_scale in [2**-64, 2**21): the scales of a and b / that of y;
-                offset, |offset| < 2**30: zy - (a_scale * za + b_scale * zb), z the zero points, where ONNX Runtime
-                computes fl32(zy - fl32(a_scale * za + fl32(b_scale * zb))), each scale a float32 quotient.
+    Attributes  a_scale, b_scale in [2**23, 2**44): 2**37 times the float32 quotients sa / sy and sb / sy of the scales,
+                which lie in [2**-14, 2**7). a_zero_point za, b_zero_point zb, y_zero_point zy, in the range of output.
                 output: int8 or uint8, the dtype of a and b.
     Output      y [... D] of dtype output.
 
-    Exact       v = fl32(a_scale * a + fl32(b_scale * b + offset))
-                y = clamp(half_even(v), the range of output)
-    Rounding    half_even at every step: twice to a float32, then to an integer.
+    Exact       offset = fl32(2**37 * zy - fl32(a_scale * za + fl32(b_scale * zb)))
+                v = fl32(a_scale * a + fl32(b_scale * b + offset))
+                y = clamp(half_even(v / 2**37), the range of output)
+    Rounding    half_even at every step: to a float32, for y to an integer. No number here is below a normal float32.
     Saturates   y to the range of output.
-    Overflow    none: |v| <= 2**31.
-    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes;
-                C5 output is the dtype of a; C6 it is that of b; C7 |offset| < 2**30.
+    Overflow    none: every sum is below 2**53.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 output is the dtype of a;
+                C6 it is that of b; C7 za, zb and zy lie in its range.
     Source      ONNX Runtime, com.microsoft QLinearAdd on x86 with AVX2: core/mlas/lib/intrinsics/avx2/qladd_avx2.cpp,
-                whose offset the Linux builds contract so. On other processors it rounds elsewhere: with NEON, in
-                integers. Where one element of a meets a run of b, ONNX Runtime exchanges the two.
+                with the offset as its builds for Linux contract it. With NEON it rounds in integers, elsewhere each
+                product apart. Where one element of a meets several of b, ONNX Runtime exchanges the two.
     """
-    v = fp32_multiply_add(a, a_scale, fp32_multiply_add(b, b_scale, offset))
+    offset = nearest_fp32(a_scale * a_zero_point + nearest_fp32(b_scale * b_zero_point))
+    offset = nearest_fp32((y_zero_point << 37) - offset)
+    v = nearest_fp32(a_scale * a + nearest_fp32(b_scale * b + offset))
     low, high = (-128, 127) if output == "int8" else (0, 255)
-    return {"y": saturate(fp32_to_int(v), low, high)}
+    return {"y": saturate(mul_shift(v, 1, 37, "half_even"), low, high)}
 
 
-def _offset_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
-    return bool(int(known(attrs["offset"])) >> 23 & 255 < 157)
+def _zero_points_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    low, high = dtype_range(attrs["output"])
+    return (
+        low <= attrs["a_zero_point"] <= high
+        and low <= attrs["b_zero_point"] <= high
+        and low <= attrs["y_zero_point"] <= high
+    )
 
 
-_RATIO = Attr(63 << 23, (148 << 23) - 1)
+_RATIO, _BYTE = Attr(1 << 23, (1 << 44) - 1), Attr(-128, 255)
 QLINEAR_ADD = Op(
     qlinear_add,
     inputs={"a": Port("int8 uint8", "... D"), "b": Port("int8 uint8", "... D")},
-    attrs={"a_scale": _RATIO, "b_scale": _RATIO, "offset": INT32, "output": Attr(choices=("int8", "uint8"))},
+    attrs={
+        "a_scale": _RATIO,
+        "b_scale": _RATIO,
+        "a_zero_point": _BYTE,
+        "b_zero_point": _BYTE,
+        "y_zero_point": _BYTE,
+        "output": Attr(choices=("int8", "uint8")),
+    },
     outputs={"y": Port("output", "... D")},
     constraints={
         "C5": (
@@ -500,7 +505,7 @@ QLINEAR_ADD = Op(
             "attribute 'output' must be the dtype of input 'b'",
             lambda t, a: dtype_range(str(t["b"].dtype)) == dtype_range(a["output"]),
         ),
-        "C7": ("attribute 'offset' must be a float32 below 2**30 in magnitude", _offset_is_small),
+        "C7": ("the zero points must lie in the range of output", _zero_points_fit),
     },
 )
 

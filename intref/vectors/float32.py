@@ -246,6 +246,9 @@ EQUIVALENT["qlinear_softmax"] = {
     "0 -> 1 in e = where(attend, take(table, d), 0)": "2**-149 beside 1 or more adds nothing, nor leaves anything",
     "18 -> 19 in below = within(minimum(total_exponent - exponent, 18), 0, 18)": "less than 1 / 2 as well",
 }
+EQUIVALENT["qlinear_add"] = {
+    "nearest_fp32: x -> -x in drop = maximum(bitlen(absolute(x)) - 24, 0)": "|-x| = |x|",
+}
 _FLOAT = "float32 rounds to 24 bits as this does, and 24 bits to an integer; a subnormal number is exact, or not seen"
 _WORD = "the same 32 bits"
 _CHOSEN = "below 2**31 for what is finite; for 0 another value is chosen"
@@ -259,7 +262,19 @@ _SEEN = "more than 31 is for a size below 2**19, or of a subnormal number: 0, or
 _AMOUNTS = ("at most 31", "the low 5 bits of the amount")
 _SHIFTS = ("rounded twice, *", "shift at most 31", "the low 5 bits of shift")
 _TWICE = "scaling {} of {}: rounded twice, *"
+_53_BITS = "every sum is below 2**53: the shift is at most 29"
 HARMLESS: dict[str, Reasons] = {
+    "qlinear_add": {
+        "rule fp32_half_even at *": _FLOAT,
+        "magnitude ? of 5: by complement, one too low below 0": _CARRY,
+        "magnitude 1 of 5: not taken": "of two attributes, a Python integer, whose sign bitlen does not see",
+        "scaling ? of 6: of a magnitude, the sign put back": "half_even is the same on either side of 0",
+        "scaling 5 of 6: rounded twice, *": _53_BITS,
+        "scaling 5 of 6: shift at most 31": _53_BITS,
+        "scaling 5 of 6: the low 5 bits of shift": _53_BITS,
+        "left shift 5 of 5: by at most 31": _53_BITS,
+        "left shift 5 of 5: by the low 5 bits of the amount": _53_BITS,
+    },
     "epilogue_fp32": {
         "rule fp32_half_even at rounding [15] of 5": _FLOAT,
         "channel read as uint32": _WORD,
@@ -485,6 +500,15 @@ UNREACHABLE: dict[str, Reasons] = {
         r"fp32_divide: a_size << up \| shift (2[7-9]|[34]\d)": (
             f"of a number below 2**-126, less than a quarter of any scale; {_LATER}"
         ),
+    },
+    "qlinear_add": {
+        r"(a|b): (int8 to uint8|uint8 to int8)": "C5 and C6: output is the dtype of both",
+        r"mul_shift\(v, 1, 37, 'half_even'\) \| half_even: one (above|below) a tie, (not )?negative": (
+            "v has 24 bits: one beside a tie of 2**36 or more has 37"
+        ),
+        r"nearest_fp32: bitlen\(absolute\(x\)\) \| result 5[4-9]": _53_BITS,
+        r"nearest_fp32: maximum\(.*\) \| result 3\d": _53_BITS,
+        r"nearest_fp32: (mul_shift|within)\(.*\| shift 3\d": _53_BITS,
     },
     "qlinear_softmax": {r"x: (int8 to uint8|uint8 to int8)": "C5: output is the dtype of x"},
     "epilogue_fp32": {

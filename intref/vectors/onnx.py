@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.ops.onnx import INFINITY, ONE, QUANTIZED, TWO_32, fp32_multiply, pack_fp32
+from intref.ops.onnx import INFINITY, ONE, QUANTIZED, TWO_32, fp32_multiply, nearest_fp32, pack_fp32
 from intref.ops.op import dtype_range
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.float32 import EQUIVALENT, HARMLESS, UNREACHABLE
@@ -370,48 +370,90 @@ def _softmax_masks() -> Iterator[Case]:
                        [[low, low]], _table(ONE, ONE), [[1, 0]], dtype)  # fmt: skip
 
 
-def _pair(why: str, flags: str, a: Any, b: Any, scales: Any = (ONE, ONE), offset: Any = 0, dtype: str = "int8") -> Case:
+def _fixed(numerator: int, denominator: int = 1) -> int:
+    """A quotient of scales, of 24 bits, times 2**37."""
+    return int(nearest_fp32(np.array([(numerator << 37) // denominator]))[0])
+
+
+LEAST, MOST = 1 << 23, (1 << 44) - (1 << 20)
+HALF, THIRD, TWO_THIRDS = _fixed(1, 2), _fixed(1, 3), _fixed(2, 3)
+
+
+def _pair(
+    why: str, flags: str, a: Any, b: Any, scales: Any, zeros: Any = (0, 0, 0), dtype: str = "int8"
+) -> Case:  # fmt: skip
     left, right = np.broadcast_arrays(np.atleast_1d(np.asarray(a, dtype)), np.atleast_1d(np.asarray(b, dtype)))
-    given = dict(zip(("a_scale", "b_scale", "offset"), (int(v) for v in (*scales, offset))))
+    given = dict(zip(("a_scale", "b_scale"), scales))
+    given |= dict(zip(("a_zero_point", "b_zero_point", "y_zero_point"), zeros))
     return Case(why, {"a": left.copy(), "b": right.copy()}, {**given, "output": dtype}, (*flags.split(),))
 
 
 def qlinear_add() -> Iterator[Case]:
-    """Ties exact and made by rounding, clips, sums that cancel, offsets at every distance, scales of every exponent."""
-    small = np.arange(-9, 10)
-    half, third, tenth = f32(1, -1), 0x3EAAAAAB, TENTH
+    """Ties exact and made by rounding, clips, scales and zero points at their ends, sums that cancel."""
+    small, one = np.arange(-9, 10), _fixed(1)
+    yield _pair("halves: ties of both signs and parities", "tie", small[:, None], small, (HALF, HALF))
+    yield _pair("halves, zero points that make ties", "tie", small[:, None], small, (HALF, one), (3, -5, 2))
     for dtype, low in (("int8", -128), ("uint8", 0)):
-        ends = np.array([low, low + 1, low + 127, low + 128, low + 254, low + 255])
-        yield _pair(f"{dtype}: the ends of both", "extreme clip dtype", ends[:, None], ends, dtype=dtype)
-        for offset in (-128, -1, 1, 127, 255):
-            x = np.arange(low, low + 256, 5)
-            yield _pair(f"{dtype}: offset {offset}", "clip", x, x[::-1], (half, half), f32(offset), dtype)
-    yield _pair("halves: ties of both signs and parities", "tie", small[:, None], small, (half, half))
-    yield _pair("ties that the offset makes", "tie", small[:, None], small, offset=half)
-    yield _pair("ties that the first sum makes or undoes", "tie", small[:, None], small, (half, third), f32(1, -26))
+        ends, run = np.array([0, 1, 127, 128, 254, 255]) + low, np.arange(low, low + 256, 3)
+        yield _pair(f"{dtype}: the ends of both", "extreme clip dtype", ends[:, None], ends, (one, one), dtype=dtype)
+        for zero in (low, low + 1, low + 128, low + 254, low + 255):
+            why = f"{dtype}: zero points {zero}"
+            yield _pair(why, "clip dtype", run, run[::-1], (TWO_THIRDS, THIRD), (zero, low + 100, zero), dtype)
+            yield _pair(f"{why} of b", "clip dtype", run, run, (_fixed(3, 2), one), (low + 9, zero, low + 77), dtype)
     wide = np.arange(-125, 126, 10)
-    for scales in ((tenth, 0x3E99999A), (third, third), (0x3F2AAAAB, third), (0x3FC00001, 0x3F7FFFFF)):
-        for offset in (0, 0x3F19999A, negative(0x4123D70A)):
-            name = f"scales {scales[0]:#x} and {scales[1]:#x}, offset {int(offset) & 0xFFFFFFFF:#x}"
-            yield _pair(name, "tie", wide[:, None], wide, scales, offset)
-    near = [s * n for s in (1, -1) for n in (1, 3, 127)]
-    for e in range(-44, 31, 3):
-        yield _pair(f"an offset of 2**{e}, and scales below 1", "tie", near, near[::-1], (third, tenth), f32(1, e - 1))
-        least = f32((1 << 24) - 1, e - 24)
-        yield _pair(f"an offset just below -2**{e}", "tie", near, near[::-1], (ONE + 1, half), negative(least))
-    least, most = 63 << 23, (148 << 23) - 1
-    for scales in ((least, least), (most, most), (least, most), (most, least)):
-        yield _pair(f"scales {scales[0]:#x} and {scales[1]:#x}", "extreme", near, near[::-1], scales, f32(7))
-    yield _pair("the largest sum", "extreme clip", [127, -128], [127, -128], (most, most), (157 << 23) - 1)
-    yield _pair("a zero and an offset of -0", "degenerate", [0, 0, 1], [0, 1, 0], offset=MINUS_ZERO)
-    for offset in (1, 0x7FFFFF, 0x800000):
-        yield _pair(f"the offset {offset:#x}", "extreme", small, small[::-1], (ONE, ONE), offset)
-    x = (1 << 24) - 1
-    yield _pair("cancelled to the last bits", "tie", [127, -127], [-127, 127], (x + (126 << 23) - (1 << 23), ONE), half)
+    pairs = [(THIRD, TWO_THIRDS), (TWO_THIRDS, THIRD), (_fixed(1, 10), _fixed(3, 10)), (_fixed(1, 2), _fixed(3, 2))]
+    for scales in (*pairs, (_fixed(7, 6), _fixed(1, 6)), (HALF + (1 << 13), HALF - (1 << 12))):
+        for zeros in ((0, 0, 0), (-7, 100, 3), (127, -128, -1)):
+            name = f"scales {scales[0]:#x} and {scales[1]:#x}, zero points {zeros}"
+            yield _pair(name, "tie", wide[:, None], wide, scales, zeros)
+    for scales in (
+        (LEAST, LEAST),
+        (MOST, MOST),
+        (LEAST, MOST),
+        (MOST, LEAST),
+        (LEAST, (1 << 44) - 1),
+        ((1 << 44) - 1, LEAST),
+    ):
+        for zeros in ((0, 0, 0), (127, 127, -128), (-128, -128, 127), (-1, 1, 0), (1, -1, 0)):
+            name = f"scales {scales[0]:#x} and {scales[1]:#x}, zero points {zeros}"
+            yield _pair(name, "extreme clip", ends[:4] - 1, ends[3::-1] - 1, scales, zeros)
+    yield _pair("uint8: the largest sum, and the least", "extreme clip", [255, 0], [255, 0], (MOST, MOST), (0, 0, 255),
+                "uint8")  # fmt: skip
+    yield _pair("uint8: the least of all", "extreme clip", [0, 1], [0, 1], (MOST, MOST), (255, 255, 0), "uint8")
+    for k in range(1, 14):
+        scales = (_fixed(1, 1 << k), _fixed((1 << 23) + 1, (1 << 23) << k))
+        yield _pair(f"scales near 2**-{k} that cancel", "tie", wide, -wide[::-1], scales, (0, 0, 1 << min(k, 6)))
+    yield from _last_bits()
     stream = SplitMix64(18)
     for dtype in ("int8", "uint8"):
         a, b = (stream.integers(*dtype_range(dtype), (3, 2, 17), dtype) for _ in "ab")
-        yield _pair(f"random {dtype}", "random axes", a, b, (0x3F0CCCCD, 0x3ECCCCCE), 0x41280001, dtype)
+        zeros = tuple(stream.integers(*dtype_range(dtype), 3, dtype).tolist())
+        yield _pair(f"random {dtype}", "random axes", a, b, (_fixed(5, 9), _fixed(4, 11)), zeros, dtype)
+
+
+def _last_bits() -> Iterator[Case]:
+    """Sums at 2**36 + 2**12, the tie that goes down to 1/2 and 0, and one place above, to 1: what shows a last bit."""
+    tie = (1 << 36) + (1 << 12)
+    for above, what in ((0, "at"), (128, "above")):
+        scales = (tie + 127 * LEAST + above, LEAST)
+        yield _pair(f"the product of b's zero point, {what} a tie", "tie", 1, 0, scales, (0, 127, 0))
+    for n in (1, 2, 5, 8, 16):
+        scales = (tie, (1 << 28) + n)
+        yield _pair(f"a first sum of {n}, left by rounding the offset", "tie wide", 1, 1, scales, (0, 1, 0))
+    full = (1 << 24) - 1
+    yield _pair("a first sum of 2**24 - 1", "tie", 1, 1, (tie - full, full))
+    yield _pair("a first sum of 1 - 2**24", "tie", 1, -1, (tie + full + 1, full))
+    yield _pair("a zero point below 0, its product rounded", "tie", 2, 0, (tie - (1 << 35), ((1 << 35) + 126) // 127),
+                (1, -127, 0))  # fmt: skip
+    for sign in (1, -1):
+        for steps, rounded, above in ((1, 0, 0), (3, 1 << 13, 1)):  # of 2**11, half of the last place
+            scales = (tie + above - (1 << 35) - rounded, (1 << 29) + (steps << 5))
+            why = f"{64 * sign} times b's scale at a tie, {steps} halves"
+            yield _pair(why, "tie", 2 * sign, 0, scales, (sign, -64 * sign, 0))
+    scales = (LEAST + 1, tie + 1 + (1 << 37) + LEAST)
+    yield _pair("an offset below 0 that is rounded", "tie", 0, 1, scales, (1, 0, -1))
+    scales = ((1 << 29) + (1 << 5), (1 << 35) + (1 << 12))
+    yield _pair("the product of a's zero point at a tie", "tie", 0, 1, scales, (-64, 0, 0))
 
 
 def _sums() -> Iterator[Case]:
@@ -507,11 +549,11 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C8": [{"table": _table(252 << 23, 0)}, {"table": _table((252 << 23) - 1, -1)}],
     },
     "qlinear_add": {
-        "C1": [{"a": np.zeros((6, 6), np.int16)}, {"b": np.zeros((6, 6), np.int32)}],
-        "C2": [{"a": np.zeros((5, 6), np.int8)}, {"b": np.zeros(6, np.int8)}],
-        "C4": [{"a_scale": (63 << 23) - 1}, {"b_scale": 148 << 23}, {"offset": 1 << 31}, {"output": "int16"}],
-        "C5": [{"a": np.zeros((6, 6), np.uint8)}],
-        "C6": [{"b": np.zeros((6, 6), np.uint8)}],
-        "C7": [{"offset": v} for v in (157 << 23, INFINITY, INFINITY + 1, -1, (157 << 23) - (1 << 31))],
+        "C1": [{"a": np.zeros((19, 19), np.int16)}, {"b": np.zeros((19, 19), np.int32)}],
+        "C2": [{"a": np.zeros((18, 19), np.int8)}, {"b": np.zeros(19, np.int8)}],
+        "C4": [{"a_scale": LEAST - 1}, {"b_scale": 1 << 44}, {"a_zero_point": 256}, {"output": "int16"}],
+        "C5": [{"a": np.zeros((19, 19), np.uint8)}],
+        "C6": [{"b": np.zeros((19, 19), np.uint8)}],
+        "C7": [{"a_zero_point": 128}, {"b_zero_point": 128}, {"y_zero_point": 128}],
     },
 }

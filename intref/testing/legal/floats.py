@@ -66,13 +66,14 @@ def _qlinear_softmax(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -
 
 
 def _qlinear_add(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
-    """One dtype of both and of the output, an offset below 2**30."""
+    """One dtype of both and of the output, zero points that it holds."""
     if "output" not in fixed:
         attrs["output"] = str(tensors["a"].dtype)
     for name in ("a", "b"):
         tensors[name] = tensors[name].astype(attrs["output"])
-    if "offset" not in fixed:
-        attrs["offset"] = draw(st.integers(0, (157 << 23) - 1)) - draw(st.sampled_from([0, 1 << 31]))
+    for name in ("a_zero_point", "b_zero_point", "y_zero_point"):
+        if name not in fixed:
+            attrs[name] = draw(st.integers(*dtype_range(attrs["output"])))
 
 
 FIT: dict[str, Fit] = {

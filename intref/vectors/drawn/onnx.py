@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, pack_fp32
+from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, nearest_fp32, pack_fp32
 from intref.ops.op import dtype_range
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.drawn.products import Call
@@ -184,23 +184,23 @@ def _falls(c: Chance) -> np.ndarray:
 
 
 def qlinear_add(c: Chance) -> Call:
-    """Scales that meet at ties, of one power of two or far apart; offsets that cancel, zero points, any."""
+    """Scales that are small fractions, of any length, at their ends; zero points at ends and anywhere."""
     shape, dtype = (*c.lead(), c.size("D", 33)), c.pick(("int8", "uint8"))
-    a, b = c.filled(dtype, shape), c.filled(dtype, shape)
-    kind = c.word() % 4
-    middle = c.pick((127, 127, 126, 120, 130, 147, 100, 63))
-    ratios = _patterns(c, 2, max(middle - 4, 63), min(middle + 4, 147), signed=False)
+    low, high = dtype_range(dtype)
+    zeros = [c.pick((low, high, 0, low + 128, c.number(low, high))) for _ in range(3)]
+    attrs = dict(zip(("a_scale", "b_scale", "a_zero_point", "b_zero_point", "y_zero_point"), (*_ratios(c), *zeros)))
+    return {"a": c.filled(dtype, shape), "b": c.filled(dtype, shape)}, {**attrs, "output": dtype}
+
+
+def _ratios(c: Chance) -> list[int]:
+    """Times 2**37: two over one number, two of one length, or any two."""
+    kind, length = c.word() % 4, c.number(24, 43)
     if kind == 0:
-        ratios = np.asarray(_float(c.uniform(1, 9, 2), -c.uniform(1, 6, 2)))
+        over = c.number(1, 40)
+        return [int(nearest_fp32(np.array([(c.number(1, 2 * over) << 37) // over]))[0]) for _ in "ab"]
     if kind == 1:
-        ratios = _patterns(c, 2, 63, 147, signed=False)
-    zero, exponent = c.uniform(-1024, 1024, 1), -c.uniform(0, 12, 1)
-    at = c.number(0, a.size - 1)
-    one = fp32_multiply(fp32_from_int(b.ravel()[at : at + 1].astype(np.int64)), ratios[1:])
-    offset = c.pick((_float(zero, exponent), _near(c, np.asarray(one) ^ -SIGN), _patterns(c, 1, 0, 156)))
-    offset = np.where(offset >> 23 & 255 < 157, offset, 0)
-    given = dict(zip(("a_scale", "b_scale", "offset"), (int(v) for v in (*ratios, *offset))))
-    return {"a": a, "b": b}, {**given, "output": dtype}
+        return [c.number(1 << length - 1, (1 << length) - 1) >> length - 24 << length - 24 for _ in "ab"]
+    return [c.number(1 << n - 1, (1 << n) - 1) for n in (c.number(24, 44), c.number(24, 44))]
 
 
 DRAWS: dict[str, Callable[[Chance], Call]] = {
