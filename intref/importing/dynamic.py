@@ -2,7 +2,8 @@
 
 What ONNX Runtime's dynamic quantizer writes is
 DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul by both scales -> Add of a bias. A float32 travels as its bit
-pattern, an int32: such a model takes patterns and gives patterns. Every step rounds in the order of the graph.
+pattern, an int32: such a model takes patterns and gives patterns. Every step rounds in the order of the graph. What
+DequantizeLinear made is added so as well: a residual of a quantized network.
 """
 
 from dataclasses import dataclass, replace
@@ -88,7 +89,7 @@ def _sum(net: Importer, a: Any, b: Any) -> Floats:
     """Two tensors in float32, as ONNX says.
 
     ONNX Runtime adds so while it leaves the graph as it is; from ORT_ENABLE_EXTENDED on it puts QLinearAdd in the place
-    of DequantizeLinear, Add, QuantizeLinear, whose results differ from this in some elements of a hundred.
+    of DequantizeLinear, Add, QuantizeLinear, whose results differ from this where the scales make ties.
     """
     sizes = np.broadcast_shapes(a.shape, b.shape) or (1,)
     net.hold(net.site, sizes)

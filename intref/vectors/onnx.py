@@ -382,7 +382,7 @@ HALF, THIRD, TWO_THIRDS = _fixed(1, 2), _fixed(1, 3), _fixed(2, 3)
 def _pair(
     why: str, flags: str, a: Any, b: Any, scales: Any, zeros: Any = (0, 0, 0), dtype: str = "int8"
 ) -> Case:  # fmt: skip
-    left, right = np.broadcast_arrays(np.atleast_1d(np.asarray(a, dtype)), np.atleast_1d(np.asarray(b, dtype)))
+    left, right = np.broadcast_arrays(np.array(a, dtype, ndmin=1), np.array(b, dtype, ndmin=1))
     given = dict(zip(("a_scale", "b_scale"), scales))
     given |= dict(zip(("a_zero_point", "b_zero_point", "y_zero_point"), zeros))
     return Case(why, {"a": left.copy(), "b": right.copy()}, {**given, "output": dtype}, (*flags.split(),))
