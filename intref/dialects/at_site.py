@@ -94,7 +94,7 @@ def at_site(op: Op, case: Case, row: Row) -> dict[str, Array] | None:
         return None
 
 
-def _run(name: str, tensors: Mapping[str, Array], **attrs: Any) -> dict[str, Array]:
+def _run(name: str, tensors: Mapping[str, Any], **attrs: Any) -> dict[str, Array]:
     return OPS[name].run(tensors, OPS[name].check(tensors, attrs))
 
 
@@ -122,10 +122,10 @@ def _sum(attrs: Mapping[str, Any], bits: int | None) -> dict[str, Any]:
     if bits is None:
         return {"output": "int16", **clip(16, "full")}
     unit = attrs["multiplier"] * 2.0 ** (attrs["left_shift"] - attrs["shift"])
-    ratios = [unit * attrs[f"{term}_multiplier"] * 2.0 ** -attrs[f"{term}_shift"] for term in "ab"]
-    if not 0 < max(ratios) < 2.0 ** (bits - 1):
+    a, b = (unit * attrs[f"{term}_multiplier"] * 2.0 ** -attrs[f"{term}_shift"] for term in "ab")
+    if not 0 < max(a, b) < 2.0 ** (bits - 1):
         raise BoundError("a sum's factors are of no power of two of these bits")
-    return {"output": "int8", **clip(8, "full"), **factors_once(*ratios, 1.0, bits)}
+    return {"output": "int8", **clip(8, "full"), **factors_once(a, b, 1.0, bits)}
 
 
 def _polynomial(op: Op, tensors: Given, attrs: Given, constants: str) -> None:
@@ -173,6 +173,6 @@ def _add_mask(tensors: Given, value: int) -> None:
 
 def _widened(tensors: Given, fraction: int) -> dict[str, Array]:
     """mean_pool of an input with fraction bits, in units of the input."""
-    one = {"multiplier": np.array([1 << fraction], np.int32), "shift": np.zeros(1, np.int8)}
+    one: dict[str, Array] = {"multiplier": np.array([1 << fraction], np.int32), "shift": np.zeros(1, np.int8)}
     x = _run("rescale", {"x": tensors["x"], **one}, rounding="half_even", output="int32")["y"]
     return {"y": _run("mean_pool", {**tensors, "x": x})["y"] / 2.0**fraction}
