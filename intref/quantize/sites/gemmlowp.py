@@ -7,7 +7,7 @@ import numpy as np
 from scipy.special import ndtr
 
 from intref.quantize.scales import Array, dyadic
-from intref.quantize.sites.linear import from_zero, requantized, rescaled
+from intref.quantize.sites.linear import from_zero, requantized, rescaled, widened
 from intref.quantize.sites.lowering import Lowering, Value, container, lowers
 
 ANGLE = 2.0**27  # of a fixed-point argument of 4 integer bits
@@ -54,10 +54,7 @@ def residual_gemmlowp(low: Lowering, acc: Value, x: Value, site: str) -> Value:
         attrs |= {f"{name}multiplier": int(multiplier[0]), f"{name}shift": int(shift[0])}
     axes = low.build.axes(acc.tensor)
     made = low.build.node("add_gemmlowp", f"{site}.int16", {"a": left.tensor, "b": right.tensor}, attrs, y=axes)["y"]
-    one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    name = low.build.node("rescale", site, {"x": made, **one}, {"rounding": "half_up", "output": "int32"}, y=axes)["y"]
-    low.build.scale(name, float(scale))
-    return Value(name, np.float64(scale))
+    return widened(low, Value(made, np.float64(scale)), site, "int32")
 
 
 def added_once(low: Lowering, acc: Value, x: Value, site: str) -> Value:
@@ -70,10 +67,7 @@ def added_once(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     attrs |= {"rounding": at["rounding"], "output": "int8", **factors_once(left.scale, x.scale, scale)}
     axes = low.build.axes(acc.tensor)
     made = low.build.node("add_gemmlowp", f"{site}.int8", {"a": left.tensor, "b": x.tensor}, attrs, y=axes)["y"]
-    one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    name = low.build.node("rescale", site, {"x": made, **one}, {"rounding": "half_up", "output": "int32"}, y=axes)["y"]
-    low.build.scale(name, float(scale))
-    return Value(name, np.float64(scale))
+    return widened(low, Value(made, np.float64(scale)), site, "int32")
 
 
 def factors_once(a: Any, b: Any, y: Any) -> dict[str, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from intref.ops.token import GUARD
 from intref.quantize import scales
 from intref.quantize.scales import Array, dyadic, fitted, rounded
-from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers, register
+from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers, moved, register
 
 STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
 TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be quantize_token"
@@ -38,7 +38,8 @@ def rescaled(
     inputs = {"x": value.tensor, "multiplier": multiplier, "shift": shift}
     if at.get("steps") == 2:
         inputs = _first_step(low, f"{inner}.first", inputs, axis, at["rounding"])
-    name = build.node("rescale", inner, inputs, {**attrs, "axis": axis, "output_zero_point": zero_point}, y=axes)["y"]
+    placed = attrs | {"axis": axis} | ({"output_zero_point": zero_point} if zero_point else {})
+    name = build.node("rescale", inner, inputs, placed, y=axes)["y"]
     if offset is not None:
         del attrs["rounding"]
         name = build.node("add_bias", site, {"x": name, "bias": offset}, attrs, y=axes)["y"]
@@ -53,13 +54,15 @@ def few_bits(low: Lowering, value: Value, name: str, site: str, at: Mapping[str,
 
 def from_zero(low: Lowering, x: Value, site: str) -> Value:
     """x without its zero point, exactly: 8 bits and a zero point fit 16."""
-    if not x.zero_point:
-        return x
+    return widened(low, x, site, "int16") if x.zero_point else x
+
+
+def widened(low: Lowering, x: Value, site: str, output: str) -> Value:
+    """x in a wider dtype and without its zero point: a rescale by 1."""
     one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    attrs = {"rounding": "half_up", "input_zero_point": x.zero_point, "output": "int16"}
+    attrs = {"rounding": "half_up", "output": output} | moved(input=x)
     name = low.build.node("rescale", site, {"x": x.tensor, **one}, attrs, y=low.build.axes(x.tensor))["y"]
-    low.build.scale(name, float(x.scale))
-    return replace(x, tensor=name, zero_point=0)
+    return low.told(replace(x, tensor=name, zero_point=0))
 
 
 def _first_step(low: Lowering, site: str, inputs: dict[str, Any], axis: int, rounding: str) -> dict[str, Any]:
@@ -210,8 +213,9 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     )
     integer = scales.ibert_bias(bias, product) if static else np.zeros(len(bias), np.int32)
     axes = (*low.build.axes(x.tensor)[:-1], len(bias))
-    inputs, attrs = {"x": x.tensor, "weight": q, "bias": integer}, register(low.site("linear"))
-    name = low.build.node("linear", f"{site}.linear", inputs, {**attrs, "x_zero_point": x.zero_point}, y=axes)["y"]
+    inputs = {"x": x.tensor, "weight": q, "bias": integer}
+    attrs = register(low.site("linear")) | moved(x=x)
+    name = low.build.node("linear", f"{site}.linear", inputs, attrs, y=axes)["y"]
     return Value(name, product, bias=None if static else bias.astype(np.float64), token=x.token)
 
 

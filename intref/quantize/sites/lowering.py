@@ -157,7 +157,13 @@ class Lowering:
 
 
 SITES: dict[tuple[str, str], Callable[..., Value]] = {}
-AFFINE = {("linear_input", "rescale"), ("linear", "linear")}  # what takes a value with a zero point
+# What takes a value with a zero point.
+AFFINE = {("linear_input", "rescale"), ("linear", "linear"), ("scores", "matmul"), ("context", "rescale")}
+
+
+def moved(**values: Value) -> dict[str, int]:
+    """The attributes of an op that reads these values from their zero points; none for 0, which is the default."""
+    return {f"{name}_zero_point": value.zero_point for name, value in values.items() if value.zero_point}
 
 
 def lowers(kind: str, op: str) -> Callable[[Callable[..., Value]], Callable[..., Value]]:
