@@ -138,7 +138,7 @@ def _fused_apart() -> Iterator[Case]:
 
 def _products(why: str, x: Any, token: Any, channel: Any, bias: Any, order: str = "token_first") -> Case:
     """A row for each token's scale or accumulator, a column for each channel's scale with each bias."""
-    rows, channel = max(len(token), np.size(x)), np.asarray(channel)
+    rows, channel = max(len(token), np.asarray(x).size), np.asarray(channel)
     bias = np.broadcast_to(np.asarray(bias), (len(channel), np.shape(bias)[-1]))
     tensors = {
         "x": _int32(np.broadcast_to(x, (rows, bias.size))),
