@@ -135,12 +135,14 @@ def test_does_an_added_mask_leave_a_key_its_share():
     assert made[0] == 0 and made[1] in (126, 127, 128)
 
 
-@pytest.mark.parametrize("site, key, value", [("pooler", "output", "int16"), ("linear", "bias_bits", 24)])
-def test_is_a_key_that_no_vector_shows_named_and_no_alias(tmp_path, capsys, site, key, value):
+@pytest.mark.parametrize(
+    "site, key, before, value", [("pooler", "output", "int8", "int16"), ("linear", "bias_bits", 32, 24)]
+)
+def test_is_a_key_that_no_vector_shows_named_and_no_alias(tmp_path, capsys, site, key, before, value):
     path = edited(tmp_path, "ibert", **{site: {key: value}})
     assert alias(load_profile(path)) == ""
     assert main(["profile", "diff", "ibert", str(path), "--no-model"]) == 0
-    before, said = load_profile("ibert").sites[site].get(key, "-"), " ".join(capsys.readouterr().out.split())
+    said = " ".join(capsys.readouterr().out.split())
     assert f"{key} {before}, {value}: {LOWERED[key]}, see the outputs" in said
 
 

@@ -155,6 +155,7 @@ def test_is_no_key_left_out_or_passed_over(why, tmp_path):
 # The same, where only the sites around it tell that nothing would read a key, or that an op is not the one for it.
 MISFITS = {
     "an order of no float32": ("ibert", "linear", {"order": "channel_first"}, "node L0.q: only the float32 epilogue"),
+    "a contraction of no float32": ("ibert", "linear", {"contract": "fma"}, "node L0.q: only the float32 epilogue"),
     "bits of a real bias": ("intref", "linear", {"bias_bits": 24}, "node L0.q: a bias beside token-wise inputs"),
     "a rule of no requantizer": ("intref", "pooler", {"rounding": "half_up"}, "node pooler.pre: a token-wise"),
     "no rule of a requantizer": ("ibert", "pooler", {"rounding": None}, "node pooler.pre: a requantizer is needed"),

@@ -1,6 +1,6 @@
 """Two profiles, site by site: which ops and attributes differ, and on how many of the ops' vectors that shows."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,23 +77,23 @@ class Difference:
 
 def differences(a: Profile, b: Profile) -> list[Difference]:
     """The sites whose tables differ in what sets a bit, in the order of a model."""
-    found = []
+    return [*_parts(a, b)]
+
+
+def _parts(a: Profile, b: Profile) -> Iterator[Difference]:
     for site in dict.fromkeys((*a.sites, *b.sites)):
         one, two = ({k: v for k, v in p.sites.get(site, {}).items() if k != "borrowed"} for p in (a, b))
         part = Difference(site, one, two)
         if part.keys:
-            found.append(_on_vectors(part))
-    return found
+            yield _on_vectors(part)
 
 
 def alias(profile: Profile) -> str:
     """The profile of intref's own, by another name, that no vector tells from this one; empty if there is none."""
     for name in names():
         known = load_profile(name)
-        if known.name != profile.name:
-            parts = differences(known, profile)
-            if all(part.equal for part in parts):
-                return name
+        if known.name != profile.name and all(part.equal for part in _parts(known, profile)):  # up to the first
+            return name
     return ""
 
 

@@ -232,8 +232,8 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     few = max(low.recipe.weight_bits, low.recipe.activation_bits) <= 8
     low.require(few, site, "linear takes weights and activations of at most 8 bits, not those of this recipe")
     static, at = x.token is None, low.site("linear")
-    alone = "only the float32 epilogue has an 'order': site 'linear_input' must be quantize_token_fp32"
-    low.require("order" not in at or len(x.token or ()) == 1, site, alone)
+    alone = "only the float32 epilogue has 'order' and 'contract': site 'linear_input' must be quantize_token_fp32"
+    low.require(not at.keys() & PLAIN_EPILOGUE.keys() or len(x.token or ()) == 1, site, alone)
     low.require(static or "bias_bits" not in at, site, "a bias beside token-wise inputs is no integer of 'bias_bits'")
     most = 2.0 ** (int(at.get("bias_bits", 32)) - 2)
     least = np.maximum(np.abs(bias) / most, floor) / np.abs(np.float64(x.scale)) if static else 0.0
