@@ -1,5 +1,7 @@
 """Float32 arithmetic on bit patterns against NumPy's float32, at every kind of number."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -15,7 +17,7 @@ KINDS = np.array([*ENDS, *((127 + e) << 23 | f for e in EXPONENTS for f in FRACT
 PATTERNS = np.concatenate([KINDS, KINDS - (1 << 31)]).astype(np.int64)
 OPERATIONS = {
     "multiply": (onnx.fp32_multiply, np.multiply),
-    "add": (onnx.fp32_add, np.add),
+    "add": (lambda a, b: onnx.fp32_multiply_add(a, np.full_like(a, onnx.ONE), b), np.add),
     "divide": (onnx.fp32_divide, np.divide),
 }
 
@@ -89,6 +91,32 @@ def test_conversion_to_integers():
     assert np.array_equal(onnx.fp32_to_int(pattern), np.rint(floats(pattern)).astype(np.int64))
     assert onnx.fp32_to_int(np.array([LARGEST, onnx.INFINITY])).min() > 1 << 38
     assert onnx.fp32_to_int(np.array([-1, onnx.INFINITY - (1 << 31)])).max() < -(1 << 38)
+
+
+def exactly(a, b, c) -> int:
+    """fl32(a * b + c) of finite patterns, by exact fractions: the nearest of two float32s, ties to the even pattern."""
+    one, other, last = (Fraction(float(v)) for v in floats([a, b, c]))
+    total = one * other + last
+    if total == 0:
+        with np.errstate(all="ignore"):
+            return int(patterns(floats([a]) * floats([b]) + floats([c]))[0]) if last == 0 else 0
+    sign, size = total < 0, abs(total)
+    exponent = max((size.numerator.bit_length() - size.denominator.bit_length()) - 24, -149)
+    while size >= Fraction(2) ** (exponent + 24):
+        exponent += 1
+    kept = round(size / Fraction(2) ** exponent)  # half to even
+    return min(kept + ((exponent + 149) << 23), onnx.INFINITY) - (sign << 31)
+
+
+@pytest.mark.parametrize("kind", [np.int64, object])
+def test_fused_products_and_sums_are_rounded_once(kind):
+    stream = np.random.default_rng(6)
+    a, b, c = (stream.choice(PATTERNS, 3000) for _ in range(3))
+    near = onnx.fp32_multiply(a, b) ^ (1 << 31)
+    near = np.where(near >> 23 & 255 < 255, near, 0).astype(np.int32).astype(np.int64)
+    for last in (c, near, np.where(near & onnx.MAGNITUDE > 0, near - 1, 1)):
+        made = onnx.fp32_multiply_add(a.astype(kind), b.astype(kind), last.astype(kind))
+        assert made.tolist() == [exactly(*v) for v in zip(a.tolist(), b.tolist(), last.tolist())]
 
 
 def test_order():

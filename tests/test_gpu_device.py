@@ -72,6 +72,19 @@ for rule in range(len(kernels.ROUNDINGS)):
 ptx(kernels.softmax, ["*i32", "*i8", "*i32", "*i8", "*i32", "*u8", "*i32", *["i32"] * 5], BLOCK=128)
 """
 
+EPILOGUE = """
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from triton_epilogue import kernel
+
+types = ["*i32", *["*fp32"] * 4, "i32", *["constexpr"] * 3]
+source = ASTSource(kernel, dict(zip(kernel.arg_names, types)), {"order": 0, "fused": False, "block": 128})
+for fused in (True, False):
+    made = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"enable_fp_fusion": fused})
+    print(made.asm["ptx"], "// next")
+"""
+
 
 def child(program, **environment):
     """What a program prints."""
@@ -119,6 +132,13 @@ def test_is_the_machine_code_integer_and_on_the_tensor_cores(tmp_path):
     assert "mma.sync.aligned.m16n8k32.row.col.satfinite.s32.s8.s8.s32" in code
     assert code.count(".visible .entry") == 13
     assert not re.findall(r"\.(?:b?f16|tf32|f32|f64|e4m3|e5m2)\w*", code)
+
+
+def test_does_a_compiler_fuse_a_product_and_a_sum_that_are_written_apart(tmp_path):
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    made = child(EPILOGUE, TRITON_CACHE_DIR=str(tmp_path), TRITON_INTERPRET="0", PYTHONPATH=path).split("// next")
+    steps = [set(re.findall(r"\b(?:fma|mul|add)[.\w]*f32", code)) for code in made[:2]]
+    assert steps == [{"mul.f32", "fma.rn.f32"}, {"mul.rn.f32", "add.rn.f32"}]
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -45,6 +45,9 @@ PLANTED = {
     "add_floors": ("rule floor", "round"),
     "table_off_by_one": ("lookup: index one too low, around the ends", "operands"),
     "clamp_without_a_low_side": ("clip: no low side", "clip"),
+    "epilogue_fp32_fuses": ("contract fma", "round"),
+    "epilogue_fp32_takes_the_channel_first": ("order channel_first", "round"),
+    "epilogue_fp32_fuses_after_the_scales": ("order scales_first together with contract fma", "round"),
 }
 OUTSIDE = ["rescale_dithers", "linear_burnt", "softmax_exp2_halved", "layernorm_fixed_leaks"]
 SHARE = {"rescale": 7, "layernorm_fixed": 12, "softmax_exp2": 5, "rescale_token_residual": 4, "add": 2, "mean_pool": 2}

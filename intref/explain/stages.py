@@ -25,7 +25,7 @@ OPERANDS, ACCUMULATE, SCALE, ROUND, CLIP, OUTPUT = "operands", "accumulate", "sc
 WORDS = (
     (ACCUMULATE, re.compile(r"accumulat|\bsum\b|\bbias\b|added|per step|K tail|terms|pairs")),
     (CLIP, re.compile(r"saturation|^output (saturated|wrapped)|\bclip")),
-    (ROUND, re.compile(r"^rule |rounding|floor|truncated")),
+    (ROUND, re.compile(r"^rule |^(order|contract|by) |rounding|floor|truncated")),
     (SCALE, re.compile(r"multiplier|shift|scale|mantissa|exponent|zero_point")),
 )
 OFF = 2  # units that an output may be off a factor

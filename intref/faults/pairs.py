@@ -1,4 +1,4 @@
-"""Two choices of a designer at once: another rounding, another clip, a constant left out, each with each other.
+"""Two choices of a designer at once: another rounding, way or clip, a constant left out, each with each other.
 
 A pair is named `A together with B`. A call that only one of them applies to is answered by that one alone.
 """
@@ -16,7 +16,7 @@ import numpy as np
 from intref.errors import IntrefError
 from intref.faults.bodies import run_changed, size
 from intref.faults.slips import Lazy
-from intref.faults.variants import clipped, left_out, rules
+from intref.faults.variants import clipped, left_out, other_ways, rules
 from intref.ops.op import Op
 
 AND = " together with "
@@ -27,7 +27,8 @@ def faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> 
     """(what was done instead, a function that makes the outputs), for every two choices that apply to the call."""
     if size(tensors) > LARGEST:
         return
-    absent, clips = list(left_out(op, tensors, attrs)), list(clipped(op, tensors, attrs))
+    ways, clips = list(other_ways(op, attrs)), list(clipped(op, tensors, attrs))
+    absent = list(left_out(op, tensors, attrs))
     for clip, swaps in clips:
         for rule, runs in rules(op, tensors, attrs, swaps):
             yield f"{rule}{AND}{clip}", runs
@@ -35,8 +36,9 @@ def faults(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> 
             yield f"{words}{AND}{clip}", partial(run_changed, op, tensors, attrs, changed, swaps)
     for words, changed in absent:
         yield from _rules_without(op, tensors, attrs, words, changed)
-    for (first, one), (second, other) in combinations(absent, 2):
-        yield f"{first}{AND}{second}", partial(run_changed, op, tensors, attrs, one | other, {})
+    for (first, one), (second, other) in combinations((*ways, *absent), 2):
+        if one.keys() != other.keys():
+            yield f"{first}{AND}{second}", partial(run_changed, op, tensors, attrs, one | other, {})
 
 
 def _rules_without(

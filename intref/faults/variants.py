@@ -55,6 +55,7 @@ UNCLIPPED = "no saturation (the result wraps)"
 FULL = "saturation to all of the output's range"
 SYMMETRIC = "saturation to a symmetric range"
 FLOORS = ("toward_zero", "half_up", "half_even")  # what else a >> or // may be
+WAYS = ("order", "contract", "by")  # attributes that say in which way the same operands are worked out
 NOT_ALLOWED = (SpecError, BoundError, OverflowError, IndexError, ValueError, ZeroDivisionError)
 
 
@@ -246,9 +247,22 @@ def left_out(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -
             yield f"no {name}", {name: neutral}
 
 
+def _other_ways(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) -> Iterator[Lazy]:
+    for words, changed in other_ways(op, attrs):
+        yield words, partial(run_changed, op, tensors, attrs, changed, {})
+
+
+def other_ways(op: Op, attrs: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(the way in which a device works, the attribute that says so), for every other way that the op itself has."""
+    for name in WAYS:
+        for value in op.attrs[name].choices if name in op.attrs else ():
+            if value != attrs[name]:
+                yield f"{name} {value}", {name: value}
+
+
 # What a designer may have chosen, and what only a mistake explains: where a choice explains a device, a slip that does
 # so as well is most likely a coincidence.
-CHOICES: tuple[Part, ...] = (rules, _clips, _left_out, kin.faults)
+CHOICES: tuple[Part, ...] = (rules, _other_ways, _clips, _left_out, kin.faults)
 SLOW_CHOICES: tuple[Part, ...] = (_in_fp32,)
 SLIPS: tuple[Part, ...] = (
     *(_floors, slips, widths.faults, sites.faults, masks.faults, packed.faults),

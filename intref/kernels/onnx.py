@@ -81,6 +81,35 @@ def _add(a, b):
 
 
 @jit
+def _odd_shift(x, shift):
+    """x / 2**shift for x >= 0 to an integer, which is odd where anything is dropped."""
+    shift = min(shift, 62)
+    kept = x >> shift
+    return kept | np.int64(kept << shift != x)
+
+
+@jit
+def _multiply_add(a, b, c):
+    """The float32 nearest a * b + c, rounded once."""
+    a_sign, a_size, a_exponent = _split(a)
+    b_sign, b_size, b_exponent = _split(b)
+    sign, size = a_sign ^ b_sign, a_size * b_size
+    if size == 0:
+        return _add(-sign << 31, c)
+    c_sign, c_size, exponent = _split(c)
+    up = 49 - bitlen(size)
+    size, c_size = size << up, c_size << 25
+    exponent -= 25
+    above = a_exponent + b_exponent - up - exponent
+    if above > 0:
+        c_size, exponent = _odd_shift(c_size, above), exponent + above
+    else:
+        size = _odd_shift(size, -above)
+    total = (-size if sign else size) + (-c_size if c_sign else c_size)
+    return _pack(np.int64(total < 0), abs(total), exponent)
+
+
+@jit
 def _place(x):
     return -(np.int64(1) << 31) - x if x < 0 else x
 
@@ -116,6 +145,20 @@ def _dequantize(x, scale, zero_point, y):
     for t in range(x.shape[0]):
         for i in range(x.shape[1]):
             y[t, i] = _multiply(_from_int(np.int64(x[t, i]) - zero_point[i]), scale[i])
+
+
+def add_fp32(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    left, right = rows(a), rows(b)
+    y = empty(left.shape, np.int32)
+    over_rows(lambda i, j: _sums(left[i:j], right[i:j], y[i:j]), len(y), COST * y.size)
+    return {"y": y.reshape(a.shape)}
+
+
+@jit
+def _sums(a, b, y):
+    for t in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            y[t, i] = _add(np.int64(a[t, i]), np.int64(b[t, i]))
 
 
 def dynamic_quantize(x: np.ndarray) -> dict[str, np.ndarray]:
@@ -171,28 +214,28 @@ def _token(x, by_quotient, q, scale):
 
 
 def epilogue_fp32(
-    x: np.ndarray, token: np.ndarray, channel: np.ndarray, bias: np.ndarray, *, order: str
+    x: np.ndarray, token: np.ndarray, channel: np.ndarray, bias: np.ndarray, *, order: str, contract: str
 ) -> dict[str, np.ndarray]:
     x_rows, tokens = rows(x), plain(token, np.int64).reshape(-1)
     c, b = plain(channel, np.int64), plain(bias, np.int64)
     y = empty(x_rows.shape, np.int32)
-    code = ("token_first", "channel_first", "scales_first").index(order)
-    over_rows(lambda i, j: _epilogue(x_rows[i:j], tokens[i:j], c, b, code, y[i:j]), len(y), 3 * COST * y.size)
+    code, fused = ("token_first", "channel_first", "scales_first").index(order), contract == "fma"
+    over_rows(lambda i, j: _epilogue(x_rows[i:j], tokens[i:j], c, b, code, fused, y[i:j]), len(y), 3 * COST * y.size)
     return {"y": y.reshape(x.shape)}
 
 
 @jit
-def _epilogue(x, token, channel, bias, order, y):
+def _epilogue(x, token, channel, bias, order, fused, y):
     for t in range(x.shape[0]):
         for i in range(x.shape[1]):
-            a = _from_int(np.int64(x[t, i]))
+            p, q = _from_int(np.int64(x[t, i])), channel[i]
             if order == 0:
-                v = _multiply(_multiply(a, token[t]), channel[i])
+                p = _multiply(p, token[t])
             elif order == 1:
-                v = _multiply(_multiply(a, channel[i]), token[t])
+                p, q = _multiply(p, q), token[t]
             else:
-                v = _multiply(a, _multiply(token[t], channel[i]))
-            y[t, i] = _add(v, bias[i])
+                q = _multiply(token[t], q)
+            y[t, i] = _multiply_add(p, q, bias[i]) if fused else _add(_multiply(p, q), bias[i])
 
 
 def qlinear_softmax(
@@ -248,4 +291,52 @@ def _share(e, total, factor):
     return q + (twice > denominator or (twice == denominator and q & 1 == 1))
 
 
-KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)
+def qlinear_add(
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    a_scale: int,
+    b_scale: int,
+    a_zero_point: int,
+    b_zero_point: int,
+    y_zero_point: int,
+    output: str,
+) -> dict[str, np.ndarray]:
+    left, right, ends = rows(a), rows(b), np.iinfo(output)
+    zeros = np.array([a_zero_point, b_zero_point, y_zero_point])
+    y = empty(left.shape, output)
+    over_rows(
+        lambda i, j: _fused(left[i:j], right[i:j], a_scale, b_scale, zeros, ends.min, ends.max, y[i:j]),
+        len(y),
+        COST * y.size,
+    )
+    return {"y": y.reshape(a.shape)}
+
+
+@jit
+def _fused(a, b, a_scale, b_scale, zeros, low, high, y):
+    zero = _nearest(a_scale * zeros[0] + _nearest(b_scale * zeros[1]))
+    offset = _nearest((zeros[2] << 37) - zero)
+    for t in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            v = _nearest(a_scale * np.int64(a[t, i]) + _nearest(b_scale * np.int64(b[t, i]) + offset))
+            y[t, i] = min(max(half_even_shift(v, 37), low), high)
+
+
+@jit
+def _nearest(x):
+    """The nearest integer of 24 bits and zeros."""
+    drop = bitlen(abs(x)) - 24
+    return half_even_shift(x, drop) << drop if drop > 0 else x
+
+
+KERNELS = (
+    quantize_fp32,
+    dequantize_fp32,
+    add_fp32,
+    dynamic_quantize,
+    quantize_token_fp32,
+    epilogue_fp32,
+    qlinear_softmax,
+    qlinear_add,
+)

@@ -82,6 +82,31 @@ def fp32_add(a, b):
     return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
 
 
+def fp32_multiply_add(a, b, c):
+    """fl32(a * b + c), rounded once: both have 49 bits, the last of them 0, where the lower one is rounded to odd.
+
+    What cancels is exact. A subnormal c has fewer bits: its last place is 2**-174, far below that of any float32.
+    """
+    a_sign, a_size, a_exponent = split_fp32(a)
+    b_sign, b_size, b_exponent = split_fp32(b)
+    c_sign, c_size, c_exponent = split_fp32(c)
+    sign, size, exponent = a_sign * b_sign, a_size * b_size, c_exponent - 25
+    up = 49 - bitlen(size)
+    product, addend = sign * within(size << up, 0, (1 << 49) - 1), c_sign * (c_size << 25)
+    above = where(size > 0, a_exponent + b_exponent - up - exponent, 0)  # from c's last place to the product's
+    lower = mul_shift(where(above > 0, addend, product), 1, minimum(absolute(above), 49), "odd")
+    total = where(above > 0, product, addend) + lower
+    left = absolute(total)
+    # x - x is +0
+    return pack_fp32(where(left > 0, total, maximum(sign, c_sign)), left, exponent + maximum(above, 0))
+
+
+def nearest_fp32(x):
+    """The integer nearest x that has 24 bits and zeros: fl32(x) where x is a multiple of a power of two."""
+    drop = maximum(bitlen(absolute(x)) - 24, 0)
+    return within(mul_shift(x, 1, drop, "half_even"), -(1 << 24), 1 << 24) << drop
+
+
 def fp32_span(a, b):
     """fl32(a + b) of two that are not negative, whose patterns are in their order: 2 bits below suffice."""
     _, size, exponent = split_fp32(maximum(a, b))
@@ -181,6 +206,43 @@ DEQUANTIZE_FP32 = Op(
 )
 
 
+def add_fp32(a, b):
+    """y = fl32(a + b), all three float32.
+
+    Inputs      a, b int32 [... D], the bit patterns of finite float32s.
+    Attributes  none.
+    Output      y int32 [... D], bit patterns.
+
+    Exact       y = fl32(a + b)
+    Rounding    half_even to a float32.
+    Saturates   nothing: y may be infinite. x - x is +0; -0 is the sum of -0 and -0 alone.
+    Overflow    none: |a + b| < 2**129.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 a is finite; C6 b is finite.
+    Source      ONNX Add of float32s: of two tensors from DequantizeLinear, the residual of a QDQ graph.
+    """
+    return {"y": fp32_add(a, b)}
+
+
+def _a_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["a"]).ravel())
+
+
+def _b_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["b"]).ravel())
+
+
+ADD_FP32 = Op(
+    add_fp32,
+    inputs={"a": Port("int32", "... D"), "b": Port("int32", "... D")},
+    attrs={},
+    outputs={"y": Port("int32", "... D")},
+    constraints={
+        "C5": ("input 'a' must be finite float32s", _a_is_finite),
+        "C6": ("input 'b' must be finite float32s", _b_is_finite),
+    },
+)
+
+
 def dynamic_quantize(x):
     """y = min(half_even(fl32(x / scale)) + zero_point, 255): uint8 by the least and the greatest x of a row.
 
@@ -273,35 +335,44 @@ QUANTIZE_TOKEN_FP32 = Op(
 )
 
 
-def epilogue_fp32(x, token, channel, bias, *, order):
-    """y = x * token * channel[n] + bias[n], every step in float32.
+def epilogue_fp32(x, token, channel, bias, *, order, contract):
+    """y = x * token * channel[n] + bias[n] in float32, the last product and the sum each rounded, or fused.
 
     Inputs      x int32 [... N], an accumulator; as bit patterns of float32s: token int32 [... 1] in [0, 2**32),
                 channel int32 [N] of magnitude below 2**32, bias int32 [N] of magnitude below 2**127.
-    Attributes  order: token_first, channel_first or scales_first.
+    Attributes  order: token_first, channel_first or scales_first. contract: off or fma, default off.
     Output      y int32 [... N], bit patterns of finite float32s.
 
     Exact       a = fl32(x)
-                token_first: v = fl32(fl32(a * token) * channel[n])
-                channel_first: v = fl32(fl32(a * channel[n]) * token)
-                scales_first: v = fl32(a * fl32(token * channel[n]))
-                y = fl32(v + bias[n]); a bias of -0 changes nothing, as if there were none
-    Rounding    half_even to a float32 at every step; no product is fused with a sum.
+                token_first: p = fl32(a * token); q = channel[n]
+                channel_first: p = fl32(a * channel[n]); q = token
+                scales_first: p = a; q = fl32(token * channel[n])
+                off: y = fl32(fl32(p * q) + bias[n])
+                fma: y = fl32(p * q + bias[n]), the product exact, the exact sum rounded once
+                a bias of -0 changes nothing, as if there were none: y = fl32(p * q) either way
+                a sum of exactly 0 is +0, but -0 where both its terms are -0
+    Rounding    half_even to a float32 at every fl32.
     Saturates   nothing; a product may be subnormal.
-    Overflow    none: |v| <= 2**95, |y| < 2**128.
+    Overflow    none: |p * q| <= 2**95, |y| < 2**128.
     Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C3 values; C4 attributes;
                 C5 channel is below 2**32; C6 bias is below 2**127.
-    Source      the epilogue of int8 products with float32 scales for tokens and channels, as GPU kernels have it
-                (CUTLASS-style scaled products, torch._int_mm followed by two products).
+    Source      the epilogue of int8 products with float32 scales for tokens and channels, as GPU kernels have it.
+                off: torch._int_mm followed by two products and a sum, each an operation of its own.
+                fma: one kernel whose compiler contracts the last product and the sum, as nvcc does by default
+                (-fmad=true) and Triton where enable_fp_fusion is on (the default up to 3.9). So vLLM,
+                csrc/cutlass_extensions/epilogue/scaled_mm_epilogues_c3x.hpp: its ScaledEpilogueBias is channel_first
+                and ends in CUTLASS's multiply_add (include/cutlass/functional.h), a * b + c.
     """
     a = fp32_from_int(x)
     if order == "token_first":
-        v = fp32_multiply(fp32_multiply(a, token), channel)
+        p, q = fp32_multiply(a, token), channel
     elif order == "channel_first":
-        v = fp32_multiply(fp32_multiply(a, channel), token)
+        p, q = fp32_multiply(a, channel), token
     else:
-        v = fp32_multiply(a, fp32_multiply(token, channel))
-    return {"y": fp32_add(v, bias)}
+        p, q = a, fp32_multiply(token, channel)
+    if contract == "off":
+        p, q = fp32_multiply(p, q), ONE
+    return {"y": fp32_multiply_add(p, q, bias)}
 
 
 def _channel_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
@@ -320,7 +391,10 @@ EPILOGUE_FP32 = Op(
         "channel": Port("int32", "N"),
         "bias": Port("int32", "N"),
     },
-    attrs={"order": Attr(choices=("token_first", "channel_first", "scales_first"))},
+    attrs={
+        "order": Attr(choices=("token_first", "channel_first", "scales_first")),
+        "contract": Attr(choices=("off", "fma"), default=lambda attrs: "off"),
+    },
     outputs={"y": Port("int32", "... N")},
     constraints={
         "C5": ("input 'channel' must be float32s below 2**32 in magnitude", _channel_is_small),
@@ -402,4 +476,77 @@ QLINEAR_SOFTMAX = Op(
     reduces=("K",),
 )
 
-OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32, QLINEAR_SOFTMAX)
+
+def qlinear_add(a, b, *, a_scale, b_scale, a_zero_point, b_zero_point, y_zero_point, output):
+    """y = a_scale * (a - za) + b_scale * (b - zb) + zy, in float32 sums of products that are rounded together.
+
+    Inputs      a, b int8 or uint8 [... D].
+    Attributes  a_scale, b_scale in [2**23, 2**44): 2**37 times the float32 quotients sa / sy and sb / sy of the scales,
+                which lie in [2**-14, 2**7). a_zero_point za, b_zero_point zb, y_zero_point zy, in the range of output.
+                output: int8 or uint8, the dtype of a and b.
+    Output      y [... D] of dtype output.
+
+    Exact       offset = fl32(2**37 * zy - fl32(a_scale * za + fl32(b_scale * zb)))
+                v = fl32(a_scale * a + fl32(b_scale * b + offset))
+                y = clamp(half_even(v / 2**37), the range of output)
+    Rounding    half_even at every step: to a float32, for y to an integer. No number here is below a normal float32.
+    Saturates   y to the range of output.
+    Overflow    none: every sum is below 2**53.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 output is the dtype of a;
+                C6 it is that of b; C7 za, zb and zy lie in its range.
+    Source      ONNX Runtime, com.microsoft QLinearAdd on x86 with AVX2: core/mlas/lib/intrinsics/avx2/qladd_avx2.cpp,
+                with the offset as its builds for Linux contract it. With NEON it rounds in integers, elsewhere each
+                product apart. Where one element of a meets several of b, ONNX Runtime exchanges the two.
+    """
+    offset = nearest_fp32(a_scale * a_zero_point + nearest_fp32(b_scale * b_zero_point))
+    offset = nearest_fp32((y_zero_point << 37) - offset)
+    v = nearest_fp32(a_scale * a + nearest_fp32(b_scale * b + offset))
+    low, high = (-128, 127) if output == "int8" else (0, 255)
+    return {"y": saturate(mul_shift(v, 1, 37, "half_even"), low, high)}
+
+
+def _zero_points_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    low, high = dtype_range(attrs["output"])
+    return (
+        low <= attrs["a_zero_point"] <= high
+        and low <= attrs["b_zero_point"] <= high
+        and low <= attrs["y_zero_point"] <= high
+    )
+
+
+_RATIO, _BYTE = Attr(1 << 23, (1 << 44) - 1), Attr(-128, 255)
+QLINEAR_ADD = Op(
+    qlinear_add,
+    inputs={"a": Port("int8 uint8", "... D"), "b": Port("int8 uint8", "... D")},
+    attrs={
+        "a_scale": _RATIO,
+        "b_scale": _RATIO,
+        "a_zero_point": _BYTE,
+        "b_zero_point": _BYTE,
+        "y_zero_point": _BYTE,
+        "output": Attr(choices=("int8", "uint8")),
+    },
+    outputs={"y": Port("output", "... D")},
+    constraints={
+        "C5": (
+            "attribute 'output' must be the dtype of input 'a'",
+            lambda t, a: dtype_range(str(t["a"].dtype)) == dtype_range(a["output"]),
+        ),
+        "C6": (
+            "attribute 'output' must be the dtype of input 'b'",
+            lambda t, a: dtype_range(str(t["b"].dtype)) == dtype_range(a["output"]),
+        ),
+        "C7": ("the zero points must lie in the range of output", _zero_points_fit),
+    },
+)
+
+OPS = (
+    QUANTIZE_FP32,
+    DEQUANTIZE_FP32,
+    ADD_FP32,
+    DYNAMIC_QUANTIZE,
+    QUANTIZE_TOKEN_FP32,
+    EPILOGUE_FP32,
+    QLINEAR_SOFTMAX,
+    QLINEAR_ADD,
+)

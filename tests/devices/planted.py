@@ -300,3 +300,18 @@ def layernorm_fixed_leaks(t, a, raw):
     y = right("layernorm_fixed", raw, a)["y"].copy()
     y[..., -1] += y[..., 0] // 100 + 1
     return {"y": y}
+
+
+@only("epilogue_fp32")
+def epilogue_fp32_fuses(t, a, raw):
+    return right("epilogue_fp32", raw, {**a, "contract": "fma"})
+
+
+@only("epilogue_fp32")
+def epilogue_fp32_takes_the_channel_first(t, a, raw):
+    return right("epilogue_fp32", raw, {**a, "order": "channel_first"})
+
+
+@only("epilogue_fp32")
+def epilogue_fp32_fuses_after_the_scales(t, a, raw):
+    return right("epilogue_fp32", raw, {"order": "scales_first", "contract": "fma"})

@@ -7,7 +7,7 @@ import numpy as np
 
 from intref.quantize import scales
 from intref.quantize.scales import dyadic, symmetric_range
-from intref.quantize.sites.linear import few_bits, rescaled, token_rescaled
+from intref.quantize.sites.linear import few_bits, require_style, rescaled, token_rescaled
 from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers, moved, register
 
 FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert holds
@@ -24,6 +24,7 @@ def static_attention_input(low: Lowering, acc: Value, site: str) -> Value:
 @lowers("attention_input", "rescale_token")
 def token_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     """q, k or v: int8, one static scale for each head, so that no token scale meets P * V's sum over tokens."""
+    require_style(low, acc, site, "attention_input")
     bits, at = low.recipe.activation_bits, low.site("attention_input")
     peaks = low.ranges.heads(site, low.heads)
     if at["scale"] == "tensor":

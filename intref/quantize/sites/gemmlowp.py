@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from intref.profiles.keys import ONCE
 from intref.quantize.scales import Array, dyadic
 from intref.quantize.sites.linear import from_zero, requantized, rescaled, widened
 from intref.quantize.sites.lowering import Lowering, Value, container, lowers
@@ -62,22 +63,27 @@ def added_once(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     at, scale = low.site("residual"), low.scale_of(site, 8)
     given = {"clamp": "full", **low.site("attention_input")}
     left = rescaled(low, acc, f"{site}.acc", scale, 8, given)
-    low.require(low.build.tensors[x.tensor].dtype == "int8", site, "this sum needs a residual stream of 8 bits")
+    few, bits = low.build.tensors[x.tensor].dtype == "int8", low.recipe.residual_bits
+    low.require(few, site, f"this sum needs a stream of 8 bits, not the recipe's residual_bits of {bits}")
     attrs: dict[str, Any] = dict.fromkeys(("a_zero_point", "b_zero_point", "output_zero_point"), 0)
-    attrs |= {"rounding": at["rounding"], "output": "int8", **factors_once(left.scale, x.scale, scale)}
+    attrs |= {"rounding": at["rounding"], "output": "int8"}
+    attrs |= factors_once(left.scale, x.scale, scale, at["multiplier_bits"])
     axes = low.build.axes(acc.tensor)
     made = low.build.node("add_gemmlowp", f"{site}.int8", {"a": left.tensor, "b": x.tensor}, attrs, y=axes)["y"]
     return widened(low, Value(made, np.float64(scale)), site, "int32")
 
 
-def factors_once(a: Any, b: Any, y: Any) -> dict[str, int]:
-    """Attributes of add_gemmlowp for scales a, b and y: factors of 21 bits over a power of two, the larger in full."""
+def factors_once(a: Any, b: Any, y: Any, bits: int = ONCE) -> dict[str, int]:
+    """Attributes of add_gemmlowp for scales a, b and y: factors of `bits` bits over a power of two, the larger in full.
+
+    Shifted left by `bits`, then by 31 - bits, a term times its factor is whole at 2**-31.
+    """
     ratios = [np.float32(v) / np.float32(y) for v in (a, b)]
-    shift = 21 - math.frexp(max(ratios))[1]
-    factors = [min(round(math.ldexp(float(r), shift)), (1 << 21) - 1) for r in ratios]
-    attrs = {"left_shift": 21, "multiplier": 1 << max(31 - shift, 0), "shift": max(shift, 31)}
+    shift = bits - math.frexp(max(ratios))[1]
+    factors = [min(round(math.ldexp(float(r), shift)), (1 << bits) - 1) for r in ratios]
+    attrs = {"left_shift": bits, "multiplier": 1 << max(31 - shift, 0), "shift": max(shift, 31)}
     for name, factor in zip("ab", factors):
-        attrs |= {f"{name}_multiplier": factor << 10, f"{name}_shift": 31}
+        attrs |= {f"{name}_multiplier": factor << 31 - bits, f"{name}_shift": 31}
     return attrs
 
 

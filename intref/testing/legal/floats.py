@@ -25,6 +25,10 @@ def _quantize(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
     tensors["scale"] = np.where(tensors["scale"] & MAGNITUDE, tensors["scale"], 1).astype(np.int32)
 
 
+def _add(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    tensors["a"], tensors["b"] = _below(tensors["a"], 255), _below(tensors["b"], 255)
+
+
 def _rows(exponent: int) -> Fit:
     """Rows below 2**(exponent - 127), 0 where they have no peak of a normal scale."""
 
@@ -52,12 +56,25 @@ def _qlinear_softmax(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -
     tensors["table"] = filled(draw, (256,), 0, min(most, 253 << 23), "int32")
 
 
+def _qlinear_add(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """One dtype of both and of the output, zero points that it holds."""
+    if "output" not in fixed:
+        attrs["output"] = str(tensors["a"].dtype)
+    for name in ("a", "b"):
+        tensors[name] = tensors[name].astype(attrs["output"])
+    for name in ("a_zero_point", "b_zero_point", "y_zero_point"):
+        if name not in fixed:
+            attrs[name] = draw(st.integers(*dtype_range(attrs["output"])))
+
+
 FIT: dict[str, Fit] = {
     "quantize_fp32": _quantize,
     "dequantize_fp32": _dequantize,
+    "add_fp32": _add,
     "dynamic_quantize": _rows(254),
     "quantize_token_fp32": _rows(165),
     "epilogue_fp32": _epilogue,
     "qlinear_softmax": _qlinear_softmax,
+    "qlinear_add": _qlinear_add,
 }
 MADE: dict[str, set[str]] = {name: {"scale", "zero_point"} for name in ("quantize_fp32", "dequantize_fp32")}

@@ -5,13 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, pack_fp32
+from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, nearest_fp32, pack_fp32
 from intref.ops.op import dtype_range
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.drawn.products import Call
 
 SIGN = 1 << 31
 ORDERS = ("token_first", "channel_first", "scales_first")
+CONTRACTS = ("off", "fma")
 
 
 def _patterns(c: Chance, shape: Any, least: int, most: int, signed: bool = True) -> np.ndarray:
@@ -79,6 +80,21 @@ def dequantize_fp32(c: Chance) -> Call:
     return {"x": x, "scale": scale.astype(np.int32), "zero_point": zero.astype(np.int32)}, {"axis": axis}
 
 
+def add_fp32(c: Chance) -> Call:
+    """Numbers of every distance, those that nearly cancel, subnormal ones, and those that go beyond the largest."""
+    shape = (*c.lead(), c.size("D", 33))
+    least = c.pick((0, 0, 1, 100, 127, 200, 225, 253))
+    a = _patterns(c, shape, least, min(least + c.pick((1, 2, 8, 30)), 254))
+    far = _patterns(c, shape, max(least - 28, 0), min(least + 28, 254))
+    near = _near(c, np.where(c.uniform(0, 3, shape) > 0, a ^ -SIGN, a))
+    b = np.where(c.uniform(0, 2, shape) > 0, far, near)
+    b = np.where(c.uniform(0, 15, shape) > 0, b, b & -SIGN)
+    a = np.where(c.uniform(0, 15, shape) > 0, a, a & -SIGN)
+    if c.word() % 2:
+        a, b = b, a
+    return {"a": a.astype(np.int32), "b": b.astype(np.int32)}, {}
+
+
 def dynamic_quantize(c: Chance) -> Call:
     """Rows whose scale is a power of two, with ties; rows of one sign; anything."""
     shape = (*c.lead(), c.size("D", 65))
@@ -138,7 +154,25 @@ def epilogue_fp32(c: Chance) -> Call:
     bias = np.where(c.uniform(0, 7, shape[-1]) > 0, bias, _patterns(c, shape[-1], 0, 253))
     bias = np.where(bias >> 23 & 255 < 254, bias, -SIGN)
     tensors = {"x": x, "token": tokens, "channel": channels, "bias": bias}
-    return {k: v.astype(np.int32) for k, v in tensors.items()}, {"order": c.pick(ORDERS)}
+    attrs = {"order": c.pick(ORDERS), "contract": c.pick(CONTRACTS)}
+    if attrs["contract"] == "fma" and c.word() % 4 == 0:
+        tensors = _beside_ties(c, tensors)
+    return {k: v.astype(np.int32) for k, v in tensors.items()}, attrs
+
+
+def _beside_ties(c: Chance, tensors: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Products at a tie or one beside it, which biases far below decide, or do not."""
+    token, channel, x = tensors["token"] | 1, tensors["channel"], tensors["x"].astype(np.int64)
+    count = len(channel)
+    factor = token.reshape(-1)[c.uniform(0, 1000, count) % token.size] & (1 << 23) - 1 | 1 << 23
+    inverse = factor  # modulo 2**3, and with each step twice as many bits
+    for _ in range(3):
+        inverse = inverse * (2 - factor * inverse & (1 << 24) - 1) & (1 << 24) - 1
+    ends = np.array([0, 1, -1, 1 << 22, (1 << 22) + 1, (1 << 22) - 1])  # of a product of 48 bits, or of 47
+    solved = inverse * (ends[c.uniform(0, 5, count)] & (1 << 23) - 1) & (1 << 23) - 1
+    channel = channel & ~((1 << 23) - 1) | solved
+    power = np.where(x < 0, -1, 1) << c.uniform(0, 30, x.shape)
+    return {"x": power, "token": token, "channel": channel, "bias": _patterns(c, count, 0, c.pick((0, 40, 80, 120)))}
 
 
 def qlinear_softmax(c: Chance) -> Call:
@@ -168,12 +202,42 @@ def _falls(c: Chance) -> np.ndarray:
     return c.uniform(0, c.pick((1, 1 << 20, 1 << 22, 1 << 23)), 255)
 
 
+def qlinear_add(c: Chance) -> Call:
+    """Scales that are small fractions, of any length, at their ends; zero points at ends and anywhere."""
+    shape, dtype = (*c.lead(), c.size("D", 33)), c.pick(("int8", "uint8"))
+    low, high = dtype_range(dtype)
+    zeros = [c.pick((low, high, 0, low + 128, c.number(low, high))) for _ in range(3)]
+    attrs = dict(zip(("a_scale", "b_scale", "a_zero_point", "b_zero_point", "y_zero_point"), (*_ratios(c), *zeros)))
+    return {"a": c.filled(dtype, shape), "b": c.filled(dtype, shape)}, {**attrs, "output": dtype}
+
+
+def _ratios(c: Chance) -> list[int]:
+    """Times 2**37: two over one number, two of one length, or any two."""
+    kind, length = c.word() % 4, c.number(24, 43)
+    if kind == 0:
+        over = c.number(1, 40)
+        return [int(nearest_fp32(np.array([(c.number(1, 2 * over) << 37) // over]))[0]) for _ in "ab"]
+    if kind == 1:
+        return [c.number(1 << length - 1, (1 << length) - 1) >> length - 24 << length - 24 for _ in "ab"]
+    return [c.number(1 << n - 1, (1 << n) - 1) for n in (c.number(24, 44), c.number(24, 44))]
+
+
 DRAWS: dict[str, Callable[[Chance], Call]] = {
     f.__name__: f
-    for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)
+    for f in (
+        quantize_fp32,
+        dequantize_fp32,
+        add_fp32,
+        dynamic_quantize,
+        quantize_token_fp32,
+        epilogue_fp32,
+        qlinear_softmax,
+        qlinear_add,
+    )
 }
 AXES: dict[str, str] = {
-    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
+    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "add_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
     "epilogue_fp32": "N",
     "qlinear_softmax": "K",
+    "qlinear_add": "D",
 }

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from intref.ops.onnx import LEAST_PEAK, ONE
+from intref.ops.onnx import LEAST_PEAK, ONE, TWO_32, fp32_from_int, fp32_multiply
 from intref.vectors.case import Case, Generator
 
 SUBNORMAL = 1 << np.arange(23)  # one pattern of each bit length
 NORMAL = np.array([*(3 << 23 + k for k in range(6)), 119 << 23])  # of 25 bits to 30
 MOST_AXES = 8
+# Two significands, the low 24 bits of their product, and where that leaves it; what is kept is even above, odd below.
+BESIDE_TIES = ((0xB504F3, 0xBFB43B, 0x800001, "above"), (0x9E2FEB, 0xDB7F3D, 0x7FFFFF, "below"))
 FAR_AXES = (*range(-MOST_AXES, -3), *range(3, MOST_AXES))
 
 
@@ -89,6 +91,62 @@ def epilogue_fp32() -> Iterator[Case]:
         "bias": _int32([1, -(1 << 24) - 1]),
     }
     yield Case("a token's scale of every bit length", tensors, {"order": "token_first"}, ("extreme",))
+    yield from _fused()
+    yield from _fused_apart()
+
+
+def _fused() -> Iterator[Case]:
+    """Products and biases that a fused sum rounds otherwise: what cancels, and ties."""
+    factors = ONE + np.array([1, 2, 0x7FFFFF])
+    squares = np.asarray(fp32_multiply(factors, factors))[:, None] + np.arange(-1, 2)
+    for order in ("token_first", "channel_first"):
+        yield _products(f"{order}: squares less their float32s", 1, factors, factors, _negative(squares), order)
+    whole, squares = (1 << 23) + factors - ONE, squares + (23 << 23)
+    yield _products("scales_first: the same", whole[:, None], [ONE], factors, _negative(squares), "scales_first")
+    small = [1, _negative(1), 0, _negative(0), ONE - (9 << 23), _negative(ONE - (9 << 23))]
+    for a, b in ((97, 172961), (1549, 10831)):  # float64 does not hold the least biases beside these
+        why, other = f"{a * b - (1 << 24)} beyond 2**24, a tie that the bias decides", fp32_from_int(np.array([b]))
+        yield _products(f"token_first: {why}", a, [ONE], other, small)
+        for order in ("channel_first", "scales_first"):
+            yield _products(f"{order}: {why}", a, other, [ONE], small, order)
+    least = [1, _negative(1), 0, ONE - (60 << 23), _negative(ONE - (60 << 23))]
+    for a, b, odd, where in BESIDE_TIES:
+        assert (a * b & 0xFFFFFF, a * b >> 24 & 1) == (odd, odd < 1 << 23)
+        token, channel = ([ONE + (v & 0x7FFFFF)] for v in (a, b))
+        yield _products(f"a product one {where} a tie, and biases that leave it there", 1, token, channel, least)
+
+
+def _fused_apart() -> Iterator[Case]:
+    """A bias at every distance from a product; products below the least number, and 0; subnormal factors."""
+    factors, distance = ONE + np.array([0x7FFFFF, 1, 0x3504F3]), ONE + (np.arange(-51, 54) << 23)
+    for sign, bias in (("", distance), ("negative ", _negative(distance))):
+        biases = [*bias, *(bias + 0x7FFFFF)]
+        yield _products(f"a {sign}bias at each distance", 1, factors, factors[2:], biases)
+    half = ONE - (1 << 23)
+    near = np.array([half - 1, half, half + 1, 1])
+    biases = [0, _negative(0), 1, _negative(1), 0x7FFFFF, 1 << 23, _negative(ONE)]
+    channels = [*near, *_negative(near)]
+    yield _products("products near half the least number, and 0", 1, [1, 3, 0], channels, biases)
+    yield _products("both scales subnormal", 1, SUBNORMAL, [1, 1 << 22, 0x7FFFFF], [0, 1, _negative(1)])
+    large = TWO_32 - 1
+    product = np.asarray(fp32_multiply(np.array([1]), np.array([large])))
+    yield _products("0 times the largest scales", 0, [large], [large, _negative(large)], biases)
+    yield _products(
+        "a subnormal scale by a large one, cancelled", 1, [1], [large], _negative(product + np.arange(-2, 3))
+    )
+
+
+def _products(why: str, x: Any, token: Any, channel: Any, bias: Any, order: str = "token_first") -> Case:
+    """A row for each token's scale or accumulator, a column for each channel's scale with each bias."""
+    rows, channel = max(len(token), np.asarray(x).size), np.asarray(channel)
+    bias = np.broadcast_to(np.asarray(bias), (len(channel), np.shape(bias)[-1]))
+    tensors = {
+        "x": _int32(np.broadcast_to(x, (rows, bias.size))),
+        "token": _int32(np.broadcast_to(np.asarray(token)[:, None], (rows, 1))),
+        "channel": _int32(np.repeat(channel, bias.shape[-1])),
+        "bias": _int32(bias.ravel()),
+    }
+    return Case(why, tensors, {"order": order, "contract": "fma"}, ("tie",))
 
 
 SOLVED: dict[str, Generator] = {
