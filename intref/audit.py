@@ -1,6 +1,6 @@
 """Shows of a model that nothing below the lowering is a float, and how wide everything is.
 
-Three proofs: the source of every integer-only module, the LLVM code of every kernel that the model runs, and the
+Three proofs: the source of every integer-only module, the LLVM and machine code of every kernel the model runs, and the
 proved range of every tensor beside the bits that are declared for it.
 """
 
@@ -26,6 +26,11 @@ PROMISED = 8  # bits of a linear layer's operands
 # Instructions that make, change or compare floats, and the types that hold them.
 FLOAT_CODE = re.compile(
     r"\b(f(?:add|sub|mul|div|rem|neg|cmp|ptrunc|pext|ptosi|ptoui)|[su]itofp|half|bfloat|float|double|fp128|x86_fp80)\b"
+)
+# What computes with floats on x86 and on ARM. Moves and bitwise instructions, which integers share, do not.
+FLOAT_ASSEMBLY = re.compile(
+    r"^\s*(v?(add|sub|mul|div|sqrt|rsqrt|rcp|min|max|cmp|round|dp|hadd|f[n]?m(add|sub)\w*)\w*(ss|sd|ps|pd|sh|ph)|v?cvt\w+"
+    r"|v?u?comis[sdh]|f(i?(add|sub|mul|div)|ild|ist|sqrt)\w*|f(madd|mla|max|min|rint)\w*|[su]cvtf|fcvt\w*)\s"
 )
 QUOTED = re.compile(r'"(?:[^"\\]|\\.)*"')
 Told = Callable[[str, int, int], None]
@@ -181,17 +186,17 @@ def _compiled_for(model: Model, told: Told) -> list[tuple[str, int, tuple[str, .
 
 
 def _run_once(model: Model) -> None:
-    """Have every kernel of the model compiled, on one batch of two tokens of the lowest allowed values."""
+    """Have every kernel of the model compiled, on three rows of three tokens of the lowest allowed values."""
     inputs = {}
     for name, default in model.inputs.items():
         declared = model.tensors[name]
-        shape = [min(2, model.dims[a]) if isinstance(a, str) else a for a in declared.axes]
+        shape = [min(3, model.dims[a]) if isinstance(a, str) else a for a in declared.axes]
         inputs[name] = np.full(shape, declared.range[0] if default is None else default, declared.dtype)
     run(model, inputs, "fast")
 
 
 def compiled(progress: Told) -> Iterator[tuple[str, int, tuple[str, ...]]]:
-    """(function and types, lines of LLVM code, those that touch a float) of every kernel that this process has run."""
+    """(function and types, lines of LLVM code, code that touches a float) of every kernel that this process has run."""
     found = [(dispatcher, signature) for dispatcher in _dispatchers() for signature in dispatcher.signatures]
     for i, (dispatcher, signature) in enumerate(found):
         function = dispatcher.py_func
@@ -207,7 +212,7 @@ def _looked_at(dispatcher: Any, signature: Any) -> tuple[int, tuple[str, ...]]:
     again = numba.jit(**dispatcher.targetoptions)(dispatcher.py_func)
     again.compile(signature)
     lines = instructions(again.inspect_llvm(signature))
-    return len(lines), tuple(float_code(lines))
+    return len(lines), (*float_code(lines), *float_assembly(again.inspect_asm(signature)))
 
 
 def _dispatchers() -> list[Any]:
@@ -235,6 +240,11 @@ def instructions(text: str) -> list[str]:
 def float_code(lines: Iterable[str]) -> list[str]:
     """The lines of LLVM code that touch a float."""
     return [line for line in lines if FLOAT_CODE.search(re.sub(r"[@%][-\w.$]+", "", line))]
+
+
+def float_assembly(text: str) -> list[str]:
+    """The lines of assembly that compute with floats."""
+    return [line.strip() for line in text.splitlines() if FLOAT_ASSEMBLY.search(line)]
 
 
 def needed_bits(low: int, high: int) -> tuple[int, bool]:

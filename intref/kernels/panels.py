@@ -168,6 +168,13 @@ if FAST:
             five(x, x_stride, w, start, 0, c, c_stride, lines)
 
     @jit
+    def _leave(scratch, rows, y, top, first):
+        """A panel's sums, in as many columns as y has from its first on."""
+        for i in range(rows):
+            for j in range(first, y.shape[1]):
+                y[top + i, j] = scratch[i, j - first]
+
+    @jit
     def _rows(x, panels, start, y, low, high, top, bottom, first, last):
         """y[b, top:bottom] of batches low to high - 1, in the columns of panels first to last - 1."""
         width, n = x.shape[2], y.shape[2]
@@ -177,15 +184,15 @@ if FAST:
             of = b % panels.shape[0]
             for i in range(top, bottom, ROWS):
                 rows = min(ROWS, bottom - i)
-                left = address(x[b, i:])
+                left = address(x[b, i])
                 for p in range(first, last):
                     j = p * 64
-                    w, begin = address(panels[of, p]), address(start[of, j:])
+                    w, begin = address(panels[of, p]), address(start[of]) + 4 * j
                     if j + 64 <= n:
-                        _strip(left, width, w, begin, address(y[b, i:]) + 4 * j, 4 * n, lines, rows)
+                        _strip(left, width, w, begin, address(y[b, i]) + 4 * j, 4 * n, lines, rows)
                     else:
                         _strip(left, width, w, begin, address(scratch), 256, lines, rows)
-                        y[b, i : i + rows, j:] = scratch[:rows, : n - j]
+                        _leave(scratch, rows, y[b], i, j)
 
 
 if TILED:
@@ -219,13 +226,13 @@ if TILED:
                 configure(address(shapes[tall]))
                 for p in range(first, last):
                     j = p * 64
-                    w, begin = address(panels[of, p]), address(start[of, j:])
+                    w, begin = address(panels[of, p]), address(start[of]) + 4 * j
                     for r in range(i, i + rows, tall):
                         left = address(x[b, r])
                         if j + 64 <= n:
                             _tiles(left, signed, tall, width, w, begin, address(y[b, r]) + 4 * j, 4 * n, lines)
                         else:
                             _tiles(left, signed, tall, width, w, begin, address(scratch), 256, lines)
-                            y[b, r : r + tall, j:] = scratch[:tall, : n - j]
+                            _leave(scratch, tall, y[b], r, j)
                 i += rows
         release()
