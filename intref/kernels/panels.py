@@ -45,6 +45,12 @@ class Panels:
     lines: np.ndarray
     sums: np.ndarray
 
+    def start(self, bias: np.ndarray, zero: int) -> np.ndarray:
+        """What a sum begins with, int32 [batch, 64 * panels]: bias, less what a zero point of x adds to every product."""
+        start = np.zeros(self.sums.shape, np.int32)
+        start[:, : len(bias)] = bias
+        return start - np.int32(zero) * self.sums if zero else start
+
 
 def aligned(shape: tuple[int, ...], dtype: type) -> np.ndarray:
     """Zeros whose first element lies at a multiple of 64."""
@@ -91,10 +97,7 @@ def product(x: np.ndarray, panels: Panels, bias: np.ndarray, zero: int, y: np.nd
 
     panels of one batch serve every batch of x.
     """
-    start = np.zeros(panels.sums.shape, np.int32)
-    start[:, : len(bias)] = bias
-    if zero:
-        start -= np.int32(zero) * panels.sums
+    start = panels.start(bias, zero)
     if WORDS:
         _passes(_padded(x.astype(np.int16)), False, panels, start, y)
     elif x.dtype == np.int16:  # 256 * high + low, each a product of bytes
