@@ -74,6 +74,12 @@ def test_is_what_stands_beside_an_op_compared_on_its_own_vectors(tmp_path, site,
     assert found.witness.startswith("matmul-" if site == "context" else "rescale-")
 
 
+def test_is_an_epilogue_that_fuses_told_by_vectors(tmp_path):
+    mine = load_profile(edited(tmp_path, "gpu-w8a8", linear={"contract": "fma"}))
+    (found,) = differences(load_profile("gpu-w8a8"), mine)
+    assert found.comparable and found.differ and found.witness.startswith("epilogue_fp32-")
+
+
 @pytest.mark.parametrize("site, keys", [("pooler", {"output": "int16"}), ("residual", {"spare_bits": 0})])
 def test_is_a_key_that_no_vector_shows_named_and_no_alias(tmp_path, capsys, site, keys):
     path = edited(tmp_path, "ibert", **{site: keys})

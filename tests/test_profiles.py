@@ -235,6 +235,15 @@ def test_is_the_default_recipe_the_one_for_the_profile(fm, tmp_path, profile, re
     assert fm.quantize(profile=str(path), calib=CALIB).about["recipe"] == recipe
 
 
+@pytest.mark.parametrize("contract", ["off", "fma"])
+def test_is_an_epilogue_fused_where_the_profile_says_so(fm, tmp_path, contract):
+    gpu = table("gpu-w8a8")
+    path = written(tmp_path / "p.toml", {**gpu, "name": "mine", "linear": {**gpu["linear"], "contract": contract}})
+    model = fm.quantize(profile=str(path), calib=CALIB)
+    assert {node.attrs["contract"] for node in model.nodes if node.op == "epilogue_fp32"} == {contract}
+    assert model.run(CALIB[0], "reference").digest == model.run(CALIB[0], "fast").digest
+
+
 def test_is_a_recipe_for_another_profile_named_where_it_does_not_fit(fm):
     with pytest.raises(IntrefError, match="recipe w8a8-token is made for profile intref"):
         intref.load(suite_path() / "models/sentiment").quantize("w8a8-token", profile="ibert")
