@@ -33,6 +33,11 @@ def dequantize_fp32(x, scale, zero_point, a):
         return patterns((x - zero_point).astype(np.float32) * floats(scale))
 
 
+def add_fp32(a, b, _):
+    with np.errstate(over="ignore"):
+        return patterns(floats(a) + floats(b))
+
+
 def dynamic_quantize(x, a):
     x = floats(x)
     low = np.minimum(x.min(-1, keepdims=True), np.float32(0))
@@ -67,7 +72,7 @@ def epilogue_fp32(x, token, channel, bias, a):
 
 def fused(p, q, bias):
     """fl32(p * q + bias): float64 holds the product, and its sum is made odd where it is not exact, then rounded."""
-    product, bias = p.astype(np.float64) * q, bias.astype(np.float64)
+    product, bias = np.float64(p) * np.float64(q), np.float64(bias)
     total = product + bias
     back = total - product
     error = product - (total - back) + (bias - back)
@@ -87,12 +92,23 @@ def qlinear_softmax(x, mask, table, a):
     return np.minimum(integers(q) + a["zero_point"], 127 if a["output"] == "int8" else 255)
 
 
+def qlinear_add(a, b, attrs):
+    sa, sb = (np.float64(attrs[name]) / 2**37 for name in ("a_scale", "b_scale"))
+    za, zb, zy = (np.array([attrs[name]]) for name in ("a_zero_point", "b_zero_point", "y_zero_point"))
+    offset = fused(-1, fused(za, sa, fused(zb, sb, 0)), zy)
+    v = fused(a, sa, fused(b, sb, offset))
+    low, high = (-128, 127) if attrs["output"] == "int8" else (0, 255)
+    return clamp(integers(v), low, high)
+
+
 # op -> its inputs in order, its outputs in order, a function of the inputs (int64) and the attributes
 OPS = {
     "quantize_fp32": ("x scale zero_point", "y", quantize_fp32),
     "dequantize_fp32": ("x scale zero_point", "y", dequantize_fp32),
+    "add_fp32": ("a b", "y", add_fp32),
     "dynamic_quantize": ("x", "y scale zero_point", dynamic_quantize),
     "quantize_token_fp32": ("x", "q scale", quantize_token_fp32),
     "epilogue_fp32": ("x token channel bias", "y", epilogue_fp32),
     "qlinear_softmax": ("x mask table", "y", qlinear_softmax),
+    "qlinear_add": ("a b", "y", qlinear_add),
 }

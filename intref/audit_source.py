@@ -30,7 +30,7 @@ LAYERS: dict[str, set[str]] = {
     "ops": OPS,
     "vectors": {*OPS, "vectors"},
     "kernels": {"kernels"},
-    "profiles": {*BASE, "intmath", "ops"},
+    "profiles": {*BASE, "intmath", "ops", "profiles"},
     "digest": set(),
     "model": {*BASE, *OPS},
     "proof": {*OPS, "model"},

@@ -9,12 +9,16 @@ import pytest
 from intref import OPS
 from intref.cli.main import main
 from intref.dialects import alias, differences
+from intref.dialects.at_site import LOWERED, _rescaled, at_site, shown_by
 from intref.dialects.budget import Budget
-from intref.dialects.difference import _as_at_site, _rescaled
+from intref.dialects.difference import Difference, _on_vectors
 from intref.dialects.picture import figure_of
 from intref.errors import Unsupported
 from intref.golden import suite_path
 from intref.profiles import HERE, load_profile, names
+from intref.profiles.keys import NARROWED, SITES, faults, needs, reads
+from intref.quantize import sites as lowered
+from intref.quantize.scales import softmax_constants
 from intref.vectors import cases
 
 
@@ -50,7 +54,7 @@ def test_is_another_rounding_found_with_its_first_element(tmp_path):
     number, place, a, b = re.fullmatch(r"rescale-(\d+) y\[([\d, ]*)\]: (-?\d+), (-?\d+)", found.witness).groups()
     case, at = cases("rescale")[int(number)], tuple(int(i) for i in place.split(",") if i)
     for row, value in ((found.a, a), (found.b, b)):
-        assert _as_at_site(OPS["rescale"], case, row)["y"][at] == int(value)
+        assert at_site(OPS["rescale"], case, row)["y"][at] == int(value)
 
 
 @pytest.mark.parametrize("keys", [{"multiplier_bits": 8}, {"clamp": "symmetric"}, {"rounding": "gemmlowp_double"}])
@@ -74,19 +78,72 @@ def test_is_what_stands_beside_an_op_compared_on_its_own_vectors(tmp_path, site,
     assert found.witness.startswith("matmul-" if site == "context" else "rescale-")
 
 
-def test_is_an_epilogue_that_fuses_told_by_vectors(tmp_path):
-    mine = load_profile(edited(tmp_path, "gpu-w8a8", linear={"contract": "fma"}))
-    (found,) = differences(load_profile("gpu-w8a8"), mine)
-    assert found.comparable and found.differ and found.witness.startswith("epilogue_fp32-")
+# What a site says where a test does not; each beside the value that it is compared with.
+USUAL = {"rounding": "half_up", "clamp": "full", "form": "torch", "halvings": 15, "bits": 8, "clip": 15}
+USUAL |= {"output": "int8", "fraction_bits": 4, "doublings": 3, "multiplier_bits": 21}
+WITH = {"mask_value": {"mask": "add"}, "overflow": {"accumulator": 16}}
+WITH["every"] = {"accumulator": 16, "overflow": "saturate"}
+READ = [(site, op, key) for site, op in lowered.SITES for key in SITES[site] if reads(site, op, key)]
+ONE_VALUE = ("attention_input", "rescale", "scale")  # a tensor's
 
 
-@pytest.mark.parametrize("site, keys", [("pooler", {"output": "int16"}), ("residual", {"spare_bits": 0})])
-def test_is_a_key_that_no_vector_shows_named_and_no_alias(tmp_path, capsys, site, keys):
-    path = edited(tmp_path, "ibert", **{site: keys})
+def rows(site, op, key):
+    """Tables of a site that differ in one key, or in what goes with it."""
+    base = {"op": op, **{name: USUAL.get(name) or SITES[site][name][0] for name in needs(site, op)}}
+    with_it = WITH.get(key, {})
+    if site == "norm" and key in NARROWED and op in ("layernorm_ibert", "layernorm_fixed"):
+        with_it = {name: USUAL[name] for name in NARROWED}
+    kinds = SITES[site][key]
+    few = (4, 7, 8, 12, 16, 21, kinds[0], kinds[-1])
+    for value in [v for v in few if v in kinds] if isinstance(kinds, range) else kinds:
+        one, two = {**base, **with_it}, {**base, **with_it, key: value}
+        if (op, key) == ("add_gemmlowp", "bits"):
+            one, two = base, {**base, "multiplier_bits": 21, "bits": 8}
+        if not any((*faults(site, one), *faults(site, two))) and Difference(site, one, two).keys:
+            yield one, two
+
+
+@pytest.mark.parametrize("site, op, key", READ)
+def test_is_every_key_run_on_vectors_or_named_with_a_reason(site, op, key):
+    """On vectors it parts two tables for some value, and the two are no aliases; what is only named is in LOWERED."""
+    found = [Difference(site, *pair) for pair in rows(site, op, key)]
+    assert found or (site, op, key) == ONE_VALUE
+    for part in found:
+        assert (key in part.shown) != (key in LOWERED)
+        assert (LOWERED.get(key, "") in part.otherwise) and bool(part.otherwise) == (key in LOWERED)
+    alike = [(kind, one) for kind, one, name in READ if name == key and shown_by(one, key) == shown_by(op, key)]
+    if key not in LOWERED and (site, op) == alike[0]:  # the same vectors once
+        parted = (_on_vectors(part) for part in found)
+        assert any(part.differ and part.witness and not part.equal for part in parted)
+
+
+def test_is_a_second_step_another_rounding():
+    """By hand: 2**30 / 2**32 is 0.25, once rounded 0; at 2**-31 it is 0.5, up to 1, and 1 / 2 is up to 1."""
+    tensors = {"multiplier": np.array([1 << 30], np.int32), "shift": np.array([32], np.int8)}
+    attrs = {"rounding": "half_up", "output": "int8"}
+    case = cases("rescale")[0]._replace(tensors={"x": np.array([1], np.int8), **tensors}, attrs=attrs)
+    made = [at_site(OPS["rescale"], case, {"rounding": "half_up", "steps": n})["y"].tolist() for n in (1, 2)]
+    assert made == [[0], [1]]
+
+
+def test_does_an_added_mask_leave_a_key_its_share():
+    """By hand: of two equal scores one is masked; excluded it has nothing, with -1 at the scale 1/100 nearly half."""
+    tensors = {"x": np.zeros((1, 1, 1, 2), np.int32), "mask": np.array([[1, 0]], np.int8)}
+    case = cases("softmax_ibert")[0]._replace(tensors=tensors, attrs=softmax_constants(0.01))
+    added = {"mask": "add", "mask_value": -1}
+    made = [at_site(OPS["softmax_ibert"], case, row)["p"][0, 0, 0, 1] for row in ({}, added)]
+    assert made[0] == 0 and made[1] in (126, 127, 128)
+
+
+@pytest.mark.parametrize(
+    "site, key, before, value", [("pooler", "output", "int8", "int16"), ("linear", "bias_bits", 32, 24)]
+)
+def test_is_a_key_that_no_vector_shows_named_and_no_alias(tmp_path, capsys, site, key, before, value):
+    path = edited(tmp_path, "ibert", **{site: {key: value}})
     assert alias(load_profile(path)) == ""
     assert main(["profile", "diff", "ibert", str(path), "--no-model"]) == 0
-    (key, value), said = *keys.items(), capsys.readouterr().out
-    assert f"{key} {load_profile('ibert').sites[site][key]}, {value}: lowered otherwise" in " ".join(said.split())
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"{key} {before}, {value}: {LOWERED[key]}, see the outputs" in said
 
 
 def test_is_a_default_that_is_spelt_out_no_difference(tmp_path):

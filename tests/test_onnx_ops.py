@@ -50,6 +50,22 @@ def test_dequantize_rounds_before_and_after_the_product():
     assert call("dequantize_fp32", tensors, {})["y"].tolist() == [2 - (1 << 31), -(1 << 31)]
 
 
+def test_a_sum_of_float32s_rounds_once_to_even():
+    # 2**24 + 1: a tie of 2**24 and 2**24 + 2 -> 2**24; + 3 -> + 4, the even one of + 2 and + 4; + 2 is a float32.
+    # 2**24 - 0.5 is a tie of 2**24 - 1 and 2**24, of which 2**24 is the even one. 3 - 3 = +0; -0 + -0 = -0 = -2**31.
+    a, b = f32(2.0**24, 2.0**24, 2.0**24, 2.0**24, 3.0, -0.0), f32(1.0, 3.0, 2.0, -0.5, -3.0, -0.0)
+    y = call("add_fp32", {"a": a, "b": b}, {})["y"]
+    assert y.tolist() == [*f32(2.0**24, 2.0**24 + 4, 2.0**24 + 2, 2.0**24).tolist(), 0, -(1 << 31)]
+
+
+def test_a_sum_of_float32s_is_subnormal_exactly_and_infinite_from_half_a_step_beyond_the_largest():
+    # (2**23 + 3 - 2**23 - 1) * 2**-149 = 2 * 2**-149: pattern 2. The largest is (2**24 - 1) * 2**104; + 2**103 is a tie
+    # with 2**128, which is even: infinite. Half of that rounds down.
+    a = np.array([0x800003, 0x7F7FFFFF, 0x7F7FFFFF], np.int32)
+    b = np.array([0x800001 - (1 << 31), 230 << 23, 229 << 23], np.int32)
+    assert call("add_fp32", {"a": a, "b": b}, {})["y"].tolist() == [2, 0x7F800000, 0x7F7FFFFF]
+
+
 def test_dynamic_quantize_by_the_span_of_a_row():
     # a = -100, b = 155: scale 255 / 255 = 1, zero point 100; 1.5 -> 2, 2.5 -> 2, -100 -> 0, 155 -> 255.
     # All positive: a = 0; b = 510: scale 2, zero point 0; 3 / 2 = 1.5 -> 2; 1 / 2 -> 0.
@@ -157,3 +173,31 @@ def test_softmax_leaves_a_masked_key_the_zero_point():
     # Without the 200 the top is 9: e = 4, 2 of 6, times 6.
     assert soft([9, 200, 8], [4.0, 2.0], 6, 5, [1, 0, 1]) == [9, 5, 7]
     assert soft([9, 200, 8], [4.0, 2.0], 6, 5, [0, 0, 0]) == [5, 5, 5]
+
+
+def added(a, b, a_scale, b_scale, zeros=(0, 0, 0), dtype="int8"):
+    """Scales: 2**37 times the quotients."""
+    tensors = {"a": np.array([a], dtype), "b": np.array([b], dtype)}
+    given = dict(zip(("a_zero_point", "b_zero_point", "y_zero_point"), zeros))
+    given |= {"a_scale": int(a_scale * 2**37), "b_scale": int(b_scale * 2**37), "output": dtype}
+    return call("qlinear_add", tensors, given)["y"].tolist()
+
+
+def test_a_sum_of_integers_rounds_to_even_and_clips():
+    # halves: 1/2 + 2/2 = 1.5 -> 2; 1/2 + 4/2 = 2.5 -> 2; -3/2 -> -2. 100 + 30 - 2 = 128 > 127.
+    assert (added(1, 2, 0.5, 0.5), added(1, 4, 0.5, 0.5), added(-3, 0, 0.5, 0.5)) == ([2], [2], [-2])
+    assert added(100, 30, 1, 1, (0, 2, 0)) == [127]
+    # (200 - 10) / 2 + (57 - 20) / 2 + 3 = 116.5 -> 116; (255 - 0) * 1.5 > 255; (0 - 255) + 0 + 9 < 0.
+    assert added(200, 57, 0.5, 0.5, (10, 20, 3), "uint8") == [116]
+    assert (added(255, 0, 1.5, 1, dtype="uint8"), added(0, 0, 1, 1, (255, 0, 9), "uint8")) == ([255], [0])
+
+
+def test_a_sum_of_integers_adds_b_first_and_rounds_a_product_with_its_sum():
+    # u = 2**-23; the last place of numbers in [2, 4) is 2u. b: 3 * (1 + u) = 3 + 3u is a tie -> 3 + 4u, the even one.
+    # a: 0.5 - 5u more is 3.5 - u, a tie -> 3.5, the even one -> 4. Exchanged, 0.5 - 5u + 3 + 3u = 3.5 - 2u -> 3.
+    u = 2.0**-23
+    assert added(1, 3, 0.5 - 5 * u, 1 + u) == [4]
+    assert added(3, 1, 1 + u, 0.5 - 5 * u) == [3]
+    # The zero point 3 of b makes the offset -(3 + 4u), its product rounded. 3 + 3u less that is -u, this product being
+    # exact; 0.5 + u more is 0.5 -> 0. Had both been rounded, 0.5 + u -> 1.
+    assert added(1, 3, 0.5 + u, 1 + u, (0, 3, 0)) == [0]

@@ -1,19 +1,24 @@
 """Is a profile data that is read strictly, and does one whose sites do not fit together make no model?"""
 
 import json
+import re
 import tomllib
+import warnings
 
 import numpy as np
 import pytest
 
 import hostile
 import intref
+from intref.cli.main import main
 from intref.errors import FormatError, IntrefError, Unsupported
 from intref.golden import suite_path
 from intref.ops import OPS
-from intref.profiles import HERE, OPTIONAL, READERS, SITES, load_profile, names
+from intref.profiles import HERE, OPTIONAL, load_profile, names
+from intref.profiles.keys import READERS, SITES
 from intref.quantize import sites
 from intref.quantize.recipe import made_for
+from intref.quantize.recipe import names as recipe_names
 
 BOTH = ("ibert", "intref")
 CALIB = [{"input_ids": [[1, 2, 3, 4, 5, 6, 7], [8, 9, 10, 0, 3, 1, 2]]}]
@@ -108,6 +113,100 @@ BROKEN = {
     "a name of ours": (changed("rounding", "floor", "context"), FormatError, "name 'ibert' is that of intref's own"),
     "an output of no table": (changed("output", "int64", "pooler"), FormatError, "site 'pooler': output must be"),
 }
+
+
+# A profile, a site and what is changed there -> what is said of it: keys left out, and keys that nothing would read.
+UNREAD = {
+    "a softmax without its clip": ("illm", "softmax", {"clip": None}, "softmax_illm needs the key 'clip'"),
+    "a shift softmax without its form": ("ivit", "softmax", {"form": None}, "softmax_ivit needs the key 'form'"),
+    "a table of no dtype": ("ibert", "pooler", {"output": None}, "table needs the key 'output'"),
+    "a sum of no rule": ("ibert", "residual", {"rounding": None}, "add needs the key 'rounding'"),
+    "a norm's rule alone": ("ibert", "norm", {"rounding": "half_up"}, "narrow a norm's input together"),
+    "a norm's bits alone": ("intref", "norm", {"bits": 8}, "narrow a norm's input together"),
+    "factors without bits": ("fqvit", "norm", {"bits": None}, "narrow a norm's input together"),
+    "two steps in float32": ("onnx", "context", {"steps": 2}, "fp32_half_even has none"),
+    "few bits in float32": ("onnx", "context", {"multiplier_bits": 8}, "fp32_half_even has none"),
+    "a mask's value without its mask": ("ibert", "softmax", {"mask_value": -9}, "what 'mask' = 'add' adds"),
+    "a mask added to int8": ("ita", "softmax", {"mask": "add"}, "'mask' is for softmax_ibert,"),
+    "a scale a head, of a tensor": ("ibert", "attention_input", {"scale": "head"}, "rescale has one scale a tensor"),
+    "a sum of other bits": ("tflite-reference", "residual", {"bits": 8}, "add_gemmlowp gives 16 bits"),
+    "a sum of other bits, once": ("tflite-xnnpack", "residual", {"bits": 16}, "gives 8 bits"),
+    "a sum rounded once, in steps": ("tflite-xnnpack", "residual", {"steps": 2}, "no other 'bits', 'clamp' or 'steps'"),
+    "factors of too many bits": ("tflite-xnnpack", "residual", {"multiplier_bits": 22}, "must be at most 21"),
+    "a rule that its op has not": (
+        "tflite-single",
+        "residual",
+        {"rounding": "floor"},
+        "half_away, gemmlowp_double for",
+    ),
+    "bits that its op has not": ("illm", "softmax", {"bits": 16}, "bits must be 2..15 for softmax_illm, not 16"),
+}
+
+
+@pytest.mark.parametrize("why", UNREAD)
+def test_is_no_key_left_out_or_passed_over(why, tmp_path):
+    name, site, changes, said = UNREAD[why]
+    content = {**table(name), "name": "mine"}
+    for key, value in changes.items():
+        changed(key, value, site)(content)
+    assert said in refusal(written(tmp_path / "p.toml", content))
+
+
+# The same, where only the sites around it tell that nothing would read a key, or that an op is not the one for it.
+MISFITS = {
+    "an order of no float32": ("ibert", "linear", {"order": "channel_first"}, "node L0.q: only the float32 epilogue"),
+    "a contraction of no float32": ("ibert", "linear", {"contract": "fma"}, "node L0.q: only the float32 epilogue"),
+    "bits of a real bias": ("intref", "linear", {"bias_bits": 24}, "node L0.q: a bias beside token-wise inputs"),
+    "a rule of no requantizer": ("intref", "pooler", {"rounding": "half_up"}, "node pooler.pre: a token-wise"),
+    "no rule of a requantizer": ("ibert", "pooler", {"rounding": None}, "node pooler.pre: a requantizer is needed"),
+    "an epilogue of integers": (
+        "intref",
+        "logits",
+        {"op": "epilogue_fp32"},
+        "node logits: epilogue_fp32 needs another",
+    ),
+    "a static op for tokens": (
+        "intref",
+        "logits",
+        {"op": "rescale", "rounding": "half_up"},
+        "node logits: rescale needs",
+    ),
+    "an op for tokens, static": (
+        "onnx",
+        "logits",
+        {"op": "rescale_token", "rounding": None},
+        "node logits: rescale_token",
+    ),
+    "two steps of float32 terms": (
+        "tflite-xnnpack",
+        "residual",
+        {"multiplier_bits": None, "bits": None, "steps": 2},
+        "no integer",
+    ),
+}
+
+
+@pytest.mark.parametrize("why", MISFITS)
+def test_is_a_key_that_the_sites_around_it_pass_over_refused(fm, why, tmp_path):
+    name, site, changes, said = MISFITS[why]
+    content = {**table(name), "name": "mine"}
+    for key, value in changes.items():
+        changed(key, value, site)(content)
+    with pytest.raises(Unsupported, match=said) as caught:
+        fm.quantize(profile=str(written(tmp_path / "p.toml", content)), calib=CALIB)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("bits", [8, 16, 21])
+def test_do_factors_of_fewer_bits_make_another_sum(fm, bits, tmp_path):
+    content = {**table("tflite-xnnpack"), "name": "mine"}
+    content["residual"] = {**content["residual"], "multiplier_bits": bits}
+    model = fm.quantize(profile=str(written(tmp_path / "p.toml", content)), calib=CALIB)
+    given = [node.attrs for node in model.nodes if node.op == "add_gemmlowp"]
+    assert all(max(one["a_multiplier"], one["b_multiplier"]) >> 31 - bits < 1 << bits for one in given)
+    assert {one["left_shift"] for one in given} == {bits}
+    fast, reference = (model.run(CALIB[0], backend).digest for backend in ("fast", "reference"))
+    assert fast == reference
 
 
 @pytest.mark.parametrize("why", BROKEN)
@@ -242,6 +341,27 @@ def test_is_an_epilogue_fused_where_the_profile_says_so(fm, tmp_path, contract):
     model = fm.quantize(profile=str(path), calib=CALIB)
     assert {node.attrs["contract"] for node in model.nodes if node.op == "epilogue_fp32"} == {contract}
     assert model.run(CALIB[0], "reference").digest == model.run(CALIB[0], "fast").digest
+
+
+@pytest.mark.parametrize("recipe", recipe_names())
+@pytest.mark.parametrize("profile", names())
+def test_does_every_recipe_make_a_model_of_every_profile_or_one_line(fm, recipe, profile):
+    """No warning of NumPy's, no other error: the node, and what the recipe asks that is not there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            fm.quantize(recipe, profile=profile, calib=CALIB)
+        except IntrefError as error:
+            assert re.search(r"node [\w.]+", str(error)) and "\n" not in str(error)
+
+
+def test_is_what_a_recipe_lacks_said_in_one_line(capsys, tmp_path):
+    checkpoint = str(suite_path() / "models" / "sentiment")
+    args = ["quantize", checkpoint, "-o", str(tmp_path / "m"), "--recipe", "wide", "--profile", "ibert"]
+    assert main(args) == 2
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert "node emb.word: a table of int8 takes weights of at most 8 bits, not the recipe's 48" in said
+    assert "ibert is the recipe for ibert" in said and "Warning" not in said
 
 
 def test_is_a_recipe_for_another_profile_named_where_it_does_not_fit(fm):

@@ -96,10 +96,12 @@ def profile_diff(
 ) -> None:
     """Compare profile A with B: the sites that differ, on how many vectors, and what that does to a model's output.
 
-    Of a site with the same op, the op's directed vectors are run under both rules: at how many they part, and the first
-    element (intref step suite:OP --op CASE --at PLACE replays it). Of every site, a model of A is made anew with that
-    site of B (and with B's softmax_input or activation_input, if it is that site's): how many of its outputs change, by
-    how much, and how many labels. Two profiles that no vector tells apart are aliases: exit code 2.
+    Of a site with the same op, the op's directed vectors are run with what the site's keys give the op: at how many
+    they part, and the first element (intref step suite:OP --op CASE --at PLACE shows that case as it is stored). A key
+    that no op is given, but decides a scale or a width before, is named: the outputs show it. Of every site, a model of
+    A is made anew with that site of B (and with B's softmax_input or activation_input, if it is that site's): how many
+    of its outputs change, by how much, and how many labels. Two profiles that no vector tells apart are aliases: exit
+    code 2.
 
     A = wide stands for real numbers: then the distance of B's model from it is split into the rounding of weights, the
     rounding at every kind of site, and what each op does beside rounding, one row each. --recipe is then B's.
@@ -184,7 +186,7 @@ def _on_vectors(part: Any) -> str:
     counts = [f"{part.differ} of {part.vectors}"] if part.shown else []
     if part.refused and not part.differ:
         counts.append(f"{part.refused} allowed by one alone")
-    return "; ".join([*counts, *([f"{part.otherwise}: lowered otherwise"] if part.otherwise else [])])
+    return "; ".join([*counts, *([f"{part.otherwise}, see the outputs"] if part.otherwise else [])])
 
 
 def _changes(effect: Any) -> tuple[str, str, str]:

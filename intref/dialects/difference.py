@@ -6,28 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from intref.errors import BoundError, SpecError
-from intref.intmath import split_fp32
+from intref.dialects.at_site import LOWERED, at_site, shown_by
 from intref.ops import OPS, Op
-from intref.profiles import PRODUCT, Profile, load_profile, names
-from intref.quantize.scales import rescaling
-from intref.quantize.sites.lowering import clip, container
-from intref.vectors import Case, cases
-
-BITS = 8  # of a site that says a clamp and no width
-# Of an op, where it has them.
-ATTRIBUTES = ("rounding", "accumulator", "overflow", "every", "form", "halvings", "clip", "by", "order", "contract")
-RANGE = ("clamp", "bits")  # of an op with the attributes low and high
-# What a site says of the product, the epilogue or the requantizer that its lowering puts beside an op without it.
-BESIDE = {
-    **dict.fromkeys(PRODUCT, "matmul"),
-    **dict.fromkeys(("order", "contract"), "epilogue_fp32"),
-    **dict.fromkeys(("rounding", "clamp", "multiplier_bits", "bits"), "rescale"),
-}
-# What a key that is left out means.
-PLAIN = {"clamp": "full", "multiplier_bits": 31, "steps": 1, "spare_bits": 0, "mask": "exclude", "constants": "code"}
-PLAIN |= {"order": "token_first", "contract": "off", "by": "quotient"}
-TERMS = ("", "a_", "b_")  # of a port's name before multiplier and shift
+from intref.profiles import Profile, load_profile, names
+from intref.profiles.keys import plain
+from intref.vectors import cases
 
 
 @dataclass(frozen=True)
@@ -35,8 +18,8 @@ class Difference:
     """One site. a, b: its tables, empty where a profile leaves it out.
 
     vectors: directed cases that both allow, of the op or of what its lowering puts beside it; differ: those at which
-    they part. Both 0 where the ops are not the same, or what differs is decided when a model is made. refused: cases
-    that one alone allows. witness: the first element at which they part.
+    they part. Both 0 where the ops are not the same, or no op is given what differs. refused: cases that one alone
+    allows. witness: the first element at which they part.
     """
 
     site: str
@@ -52,23 +35,29 @@ class Difference:
         return self.a.get("op") == self.b.get("op")
 
     @property
+    def whole(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Both tables, with the plain values of the keys that they leave out."""
+        left, right = ({**plain(self.site, str(row.get("op"))), **row} for row in (self.a, self.b))
+        return left, right
+
+    @property
     def keys(self) -> list[str]:
-        """The keys of another value: a key that is left out has its plain one."""
-        left, right = ({**PLAIN, **row} for row in (self.a, self.b))
+        """The keys of another value."""
+        left, right = self.whole
         return [key for key in dict.fromkeys((*left, *right)) if left.get(key) != right.get(key)]
 
     @property
     def shown(self) -> dict[str, str]:
         """The keys that differ and show on vectors -> the op whose vectors show it."""
-        pairs = {key: _shown_by(str(self.a["op"]), key) for key in self.keys} if self.same_op else {}
+        pairs = {key: shown_by(str(self.a["op"]), key) for key in self.keys} if self.same_op else {}
         return {key: op for key, op in pairs.items() if op}
 
     @property
     def otherwise(self) -> str:
-        """The keys whose difference no vector shows, with both values; empty if there is none."""
-        left, right = ({**PLAIN, **row} for row in (self.a, self.b))
+        """The keys that differ and that no op is given: both values, and what they decide; empty if there is none."""
+        left, right = self.whole
         hidden = [key for key in self.keys if key not in self.shown] if self.same_op else []
-        return ", ".join(f"{key} {left.get(key, '-')}, {right.get(key, '-')}" for key in hidden)
+        return "; ".join(f"{key} {left.get(key, '-')}, {right.get(key, '-')}: {LOWERED[key]}" for key in hidden)
 
     @property
     def comparable(self) -> bool:
@@ -88,38 +77,24 @@ class Difference:
 
 def differences(a: Profile, b: Profile) -> list[Difference]:
     """The sites whose tables differ in what sets a bit, in the order of a model."""
-    found = []
+    return [*_parts(a, b)]
+
+
+def _parts(a: Profile, b: Profile) -> Iterator[Difference]:
     for site in dict.fromkeys((*a.sites, *b.sites)):
         one, two = ({k: v for k, v in p.sites.get(site, {}).items() if k != "borrowed"} for p in (a, b))
         part = Difference(site, one, two)
         if part.keys:
-            found.append(_on_vectors(part))
-    return found
+            yield _on_vectors(part)
 
 
 def alias(profile: Profile) -> str:
     """The profile of intref's own, by another name, that no vector tells from this one; empty if there is none."""
     for name in names():
         known = load_profile(name)
-        if known.name != profile.name:
-            parts = differences(known, profile)
-            if all(part.equal for part in parts):
-                return name
+        if known.name != profile.name and all(part.equal for part in _parts(known, profile)):  # up to the first
+            return name
     return ""
-
-
-def _shown_by(op: str, key: str) -> str:
-    """The op whose vectors show a key of a site; empty where it is for how constants or tables are made."""
-    if op == "add_gemmlowp" and key != "rounding":
-        return ""  # the attributes of its terms, which are made together
-    attrs, own = OPS[op].attrs, key
-    if key == "multiplier_bits":
-        own = "rounding" if [*_terms(OPS[op])] else key
-    if own in attrs or (key in RANGE and "low" in attrs):
-        return op
-    if key == "clamp" and op == "epilogue_fp32":
-        return "quantize_fp32"
-    return BESIDE.get(key, "")
 
 
 def _on_vectors(found: Difference) -> Difference:
@@ -129,10 +104,11 @@ def _on_vectors(found: Difference) -> Difference:
 
 
 def _on_vectors_of(op: Op, found: Difference) -> Difference:
-    plain = {key: PLAIN[key] for key in found.keys if key in PLAIN}
+    pairs = zip(found.whole, (found.a, found.b))
+    rows = [{k: v for k, v in row.items() if k in found.keys or k in given} for row, given in pairs]
     count, parted, refused, witness = found.vectors, found.differ, found.refused, found.witness
     for i, case in enumerate(cases(op.name)):
-        made = [_as_at_site(op, case, {**plain, **row}) for row in (found.a, found.b)]
+        made = [at_site(op, case, row) for row in rows]
         if made[0] is None or made[1] is None:
             refused += made[0] is not made[1]
             continue
@@ -141,43 +117,6 @@ def _on_vectors_of(op: Op, found: Difference) -> Difference:
         if at := next(((k, where[0]) for k, where in wrong.items() if len(where)), None):
             parted += 1
             name, place = at[0], tuple(int(j) for j in at[1])
-            values = [int(arrays[name][place]) for arrays in made if arrays is not None]
-            witness = witness or f"{op.name}-{i:04d} {name}{list(place)}: {values[0]}, {values[1]}"
+            values = [str(arrays[name][place].item()) for arrays in made if arrays is not None]
+            witness = witness or f"{op.name}-{i:04d} {name}{list(place)}: {', '.join(values)}"
     return Difference(found.site, found.a, found.b, count, parted, witness, refused)
-
-
-def _as_at_site(op: Op, case: Case, row: Mapping[str, Any]) -> dict[str, np.ndarray] | None:
-    """The outputs of a case whose rounding, clip, multipliers and accumulator are those of a site.
-
-    None where the site's rule does not allow the case's operands.
-    """
-    tensors, attrs = dict(case.tensors), dict(case.attrs)
-    attrs |= {key: row[key] for key in (*ATTRIBUTES, "bits") if key in row and key in op.attrs}
-    if "low" in op.attrs and {"clamp", "bits"} & row.keys():
-        bits = row.get("bits", BITS)
-        attrs |= {"output": container(bits), **clip(bits, row.get("clamp", "full"))}
-    try:
-        for prefix in _terms(op):
-            tensors |= _rescaled(prefix, case, attrs.get("rounding", ""), row.get("multiplier_bits", 31))
-        return op.run(tensors, op.check(tensors, attrs))
-    except (SpecError, BoundError):
-        return None
-
-
-def _terms(op: Op) -> Iterator[str]:
-    if "rounding" in op.attrs:
-        yield from (prefix for prefix in TERMS if {f"{prefix}multiplier", f"{prefix}shift"} <= op.inputs.keys())
-
-
-def _rescaled(prefix: str, case: Case, rounding: str, bits: int) -> dict[str, np.ndarray]:
-    """The constants that stand for a case's ratio under another rule, or with a multiplier of fewer bits."""
-    multiplier, shift = (case.tensors[f"{prefix}{port}"].astype(np.int64) for port in ("multiplier", "shift"))
-    if case.attrs["rounding"] == rounding and bits == 31:
-        return {}
-    if case.attrs["rounding"] == "fp32_half_even":
-        sign, significand, exponent = split_fp32(multiplier)
-        ratio = sign * significand * 2.0**exponent
-    else:
-        ratio = multiplier * 2.0**-shift
-    made = rescaling(ratio, rounding, bits)
-    return {f"{prefix}multiplier": made[0], f"{prefix}shift": made[1]}

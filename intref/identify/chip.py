@@ -11,7 +11,8 @@ from intref.identify.agreement import CLAMP, ROUNDING, clamp_of, contradicted, e
 from intref.identify.device import Identified
 from intref.identify.findings import AS_REFERENCE, OpIdentified
 from intref.ops import OPS
-from intref.profiles import SITES, Profile, load_profile, names, reads
+from intref.profiles import Profile, load_profile, names
+from intref.profiles.keys import SITES, faults, needs, reads
 
 OTHER = re.compile(r"op (\w+)")
 WIDTH = 116
@@ -50,7 +51,19 @@ def _changes(found: Identified, profile: Profile) -> dict[Key, str]:
         for key, allowed in SITES[site].items():
             for value in _supported(ops.get(str(table["op"])), key, table, allowed):
                 changed[site, key] = value
-    return changed
+    sites = profile.sites
+    return {at: new for at, new in changed.items() if not any(faults(at[0], _row(at[0], sites[at[0]], {at: new})))}
+
+
+def _row(site: str, table: Mapping[str, Any], changes: Mapping[Key, str]) -> dict[str, Any]:
+    """A site's table with its changes, and no more and no less than its op then reads."""
+    op = str(changes.get((site, "op"), table["op"]))
+    row = {key: changes.get((site, key), value) for key, value in table.items() if reads(site, op, key)}
+    if row.get(ROUNDING) == "fp32_half_even":
+        row = {key: value for key, value in row.items() if key not in ("steps", "multiplier_bits")}
+    known = (load_profile(name).sites.get(site, {}) for name in names())
+    there: Mapping[str, Any] = next((other for other in known if other.get("op") == op), {})
+    return row | {key: there[key] for key in needs(site, op) if key not in row and key in there}
 
 
 def _other_op(one: OpIdentified | None, site: str) -> str:
@@ -110,13 +123,9 @@ def chip_text(found: Identified, base: str | None = None, name: str = "chip") ->
             "",
             f"[{site}]" if told else f"[{site}]  # as in {profile.name}: the device answered no {table['op']}",
         ]
-        op = str(changes.get((site, "op"), table["op"]))
-        for key, value in table.items():
-            if not reads(site, op, key):
-                continue
-            new = changes.get((site, key), value)
-            note = f"  # {profile.name}: {value}" if new != value else ""
-            lines.append(f"{key} = {_toml(new)}{note}")
+        for key, value in _row(site, table, changes).items():
+            note = f"  # {profile.name}: {table[key]}" if key in table and table[key] != value else ""
+            lines.append(f"{key} = {_toml(value)}{note}")
     return "\n".join(lines) + "\n"
 
 

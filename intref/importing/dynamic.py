@@ -1,8 +1,9 @@
-"""Float32s between integers: products of activations that are quantized at run time, and sums with a constant.
+"""Float32s between integers: products of activations that are quantized at run time, and sums.
 
 What ONNX Runtime's dynamic quantizer writes is
 DynamicQuantizeLinear -> MatMulInteger -> Cast -> Mul by both scales -> Add of a bias. A float32 travels as its bit
-pattern, an int32: such a model takes patterns and gives patterns. Every step rounds in the order of the graph.
+pattern, an int32: such a model takes patterns and gives patterns. Every step rounds in the order of the graph. What
+DequantizeLinear made is added so as well: a residual of a quantized network.
 """
 
 from dataclasses import dataclass, replace
@@ -11,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from intref.importing.arithmetic import combined
 from intref.importing.graph import Array, Call
 from intref.importing.importer import FLOAT32, HANDLERS, Importer, constant, imports, not_of_float32
-from intref.importing.values import ONE, Dequantized, Floats, Real, Tensor, patterns
+from intref.importing.values import Dequantized, Floats, Real, Tensor, is_float32, patterns
 from intref.ops.onnx import TWO_32
 
 
@@ -45,7 +45,10 @@ def float32s(net: Importer, x: Any) -> Tensor:
         return net.epilogue(x)
     if isinstance(x, Tensor) and x.name in net.graph.inputs:
         return net.as_patterns(x)
-    raise net.refuse("float32s: an input of the graph, or products by scales found at run time", x)
+    found = getattr(x, "name", type(x).__name__.lower())
+    raise net.refuse(
+        "float32s: an input of the graph, what DequantizeLinear made, a sum, or a product by scales", found
+    )
 
 
 def _vector(net: Importer, call: Call, value: Any, width: int, what: str) -> Array:
@@ -74,31 +77,33 @@ def _multiplied(net: Importer, call: Call, a: Any, b: Any) -> Any:
     raise net.refuse("an integer product times the scale of DynamicQuantizeLinear and constant ones", "other factors")
 
 
-def _added(net: Importer, call: Call, a: Any, b: Any) -> Real:
-    """A constant vector to a product by scales."""
+def _added(net: Importer, call: Call, a: Any, b: Any) -> Floats | Real:
+    """A constant vector to a product by scales is its bias; any other two are added as they are."""
     product, other = (a, b) if isinstance(a, Real) else (b, a)
-    if not isinstance(product, Real) or isinstance(other, (Tensor, Real, Scales)) or product.bias is not None:
-        raise net.refuse("one bias behind the scales of a product", "another sum of float32s")
+    if not isinstance(product, Real) or not isinstance(other, np.ndarray) or product.bias is not None:
+        return _sum(net, a, b)
     return replace(product, bias=_vector(net, call, other, product.shape[-1], "bias"))
 
 
 def _sum(net: Importer, a: Any, b: Any) -> Floats:
-    """What a tensor stands for plus what a constant does, in float32: one row of an epilogue, the constant its bias.
+    """Two tensors in float32, as ONNX says.
 
-    ONNX Runtime adds so while it leaves the graph as it is; from ORT_ENABLE_EXTENDED on it puts QLinearAdd in its
-    place, whose fused products and sums differ from this in a few elements of a thousand.
+    ONNX Runtime adds so while it leaves the graph as it is; from ORT_ENABLE_EXTENDED on it puts QLinearAdd in the place
+    of DequantizeLinear, Add, QuantizeLinear, whose results differ from this where the scales make ties.
     """
-    a, b = (a, b) if isinstance(getattr(a, "value", None), Tensor) else (b, a)
-    known = isinstance(a, Dequantized) and isinstance(b, Dequantized) and not isinstance(b.value, Tensor)
-    if not known or a.product or a.scale.scales.size + b.scale.scales.size > 2:
-        raise net.refuse("a tensor and a constant of one scale each, both from DequantizeLinear", "other terms to add")
-    sizes = np.broadcast_shapes(a.shape, b.shape)
-    flat = (1, prod(sizes))
-    x = net.reshape(net.broadcast(combined(net, "subtract", a.value, a.scale.zeros), sizes), flat)
-    bias = np.broadcast_to((b.value.astype(np.int64) - b.scale.zero).astype(np.float32) * b.scale.scales[0], sizes)
-    given: dict[str, Any] = {"x": x, "token": (patterns(a.scale.scales).reshape(1, 1), "int32")}
-    given |= {"channel": (np.full(flat[1], ONE), "int32"), "bias": (patterns(bias), "int32")}
-    return Floats(net.tensor(net.reshape(net.op("epilogue_fp32", given, order="token_first"), sizes)))
+    sizes = np.broadcast_shapes(a.shape, b.shape) or (1,)
+    net.hold(net.site, sizes)
+    terms = {port: net.broadcast(_float32s_of(net, value), sizes) for port, value in (("a", a), ("b", b))}
+    return Floats(net.op("add_fp32", {port: net.tensor(value, "int32") for port, value in terms.items()}))
+
+
+def _float32s_of(net: Importer, x: Any) -> Tensor | Array:
+    """The bit patterns of one side of a sum: a constant's, those that a tensor stands for, or that it is."""
+    if isinstance(x, np.ndarray) and x.dtype == np.float32:
+        return patterns(x).reshape(x.shape)
+    if isinstance(x, np.ndarray):
+        raise net.refuse("a constant of float32", x.dtype)
+    return net.floats(x) if isinstance(x, Dequantized) else float32s(net, x)
 
 
 def _with_floats(op_type: str, floats: Any) -> None:
@@ -106,12 +111,10 @@ def _with_floats(op_type: str, floats: Any) -> None:
     plain = HANDLERS[op_type]
 
     def handler(net: Importer, call: Call, *inputs: Any) -> Any:
+        if any(isinstance(v, (Real, Scales)) for v in inputs) or (op_type == "Add" and any(map(is_float32, inputs))):
+            return floats(net, call, *inputs)
         if any(isinstance(v, Floats) for v in inputs):
             raise not_of_float32(call, inputs)
-        if any(isinstance(v, (Real, Scales)) for v in inputs):
-            return floats(net, call, *inputs)
-        if any(isinstance(v, Dequantized) for v in inputs) and op_type == "Add":
-            return _sum(net, *inputs)
         if any(isinstance(v, Dequantized) for v in inputs):
             raise net.refuse("integers", f"float32s from DequantizeLinear: no op here has the float32 {op_type} of two")
         return plain(net, call, *inputs)

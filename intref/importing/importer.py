@@ -203,7 +203,15 @@ def import_onnx(
 
     requant_rounding: half_up or floor, of every RequantShift.
     """
-    from intref.importing import arithmetic, deeploy, dynamic, layout, quantized, windows  # noqa: F401 (each enters itself)
+    from intref.importing import (  # noqa: F401 (each enters itself)
+        arithmetic,
+        deeploy,
+        dynamic,
+        layout,
+        quantized,
+        sums,
+        windows,
+    )
 
     if requant_rounding not in ROUNDINGS:
         raise SpecError(f"requant_rounding must be one of {', '.join(ROUNDINGS)}, not {requant_rounding!r}")

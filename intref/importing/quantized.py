@@ -54,7 +54,7 @@ class Scale:
         return f"scale {first}{f' and {more} more' * bool(more)}, zero point {self.zero}"
 
 
-def _scale(
+def scale_of(
     net: Importer, call: Call, of: str, scale: Value, zero: Value | None,
     data: Value | None = None, usual: str = "uint8", most: int = 1,
 ) -> Scale:  # fmt: skip
@@ -168,7 +168,7 @@ def qlinear_softmax(
     net: Importer, call: Call, x: Tensor, sx: Value, zx: Value, sy: Value, zy: Value | None = None
 ) -> Value:
     """Along one axis, or of all from one on before opset 13; the entries are those of that many keys."""
-    given, out = _scale(net, call, "x", sx, zx, x), _scale(net, call, "y", sy, zy, x, x.dtype)
+    given, out = scale_of(net, call, "x", sx, zx, x), scale_of(net, call, "y", sy, zy, x, x.dtype)
     rank, opset = len(x.shape), call.attrs.get("opset", 0)
     axis = call.attrs.get("axis", -1 if opset >= 13 else 1) % rank
     last = net.permute(x, _exchanged(rank, axis)) if opset >= 13 else x
@@ -197,8 +197,8 @@ def _exchanged(rank: int, axis: int) -> list[int]:
 def qlinear_matmul(
     net: Importer, call: Call, a: Value, sa: Value, za: Value, b: Value, sb: Value, zb: Value, sy: Value, zy: Value
 ) -> Value:
-    left, right = _scale(net, call, "a", sa, za, a), _scale(net, call, "b", sb, zb, b, most=_columns(b))
-    out = _scale(net, call, "y", sy, zy)
+    left, right = scale_of(net, call, "a", sa, za, a), scale_of(net, call, "b", sb, zb, b, most=_columns(b))
+    out = scale_of(net, call, "y", sy, zy)
     y = _product(net, call, a, left.zeros, b, right.zeros, None)
     return _rescaled(net, call, y, left.scales, right.scales, out, -1)
 
@@ -212,8 +212,8 @@ def qgemm(
     if call.attrs.get("alpha", 1) != 1 or call.attrs.get("transA") or sy is None:
         raise net.refuse("alpha 1, transA 0 and an output scale", dict(call.attrs))
     matrix = net.permute(b, (1, 0)) if call.attrs.get("transB") else b
-    left, right = _scale(net, call, "a", sa, za, a), _scale(net, call, "b", sb, zb, b, most=_columns(matrix))
-    out = _scale(net, call, "y", sy, zy)
+    left, right = scale_of(net, call, "a", sa, za, a), scale_of(net, call, "b", sb, zb, b, most=_columns(matrix))
+    out = scale_of(net, call, "y", sy, zy)
     bias = None if c is None else _one_row(net, net.integers(call, constant(call, c, "bias")))
     y = _product(net, call, a, left.zeros, matrix, right.zeros, bias)
     return _rescaled(net, call, y, left.scales, right.scales, out, -1)
@@ -284,8 +284,8 @@ def qlinear_conv(
     net: Importer, call: Call, x: Tensor, sx: Value, zx: Value, w: Value, sw: Value, zw: Value, sy: Value, zy: Value,
     bias: Value | None = None,
 ) -> Value:  # fmt: skip
-    image, out = _scale(net, call, "x", sx, zx, x), _scale(net, call, "y", sy, zy)
-    filters = _scale(net, call, "w", sw, zw, constant(call, w, "weight"), most=w.shape[0])
+    image, out = scale_of(net, call, "x", sx, zx, x), scale_of(net, call, "y", sy, zy)
+    filters = scale_of(net, call, "w", sw, zw, constant(call, w, "weight"), most=w.shape[0])
     taps = np.asarray(_centered(net, call, w, _per_filter(w, filters.zeros), "int8"))
     start = (
         np.zeros(len(taps), np.int64) if bias is None else np.asarray(net.integers(call, constant(call, bias, "bias")))
@@ -304,14 +304,14 @@ def dequantize(net: Importer, call: Call, x: Value, scale: Value, zero: Value | 
     axis = call.attrs.get("axis", 1)
     if many and not -rank <= axis < rank:
         raise net.refuse(f"an axis in [{-rank}, {rank - 1}]", axis)
-    found = _scale(net, call, "x", scale, zero, x, kind, x.shape[axis] if many else 1)
+    found = scale_of(net, call, "x", scale, zero, x, kind, x.shape[axis] if many else 1)
     return Dequantized(x, replace(found, axis=axis % rank if many else 0))
 
 
 @imports("QuantizeLinear", attrs="axis output_dtype", domains=(*STANDARD, *MICROSOFT))
 def quantize(net: Importer, call: Call, x: Any, scale: Value, zero: Value | None = None) -> Value:
     """A product is rescaled; a value at the same scale is itself."""
-    out = _scale(net, call, "y", scale, zero, usual=_made(net, call, zero))
+    out = scale_of(net, call, "y", scale, zero, usual=_made(net, call, zero))
     if isinstance(x, Tensor) and x.name in net.graph.inputs:  # the first: what is quantized is not ours
         return net.quantized_before(x, out)
     if isinstance(x, (Floats, Real)):
@@ -444,9 +444,12 @@ _plain_relu = HANDLERS["Relu"]
 
 @imports("Relu")
 def dequantized_relu(net: Importer, call: Call, x: Any) -> Any:
-    """The greater of x and its zero point, at the same scale: the real 0 is the zero point."""
+    """The greater of x and its zero point, at the same scale: the real 0 is the zero point.
+
+    Of bit patterns the greater of each and 0, as int32: those of numbers below 0 are negative.
+    """
     if isinstance(x, (Floats, Real)):
-        raise not_of_float32(call, [x])
+        return Floats(net.op("clamp", {"x": net.epilogue(x)}, low=0, high=dtype_range("int32")[1]))
     if not isinstance(x, Dequantized):
         return _plain_relu(net, call, x)
     if np.unique(x.scale.zeros).size > 1:

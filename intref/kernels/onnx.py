@@ -147,6 +147,20 @@ def _dequantize(x, scale, zero_point, y):
             y[t, i] = _multiply(_from_int(np.int64(x[t, i]) - zero_point[i]), scale[i])
 
 
+def add_fp32(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray]:
+    left, right = rows(a), rows(b)
+    y = np.empty(left.shape, np.int32)
+    over_rows(lambda i, j: _sums(left[i:j], right[i:j], y[i:j]), len(y), COST * y.size)
+    return {"y": y.reshape(a.shape)}
+
+
+@jit
+def _sums(a, b, y):
+    for t in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            y[t, i] = _add(np.int64(a[t, i]), np.int64(b[t, i]))
+
+
 def dynamic_quantize(x: np.ndarray) -> dict[str, np.ndarray]:
     x_rows = rows(x)
     y, scale, zero_point = (
@@ -277,4 +291,52 @@ def _share(e, total, factor):
     return q + (twice > denominator or (twice == denominator and q & 1 == 1))
 
 
-KERNELS = (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)
+def qlinear_add(
+    a: np.ndarray,
+    b: np.ndarray,
+    *,
+    a_scale: int,
+    b_scale: int,
+    a_zero_point: int,
+    b_zero_point: int,
+    y_zero_point: int,
+    output: str,
+) -> dict[str, np.ndarray]:
+    left, right, ends = rows(a), rows(b), np.iinfo(output)
+    zeros = np.array([a_zero_point, b_zero_point, y_zero_point])
+    y = np.empty(left.shape, output)
+    over_rows(
+        lambda i, j: _fused(left[i:j], right[i:j], a_scale, b_scale, zeros, ends.min, ends.max, y[i:j]),
+        len(y),
+        COST * y.size,
+    )
+    return {"y": y.reshape(a.shape)}
+
+
+@jit
+def _fused(a, b, a_scale, b_scale, zeros, low, high, y):
+    zero = _nearest(a_scale * zeros[0] + _nearest(b_scale * zeros[1]))
+    offset = _nearest((zeros[2] << 37) - zero)
+    for t in range(a.shape[0]):
+        for i in range(a.shape[1]):
+            v = _nearest(a_scale * np.int64(a[t, i]) + _nearest(b_scale * np.int64(b[t, i]) + offset))
+            y[t, i] = min(max(half_even_shift(v, 37), low), high)
+
+
+@jit
+def _nearest(x):
+    """The nearest integer of 24 bits and zeros."""
+    drop = bitlen(abs(x)) - 24
+    return half_even_shift(x, drop) << drop if drop > 0 else x
+
+
+KERNELS = (
+    quantize_fp32,
+    dequantize_fp32,
+    add_fp32,
+    dynamic_quantize,
+    quantize_token_fp32,
+    epilogue_fp32,
+    qlinear_softmax,
+    qlinear_add,
+)

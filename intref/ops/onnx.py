@@ -72,6 +72,16 @@ def fp32_divide(a, b):
     return pack_fp32(a_sign * b_sign, quotient, a_exponent - b_exponent - up)
 
 
+def fp32_add(a, b):
+    """fl32(a + b): the smaller is rounded to odd at 3 bits below the larger's last, the sum of both to nearest."""
+    larger = a & MAGNITUDE >= b & MAGNITUDE
+    sign, size, exponent = split_fp32(where(larger, a, b))
+    b_sign, b_size, b_exponent = split_fp32(where(larger, b, a))
+    below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 26), 0, 26), "odd")
+    total = within((size << 3) + sign * b_sign * below, 0, (1 << 28) - 1)
+    return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)  # x - x is +0
+
+
 def fp32_multiply_add(a, b, c):
     """fl32(a * b + c), rounded once: both have 49 bits, the last of them 0, where the lower one is rounded to odd.
 
@@ -89,6 +99,12 @@ def fp32_multiply_add(a, b, c):
     left = absolute(total)
     # x - x is +0
     return pack_fp32(where(left > 0, total, maximum(sign, c_sign)), left, exponent + maximum(above, 0))
+
+
+def nearest_fp32(x):
+    """The integer nearest x that has 24 bits and zeros: fl32(x) where x is a multiple of a power of two."""
+    drop = maximum(bitlen(absolute(x)) - 24, 0)
+    return within(mul_shift(x, 1, drop, "half_even"), -(1 << 24), 1 << 24) << drop
 
 
 def fp32_span(a, b):
@@ -187,6 +203,43 @@ DEQUANTIZE_FP32 = Op(
     attrs={"axis": _AXIS},
     outputs={"y": Port("int32", "...")},
     constraints={"C5": _CHANNELS, "C6": ("input 'scale' must be finite float32s", _scale_is_finite)},
+)
+
+
+def add_fp32(a, b):
+    """y = fl32(a + b), all three float32.
+
+    Inputs      a, b int32 [... D], the bit patterns of finite float32s.
+    Attributes  none.
+    Output      y int32 [... D], bit patterns.
+
+    Exact       y = fl32(a + b)
+    Rounding    half_even to a float32.
+    Saturates   nothing: y may be infinite. x - x is +0; -0 is the sum of -0 and -0 alone.
+    Overflow    none: |a + b| < 2**129.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 a is finite; C6 b is finite.
+    Source      ONNX Add of float32s: of two tensors from DequantizeLinear, the residual of a QDQ graph.
+    """
+    return {"y": fp32_add(a, b)}
+
+
+def _a_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["a"]).ravel())
+
+
+def _b_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["b"]).ravel())
+
+
+ADD_FP32 = Op(
+    add_fp32,
+    inputs={"a": Port("int32", "... D"), "b": Port("int32", "... D")},
+    attrs={},
+    outputs={"y": Port("int32", "... D")},
+    constraints={
+        "C5": ("input 'a' must be finite float32s", _a_is_finite),
+        "C6": ("input 'b' must be finite float32s", _b_is_finite),
+    },
 )
 
 
@@ -423,4 +476,77 @@ QLINEAR_SOFTMAX = Op(
     reduces=("K",),
 )
 
-OPS = (QUANTIZE_FP32, DEQUANTIZE_FP32, DYNAMIC_QUANTIZE, QUANTIZE_TOKEN_FP32, EPILOGUE_FP32, QLINEAR_SOFTMAX)
+
+def qlinear_add(a, b, *, a_scale, b_scale, a_zero_point, b_zero_point, y_zero_point, output):
+    """y = a_scale * (a - za) + b_scale * (b - zb) + zy, in float32 sums of products that are rounded together.
+
+    Inputs      a, b int8 or uint8 [... D].
+    Attributes  a_scale, b_scale in [2**23, 2**44): 2**37 times the float32 quotients sa / sy and sb / sy of the scales,
+                which lie in [2**-14, 2**7). a_zero_point za, b_zero_point zb, y_zero_point zy, in the range of output.
+                output: int8 or uint8, the dtype of a and b.
+    Output      y [... D] of dtype output.
+
+    Exact       offset = fl32(2**37 * zy - fl32(a_scale * za + fl32(b_scale * zb)))
+                v = fl32(a_scale * a + fl32(b_scale * b + offset))
+                y = clamp(half_even(v / 2**37), the range of output)
+    Rounding    half_even at every step: to a float32, for y to an integer. No number here is below a normal float32.
+    Saturates   y to the range of output.
+    Overflow    none: every sum is below 2**53.
+    Errors      SpecError: C1 names and dtypes; C2 axes and sizes; C4 attributes; C5 output is the dtype of a;
+                C6 it is that of b; C7 za, zb and zy lie in its range.
+    Source      ONNX Runtime, com.microsoft QLinearAdd on x86 with AVX2: core/mlas/lib/intrinsics/avx2/qladd_avx2.cpp,
+                with the offset as its builds for Linux contract it. With NEON it rounds in integers, elsewhere each
+                product apart. Where one element of a meets several of b, ONNX Runtime exchanges the two.
+    """
+    offset = nearest_fp32(a_scale * a_zero_point + nearest_fp32(b_scale * b_zero_point))
+    offset = nearest_fp32((y_zero_point << 37) - offset)
+    v = nearest_fp32(a_scale * a + nearest_fp32(b_scale * b + offset))
+    low, high = (-128, 127) if output == "int8" else (0, 255)
+    return {"y": saturate(mul_shift(v, 1, 37, "half_even"), low, high)}
+
+
+def _zero_points_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    low, high = dtype_range(attrs["output"])
+    return (
+        low <= attrs["a_zero_point"] <= high
+        and low <= attrs["b_zero_point"] <= high
+        and low <= attrs["y_zero_point"] <= high
+    )
+
+
+_RATIO, _BYTE = Attr(1 << 23, (1 << 44) - 1), Attr(-128, 255)
+QLINEAR_ADD = Op(
+    qlinear_add,
+    inputs={"a": Port("int8 uint8", "... D"), "b": Port("int8 uint8", "... D")},
+    attrs={
+        "a_scale": _RATIO,
+        "b_scale": _RATIO,
+        "a_zero_point": _BYTE,
+        "b_zero_point": _BYTE,
+        "y_zero_point": _BYTE,
+        "output": Attr(choices=("int8", "uint8")),
+    },
+    outputs={"y": Port("output", "... D")},
+    constraints={
+        "C5": (
+            "attribute 'output' must be the dtype of input 'a'",
+            lambda t, a: dtype_range(str(t["a"].dtype)) == dtype_range(a["output"]),
+        ),
+        "C6": (
+            "attribute 'output' must be the dtype of input 'b'",
+            lambda t, a: dtype_range(str(t["b"].dtype)) == dtype_range(a["output"]),
+        ),
+        "C7": ("the zero points must lie in the range of output", _zero_points_fit),
+    },
+)
+
+OPS = (
+    QUANTIZE_FP32,
+    DEQUANTIZE_FP32,
+    ADD_FP32,
+    DYNAMIC_QUANTIZE,
+    QUANTIZE_TOKEN_FP32,
+    EPILOGUE_FP32,
+    QLINEAR_SOFTMAX,
+    QLINEAR_ADD,
+)

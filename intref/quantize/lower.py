@@ -8,10 +8,11 @@ import numpy as np
 from intref.builder import Builder
 from intref.model import Model
 from intref.profiles import Profile
+from intref.profiles.keys import PLAIN_AT
 from intref.quantize.graph import FloatModel
 from intref.quantize.observe import Progress, Ranges
 from intref.quantize.recipe import Recipe
-from intref.quantize.sites import SPREAD, Lowering, Step, Value, rescaled
+from intref.quantize.sites import SPREAD, Lowering, Step, Value, from_zero, rescaled
 
 MAX_BATCH = 1 << 12
 
@@ -80,7 +81,7 @@ class _Graph:
         if x.offset is None:
             return x
         if bits == low.recipe.activation_bits:
-            return low("linear_input", x, site)
+            return from_zero(low, low("linear_input", x, site), f"{site}.stream")
         return rescaled(low, x, f"{site}.stream", low.wide_scale(site, bits), bits, low.site("linear_input"))
 
     def _narrowed(self, kind: str, x: Value, site: str) -> Value:
@@ -110,7 +111,7 @@ class _Graph:
         at = self.low.site("softmax")
         if at.get("mask", "exclude") == "exclude":
             return scored, self.mask
-        axes, attrs = self.build.axes(scored.tensor), {"value": at.get("mask_value", -(1 << 30))}
+        axes, attrs = self.build.axes(scored.tensor), {"value": at.get("mask_value", PLAIN_AT["softmax"]["mask_value"])}
         made = self.build.node("mask_add", f"{site}.masked", {"x": scored.tensor, "mask": self.mask}, attrs, y=axes)
         ones = self.build.node("clamp", f"{site}.all", {"x": self.mask}, {"low": 1, "high": 1}, y=("B", "T"))
         return replace(scored, tensor=made["y"]), ones["y"]

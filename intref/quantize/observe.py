@@ -19,9 +19,11 @@ Progress = Callable[[str, int, int], None]  # what, done, total
 
 @dataclass
 class Site:
-    """channels: max |x| along the last axis [D]. squares: the largest sum of squares of a centered row."""
+    """channels: max |x| along the last axis [D]. low, high: of all x. squares: the largest of a centered row's sums."""
 
     channels: Floats
+    low: float = 0.0
+    high: float = 0.0
     squares: float = 0.0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
 
@@ -38,6 +40,10 @@ class Ranges:
 
     def peak(self, site: str) -> float:
         return self.sites[site].peak
+
+    def span(self, site: str) -> tuple[float, float]:
+        """The least and the greatest value, and 0 between them."""
+        return self.sites[site].low, self.sites[site].high
 
     def heads(self, site: str, heads: int) -> Floats:
         """max |x| of each head: [H]."""
@@ -105,6 +111,7 @@ def _see_peaks(sites: dict[str, Site], site: str, x: Floats, mask: NDArray[np.in
         raise BoundError(f"calibration: node {site}: the float model gives values that are not finite")
     seen = sites.setdefault(site, Site(np.zeros(rows.shape[1])))
     seen.channels = np.maximum(seen.channels, peaks)
+    seen.low, seen.high = min(seen.low, float(rows.min())), max(seen.high, float(rows.max()))
     if site.endswith(".sum"):
         centered = rows.astype(np.float64) - rows.mean(axis=1, keepdims=True)
         seen.squares = max(seen.squares, float((centered * centered).sum(axis=1).max()))

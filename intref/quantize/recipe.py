@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from threadpoolctl import threadpool_limits
 
 from intref.errors import BoundError, FormatError, SpecError, Unsupported
-from intref.profiles import Profile, in_words, load_profile, read_toml
+from intref.profiles import Profile, load_profile, read_toml
+from intref.profiles.keys import in_words
 
 if TYPE_CHECKING:
     from intref.model import Model
@@ -145,7 +146,8 @@ def quantize(
     except (BoundError, Unsupported) as error:
         if fits:
             raise
-        raise type(error)(f"{error} (recipe {plan.name} is made for profile {plan.profile})") from None
+        made = f"recipe {plan.name} is made for profile {plan.profile}"
+        raise type(error)(f"{error} ({made}; {made_for(dialect).name} is the recipe for {dialect.name})") from None
 
 
 def made_for(profile: Profile) -> Recipe:

@@ -44,6 +44,11 @@ def rescaling(ratio: Any, rounding: str, bits: int = 31) -> tuple[Array, Array]:
     return dyadic(ratio, bits, max_shift=MAX_SHIFT if rounding in ROUNDS_UP else 62)
 
 
+def two_steps(shift: Array) -> tuple[Array, Array]:
+    """A requantizer's shift in two: at most 31 with the multiplier, and what is left of it, int64."""
+    return np.minimum(shift, 31), np.maximum(shift.astype(np.int64) - 31, 0)
+
+
 def rounded(x: Any, low: int, high: int) -> Array:
     """x to the nearest integer, ties upward, clamped to [low, high]: int64."""
     return np.clip(np.floor(np.asarray(x, np.float64) + 0.5), low, high).astype(np.int64)

@@ -18,11 +18,14 @@ _ABOVE = "above = where(size > 0, a_exponent + b_exponent - up - exponent, 0)"
 _LOWER = "lower = mul_shift(where(above > 0, addend, product), 1, minimum(absolute(above), 49), 'odd')"
 _LEFT = "left = absolute(total)"
 _SUM = "return pack_fp32(where(left > 0, total, maximum(sign, c_sign)), left, exponent + maximum(above, 0))"
+_LARGER = "larger = a & MAGNITUDE >= b & MAGNITUDE"
+_BELOW = "below = mul_shift(b_size << 3, 1, within(minimum(exponent - b_exponent, 26), 0, 26), 'odd')"
+_ADDED = "return pack_fp32(where(total > 0, sign, maximum(sign, b_sign)), total, exponent - 3)"
 _SPANNED = "below = mul_shift(b_size << 2, 1, within(minimum(exponent - b_exponent, 25), 0, 25), 'odd')"
 _SPAN = "return pack_fp32(1, (size << 2) + below, exponent - 2)"
 
 _CARRY = "they part at a power of two, for which 2**24 is kept at one exponent less: the same pattern"
-_ONES = "they part at 2**k - 1, which 23 bits round up to 2**k as 24 do: a quotient has 26 or more"
+_ONES = "they part at 2**k - 1, which 23 bits round up to 2**k as 24 do: a quotient, or an odd sum, has 26 or more"
 _NOTHING = "beyond that nothing is left, however far"
 _HALF = "less than a half as well"
 _SAME = "the same int32"
@@ -39,6 +42,7 @@ _POSITIVE = "the other factor is positive, and of a sign only < 0 is asked"
 _BITS = "one bit more of the numerator: rounding to odd needs none"
 _EQUAL = "they part where the magnitudes are equal: either may come first"
 _ENOUGH = "2**k - 1 over what is no larger leaves 26 bits; over what is larger it is seen as 0 or 1 alone"
+_EXACT_SUM = "a sum is a multiple of 2**-149: where it is subnormal, nothing is dropped"
 _FAR = "further apart, all that is left is whether it is 0"
 _OTHER_WIDTH = "one bit fewer does for a product of 47 bits, one more for a power of two"
 _ZERO_PRODUCT = "0 has the exponent -149: its product is below c, or above it by less than the 25 bits c has to spare"
@@ -54,6 +58,7 @@ def _mutants(part: str, statement: str, changes: Mapping[str, str]) -> Reasons:
     return found
 
 
+_OF_SIGN = ("sign < 0 -> sign <= 0", "sign -> sign - 1", "0 -> 1")
 _EVERY = {
     **_mutants("pack_fp32", _UP, {"size -> size - 1": _CARRY}),
     **_mutants("pack_fp32", _KEPT, {"51 -> 52": _HALF}),
@@ -82,7 +87,7 @@ _INTEGERS = {
             **dict.fromkeys(("size -> size - 1", "0 -> 1"), _SIZE),
         },
     ),
-    **_mutants("pack_fp32", _SIGNED, dict.fromkeys(("sign < 0 -> sign <= 0", "sign -> sign - 1", "0 -> 1"), _NEGATIVE)),
+    **_mutants("pack_fp32", _SIGNED, dict.fromkeys(_OF_SIGN, _NEGATIVE)),
     **_mutants("fp32_to_int", _TO_INT, {"41 -> 42": _HALF, **dict.fromkeys(("0 -> 1", "0 -> -1"), _BEYOND)}),
     **_mutants("fp32_divide", _UP_A, {"a_size -> a_size + 1": _ENOUGH}),
 }
@@ -109,6 +114,26 @@ _ROWS = {
         "fp32_divide",
         _DIVIDED,
         dict.fromkeys(("a_sign * b_sign -> a_sign", "a_sign -> a_sign - 1", "b_sign -> b_sign + 1"), _POSITIVE),
+    ),
+}
+_ADDING = {
+    **_mutants(
+        "fp32_add",
+        _LARGER,
+        dict.fromkeys(
+            (f"{_LARGER[9:]} -> a & MAGNITUDE > b & MAGNITUDE", "MAGNITUDE -> MAGNITUDE - 1", "b -> b + 1"), _EQUAL
+        ),
+    ),
+    **_mutants(
+        "fp32_add", _BELOW, {"minimum(exponent - b_exponent, 26) -> exponent - b_exponent": _FAR, "26 -> 27": _FAR}
+    ),
+    **_mutants(
+        "fp32_add",
+        _ADDED,
+        {
+            **dict.fromkeys(("total -> total - 1", "0 -> 1"), "no sum is 1: what cancels is a multiple of 4"),
+            **dict.fromkeys(("sign -> sign - 1", "sign -> sign - 1 #2", "b_sign -> b_sign - 1"), _NEGATIVE),
+        },
     ),
 }
 EQUIVALENT: dict[str, Reasons] = {
@@ -142,6 +167,15 @@ EQUIVALENT: dict[str, Reasons] = {
                 ),
             },
         ),
+    },
+    "add_fp32": {
+        **_EVERY,
+        **_NOT_KEPT,
+        **_ADDING,
+        **_mutants("pack_fp32", _UP, {"size -> size + 1": _ONES}),
+        **_mutants("pack_fp32", _KEPT, {"51 -> 50": _EXACT_SUM}),
+        **_mutants("pack_fp32", _PATTERN, dict.fromkeys(("size -> size - 1", "0 -> 1"), _SIZE)),
+        **_mutants("pack_fp32", _SIGNED, dict.fromkeys(_OF_SIGN, _NEGATIVE)),
     },
     "dynamic_quantize": {
         **_ROWS,
@@ -240,11 +274,15 @@ EQUIVALENT["qlinear_softmax"] = {
     "0 -> 1 in e = where(attend, take(table, d), 0)": "2**-149 beside 1 or more adds nothing, nor leaves anything",
     "18 -> 19 in below = within(minimum(total_exponent - exponent, 18), 0, 18)": "less than 1 / 2 as well",
 }
+EQUIVALENT["qlinear_add"] = {
+    "nearest_fp32: x -> -x in drop = maximum(bitlen(absolute(x)) - 24, 0)": "|-x| = |x|",
+}
 _FLOAT = "float32 rounds to 24 bits as this does, and 24 bits to an integer; a subnormal number is exact, or not seen"
 _WORD = "the same 32 bits"
 _CHOSEN = "below 2**31 for what is finite; for 0 another value is chosen"
 _LONG = "a size below 2**19 is 0, or that of a product that is 0 as a float32"
 _EXACT = "a shift beyond 31 is of a subnormal number, which is exact"
+_IN_32_BITS = "twice the largest has the exponent 254, and what is infinite is below 2**31 as well"
 _TOO_LARGE = "infinite either way"
 _RULES = ("half_up", "half_down", "half_away", "half_to_zero", "half_up by a division toward zero")
 _SHORT = "a quotient by a normal scale has 26 or 27 bits"
@@ -257,7 +295,19 @@ _MULTIPLE = "a product of 24 bits by 1, and what cancels of it, is a multiple of
 _AMOUNTS = ("at most 31", "the low 5 bits of the amount")
 _SHIFTS = ("rounded twice, *", "shift at most 31", "the low 5 bits of shift")
 _TWICE = "scaling {} of {}: rounded twice, *"
+_53_BITS = "every sum is below 2**53: the shift is at most 29"
 HARMLESS: dict[str, Reasons] = {
+    "qlinear_add": {
+        "rule fp32_half_even at *": _FLOAT,
+        "magnitude ? of 5: by complement, one too low below 0": _CARRY,
+        "magnitude 1 of 5: not taken": "of two attributes, a Python integer, whose sign bitlen does not see",
+        "scaling ? of 6: of a magnitude, the sign put back": "half_even is the same on either side of 0",
+        "scaling 5 of 6: rounded twice, *": _53_BITS,
+        "scaling 5 of 6: shift at most 31": _53_BITS,
+        "scaling 5 of 6: the low 5 bits of shift": _53_BITS,
+        "left shift 5 of 5: by at most 31": _53_BITS,
+        "left shift 5 of 5: by the low 5 bits of the amount": _53_BITS,
+    },
     "epilogue_fp32": {
         "rule fp32_half_even at rounding 1 of 4": _FLOAT,
         "rule fp32_half_even at rounding [15] of 5": _FLOAT,
@@ -308,6 +358,14 @@ HARMLESS: dict[str, Reasons] = {
         "left shift 3 of 4: by at most 31": _LONG,
         "left shift 3 of 4: by the low 5 bits of the amount": _LONG,
         "left shift 4 of 4: saturated to 32 bits": _TOO_LARGE,
+    },
+    "add_fp32": {
+        "a read as uint32": _WORD,
+        "b read as uint32": _WORD,
+        "rule fp32_half_even at rounding 2 of 2": _FLOAT,
+        _TWICE.format(2, 2): _EXACT,
+        "addition 4 of 4: * to 32 bits": _IN_32_BITS,
+        "left shift 4 of 4: * to 32 bits": _IN_32_BITS,
     },
     "dynamic_quantize": {
         **{f"rule {rule} at rounding [469] of 10": _TIES for rule in _RULES},
@@ -406,6 +464,11 @@ _SHORT_SIZES = "a quotient by a normal number, or the span under a normal peak, 
 _TOKEN_SIZES = (
     "a quotient has 26 or 27 bits, or 50 by the least float32; a product of k bits by 24 has 23 + k or 24 + k"
 )
+_SUMS = {
+    r"fp32_add: mul_shift\(.* \| shift [123]": "b_size << 3 is a multiple of 8: nothing is dropped",
+    r"fp32_add: total > 0 \| left is one more": "no sum is 1: what cancels is a multiple of 4",
+    r"fp32_add: maximum\(sign, b_sign\) \| (left is one (less|more)|result 0)": _SIGN,
+}
 UNREACHABLE: dict[str, Reasons] = {
     "quantize_fp32": {
         rf"(x|scale): {_NEVER}": _NO_NUMBER,
@@ -427,6 +490,16 @@ UNREACHABLE: dict[str, Reasons] = {
         **_NO_AXIS,
         **_OF_PACKING,
         rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": _EXACT_PRODUCT,
+    },
+    "add_fp32": {
+        rf"(a|b): {_NEVER}": _NO_NUMBER,
+        **_SIGNS,
+        **_UNSIGNED,
+        **_OF_PACKING,
+        **_SUMS,
+        rf"{_PACKED}shift (2[7-9]|3\d|4\d|50)": _EXACT_SUM,
+        r"pack_fp32: bitlen\(size\) \| result [12]": "what cancels is a multiple of 4",
+        r"pack_fp32: size << up \| shift 4[89]": "what cancels is a multiple of 4",
     },
     "dynamic_quantize": {
         rf"x: {_NEVER}": _NO_NUMBER,
@@ -473,6 +546,15 @@ UNREACHABLE: dict[str, Reasons] = {
         r"fp32_divide: a_size << up \| shift (2[7-9]|[34]\d)": (
             f"of a number below 2**-126, less than a quarter of any scale; {_LATER}"
         ),
+    },
+    "qlinear_add": {
+        r"(a|b): (int8 to uint8|uint8 to int8)": "C5 and C6: output is the dtype of both",
+        r"mul_shift\(v, 1, 37, 'half_even'\) \| half_even: one (above|below) a tie, (not )?negative": (
+            "v has 24 bits: one beside a tie of 2**36 or more has 37"
+        ),
+        r"nearest_fp32: bitlen\(absolute\(x\)\) \| result 5[4-9]": _53_BITS,
+        r"nearest_fp32: maximum\(.*\) \| result 3\d": _53_BITS,
+        r"nearest_fp32: (mul_shift|within)\(.*\| shift 3\d": _53_BITS,
     },
     "qlinear_softmax": {r"x: (int8 to uint8|uint8 to int8)": "C5: output is the dtype of x"},
     "epilogue_fp32": {

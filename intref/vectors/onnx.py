@@ -9,6 +9,7 @@ from intref.ops.onnx import INFINITY, ONE, QUANTIZED, TWO_32, fp32_multiply, pac
 from intref.ops.op import dtype_range
 from intref.vectors.case import Broken, Case, Generator, SplitMix64
 from intref.vectors.float32 import EQUIVALENT, HARMLESS, UNREACHABLE
+from intref.vectors.qlinear import LEAST, qlinear_add
 from intref.vectors.reach.sweeps import tails
 
 MINUS_ZERO = -(1 << 31)
@@ -117,6 +118,39 @@ def dequantize_fp32() -> Iterator[Case]:
     x = np.arange(-12, 12).reshape(2, 3, 4)
     yield _dequantize("a scale per middle channel, one zero point", "axes", x, f32([1, 3, 5], -1), 7, axis=1)
     yield _dequantize("a zero point per middle channel, one scale", "axes", x, TENTH, [1, 100, 9], axis=1)
+
+
+def _add(why: str, flags: str, a: Any, b: Any) -> Case:
+    left, right = np.broadcast_arrays(_vector(a), _vector(b))
+    return Case(why, {"a": left.copy(), "b": right.copy()}, {}, (*flags.split(),))
+
+
+def add_fp32() -> Iterator[Case]:
+    """Every distance of two numbers of both signs, ties, what cancels, zeros, subnormal and infinite sums."""
+    distance = np.arange(-30, 31)
+    for sign in (1, -1):
+        few, full = f32(sign * np.ones(61, np.int64), distance), f32(sign * np.full(61, (1 << 24) - 1), distance - 23)
+        yield _add(f"1 and {sign} at each distance", "tie", ONE, few)
+        yield _add(f"2**24 - 1 and {sign} at each distance", "tie", f32((1 << 24) - 1), few)
+        yield _add(f"1 and {sign} * (2**24 - 1) at each distance", "tie", ONE, full)
+        yield _add(f"{sign} * 3 at each distance beside 5", "tie", f32(3 * sign, distance), f32(5))
+    near = around(f32([1 << 23, 1 << 24, 3], [0, 0, 20]))
+    yield _add("cancelled to the last bits", "tie", negative(near)[:, None], near[..., None])
+    zeros = np.array([0, MINUS_ZERO])
+    yield _add("both zeros", "degenerate", zeros[:, None], zeros)
+    yield _add("x - x is +0", "degenerate", f32([3, -3, 5]), f32([-3, 3, -5]))
+    both = np.concatenate([KINDS, np.array(KINDS) - (1 << 31)])
+    yield _add("every kind of number and every other: subnormal, and infinite", "extreme clip", both[:, None], both)
+    every = 1 << np.arange(31)
+    every = np.concatenate([every, every[:24] - (1 << 31), -every[24:]])
+    yield _add("x + 0 and 0 + x, x of every bit length", "extreme", np.stack([every, 0 * every]), [0 * every, every])
+    half = f32([(1 << 24) - 1, 1 << 24, (1 << 24) + 2, -1], [79, 79, 79, 102])
+    yield _add("half of the last place beyond the largest, and less", "extreme tie", LARGEST, half)
+    stream = SplitMix64(17)
+    for spread_ in (2, 30):
+        a, b = (stream.integers(ONE - (spread_ << 23), ONE + (spread_ << 23), (3, 2, 9), "int64") for _ in "ab")
+        a, b = (v - (stream.integers(0, 1, v.shape, "int64") << 31) for v in (a, b))
+        yield _add(f"random, exponents within {2 * spread_}", "random axes", a, b)
 
 
 def _dynamic(why: str, flags: str, x: Any) -> Case:
@@ -359,10 +393,12 @@ __all__ = ["CASES", "EQUIVALENT", "HARMLESS", "REFUSED", "UNREACHABLE"]
 CASES: dict[str, Generator] = {
     "quantize_fp32": quantize_fp32,
     "dequantize_fp32": dequantize_fp32,
+    "add_fp32": add_fp32,
     "dynamic_quantize": dynamic_quantize,
     "quantize_token_fp32": quantize_token_fp32,
     "epilogue_fp32": epilogue_fp32,
     "qlinear_softmax": qlinear_softmax,
+    "qlinear_add": qlinear_add,
 }
 _NAN = INFINITY + 1
 _NOT_FINITE = [_vector(v) for v in (INFINITY, _NAN, negative(INFINITY), -1)]
@@ -383,6 +419,13 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C4": [{"axis": -9}],
         "C5": [{"scale": ONE * _ONES}, {"zero_point": 0 * _ONES}, {"axis": 1}],
         "C6": [{"scale": v} for v in _NOT_FINITE],
+    },
+    "add_fp32": {
+        "C1": [{"a": np.zeros(61, np.int64)}, {"b": np.zeros(61, np.uint8)}],
+        "C2": [{"a": np.zeros(60, np.int32)}, {"b": np.zeros((1, 61), np.int32)}],
+        "C4": [{"order": "a_first"}],
+        "C5": [{"a": np.full(61, v[0], np.int32)} for v in _NOT_FINITE],
+        "C6": [{"b": np.full(61, v[0], np.int32)} for v in _NOT_FINITE],
     },
     "dynamic_quantize": {
         "C1": [{"x": np.zeros(3, np.int64)}, {"x": np.zeros(3, np.uint8)}],
@@ -419,5 +462,13 @@ REFUSED: dict[str, dict[str, list[Broken]]] = {
         "C6": [{"zero_point": -1}],
         "C7": [{"table": HALVING[:255]}],
         "C8": [{"table": _table(252 << 23, 0)}, {"table": _table((252 << 23) - 1, -1)}],
+    },
+    "qlinear_add": {
+        "C1": [{"a": np.zeros((19, 19), np.int16)}, {"b": np.zeros((19, 19), np.int32)}],
+        "C2": [{"a": np.zeros((18, 19), np.int8)}, {"b": np.zeros(19, np.int8)}],
+        "C4": [{"a_scale": LEAST - 1}, {"b_scale": 1 << 44}, {"a_zero_point": 256}, {"output": "int16"}],
+        "C5": [{"a": np.zeros((19, 19), np.uint8)}],
+        "C6": [{"b": np.zeros((19, 19), np.uint8)}],
+        "C7": [{"a_zero_point": 128}, {"b_zero_point": 128}, {"y_zero_point": 128}],
     },
 }

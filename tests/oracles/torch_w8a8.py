@@ -29,9 +29,8 @@ def tallies() -> Iterator[Tally]:
             if case.attrs["order"] != order:
                 continue
             ours = call("epilogue_fp32", case.tensors, {"order": order})["y"]
-            others = {o: call("epilogue_fp32", case.tensors, {"order": o})["y"] for o in ORDERS if o != order}
-            others |= {"fma": call("epilogue_fp32", case.tensors, {"order": order, "contract": "fma"})["y"]}
-            tally.compare(ours, _epilogue(torch, case.tensors, order), {**others, "float64": _in_float64(case.tensors)})
+            others = _neighbours(case.tensors, order)
+            tally.compare(ours, _epilogue(torch, case.tensors, order), others)
         _products(torch, tally, order)
         yield tally
     for by in WAYS:
@@ -84,9 +83,14 @@ def _products(torch: Any, tally: Tally, order: str) -> None:
         product = call("matmul", {"a": a.numpy(), "b": b.numpy()}, {})["y"]
         tally.compare(product, acc)
         tensors = {"x": product, **tensors}
-        others = {o: call("epilogue_fp32", tensors, {"order": o})["y"] for o in ORDERS if o != order}
         ours = call("epilogue_fp32", tensors, {"order": order})["y"]
-        tally.compare(ours, _epilogue(torch, {**tensors, "x": acc}, order), {**others, "float64": _in_float64(tensors)})
+        tally.compare(ours, _epilogue(torch, {**tensors, "x": acc}, order), _neighbours(tensors, order))
+
+
+def _neighbours(tensors: dict[str, np.ndarray], order: str) -> dict[str, np.ndarray]:
+    """The other orders, the last product and the bias rounded once, and all of it in float64."""
+    told = {o: {"order": o} for o in ORDERS if o != order} | {"fma": {"order": order, "contract": "fma"}}
+    return {o: call("epilogue_fp32", tensors, a)["y"] for o, a in told.items()} | {"float64": _in_float64(tensors)}
 
 
 def _tensor(torch: Any, pattern: np.ndarray) -> Any:

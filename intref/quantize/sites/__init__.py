@@ -19,7 +19,7 @@ from intref.quantize.sites import (
     tosa,
     wide,
 )
-from intref.quantize.sites.linear import rescaled
+from intref.quantize.sites.linear import from_zero, rescaled
 from intref.quantize.sites.lowering import SITES, SPREAD, Lowering, Step, Value
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "deeploy",
     "embedding",
     "fqvit",
+    "from_zero",
     "gemmini",
     "gemmlowp",
     "head",

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from intref.quantize import scales
-from intref.quantize.sites.linear import STATIC, requantized, rescaled, token_rescaled
+from intref.quantize.sites.linear import STATIC, few_bits, requantized, token_rescaled
 from intref.quantize.sites.lowering import FIXED_BITS, Lowering, Value, lowers
 
 
@@ -17,8 +17,7 @@ def activation_ibert(low: Lowering, acc: Value, site: str) -> Value:
     constants, scale = scales.gelu_constants(np.asarray(acc.scale), low.site("activation").get("constants", "code"))
     axes = low.build.axes(acc.tensor)
     name = low.build.node("gelu_ibert", f"{site}.raw", {"x": acc.tensor, **constants}, y=axes)["y"]
-    out = low.int8_scale(site)
-    return rescaled(low, Value(name, scale), site, out, low.recipe.activation_bits, low.site("activation"))
+    return few_bits(low, Value(name, scale), site, site, low.site("activation"))
 
 
 @lowers("activation", "gelu_table")

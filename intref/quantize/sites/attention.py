@@ -1,13 +1,14 @@
 """Attention: q, k and v, scores, probabilities, context."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from intref.quantize import scales
 from intref.quantize.scales import dyadic, symmetric_range
-from intref.quantize.sites.linear import rescaled, token_rescaled
-from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers, register
+from intref.quantize.sites.linear import few_bits, require_style, rescaled, token_rescaled
+from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers, moved, register
 
 FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert holds
 
@@ -15,14 +16,15 @@ FINEST = 2.0**-15  # the smallest scale of scores whose constants softmax_ibert 
 @lowers("attention_input", "rescale")
 def static_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     """q, k or v: int8, one static scale."""
-    made = rescaled(low, acc, site, low.int8_scale(site), low.recipe.activation_bits, low.site("attention_input"))
-    return Value(made.tensor, made.scale, heads=np.full(low.heads, float(made.scale)))
+    made = few_bits(low, acc, site, site, low.site("attention_input"))
+    return replace(made, heads=np.full(low.heads, float(made.scale)))
 
 
 @lowers("attention_input", "epilogue_fp32")
 @lowers("attention_input", "rescale_token")
 def token_attention_input(low: Lowering, acc: Value, site: str) -> Value:
     """q, k or v: int8, one static scale for each head, so that no token scale meets P * V's sum over tokens."""
+    require_style(low, acc, site, "attention_input")
     bits, at = low.recipe.activation_bits, low.site("attention_input")
     peaks = low.ranges.heads(site, low.heads)
     if at["scale"] == "tensor":
@@ -45,7 +47,7 @@ def heads_apart(low: Lowering, q: Value, k: Value, site: str, head_width: int) -
 def scores(low: Lowering, q: Value, k: Value, site: str, head_width: int) -> Value:
     """q * k for every head; 1 / sqrt(d) goes into the scale."""
     left, turned = heads_apart(low, q, k, site, head_width)
-    attrs, axes = register(low.site("scores")), ("B", low.heads, "T", "T")
+    attrs, axes = register(low.site("scores")) | moved(a=q, b=k), ("B", low.heads, "T", "T")
     name = low.build.node("matmul", site, {"a": left, "b": turned}, attrs, y=axes)["y"]
     assert q.heads is not None and k.heads is not None
     scale = np.float32(np.float32(q.heads.max()) * np.float32(k.heads.max())) / np.float32(math.sqrt(head_width))
@@ -77,21 +79,12 @@ def softmax_exp2(low: Lowering, x: Value, mask: str, site: str) -> Value:
     return Value(made["p"], 1.0, total=made["total"])
 
 
-def from_zero(low: Lowering, p: str, zero_point: int, site: str) -> Value:
-    """Probabilities of 8 bits, scale 2**-8, without their zero point."""
-    one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    attrs = {"rounding": "half_up", "input_zero_point": zero_point, "output": "int16"}
-    name = low.build.node("rescale", site, {"x": p, **one}, attrs, y=low.build.axes(p))["y"]
-    low.build.scale(name, 2.0**-8)
-    return Value(name, 2.0**-8)
-
-
 def weighted_values(low: Lowering, p: Value, v: Value, site: str) -> str:
     """P * V for every head: the accumulator [B H T D]."""
     width = int(low.build.axes(v.tensor)[-1]) // low.heads
     axes = ("B", low.heads, "T", width)
     split = low.build.node("split_heads", f"{site}.v", {"x": v.tensor}, {"heads": low.heads}, y=axes)["y"]
-    attrs = register(low.site("context"))
+    attrs = register(low.site("context")) | moved(b=v)
     return low.build.node("matmul", f"{site}.pv", {"a": p.tensor, "b": split}, attrs, y=axes)["y"]
 
 
@@ -109,10 +102,8 @@ def static_context(low: Lowering, p: Value, v: Value, site: str) -> Value:
     )
     low.require(np.ndim(v.scale) == 0, site, "rescale needs values of one scale for all heads")
     acc = Value(weighted_values(low, p, v, site), float(p.scale) * float(v.scale))
-    made = rescaled(low, acc, f"{site}.heads", low.int8_scale(site), low.recipe.activation_bits, low.site("context"))
-    name = merged(low, made.tensor, site)
-    low.build.scale(name, float(made.scale))
-    return Value(name, made.scale)
+    made = few_bits(low, acc, f"{site}.heads", site, low.site("context"))
+    return low.told(replace(made, tensor=merged(low, made.tensor, site)))
 
 
 @lowers("context", "rescale_quotient")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from intref.quantize.scales import Array, fitted
-from intref.quantize.sites.linear import rescaled
+from intref.quantize.sites.linear import few_bits, rescaled
 from intref.quantize.sites.lowering import Lowering, Value, lowers
 
 COARSEST_SCORES = math.log(2) / 2  # ln2 is 2 at least
@@ -62,7 +62,7 @@ def gelu_deeploy(low: Lowering, x: Value, site: str) -> Value:
         x = rescaled(low, x, f"{site}.in", np.float32(FINEST_GELU), 8, at)
     constants, scale = gelu_constants(float(x.scale))
     name = low.build.node("gelu_deeploy", f"{site}.raw", {"x": x.tensor}, constants, y=low.build.axes(x.tensor))["y"]
-    return rescaled(low, Value(name, scale), site, low.int8_scale(site), low.recipe.activation_bits, at)
+    return few_bits(low, Value(name, scale), site, site, at)
 
 
 @lowers("norm", "layernorm_deeploy")

@@ -24,6 +24,7 @@ def embed(low: Lowering, ids: str, table: Array, site: str, peak: float) -> Valu
         entries, dtype = fitted(table.astype(np.float64) / scale, 47), "int64"
     else:
         bits = low.recipe.weight_bits
+        low.require(bits <= 8, site, f"a table of int8 takes weights of at most 8 bits, not the recipe's {bits}")
         scale = scales.weight_scale(table.reshape(1, -1), bits)[0]
         entries, dtype = scales.quantized_weight(table, scale, bits, low.recipe.weight_form), "int8"
     build = low.build

@@ -6,7 +6,7 @@ import numpy as np
 
 from intref.ops.gemmini import M31
 from intref.quantize.scales import F32, Array
-from intref.quantize.sites.linear import rescaled
+from intref.quantize.sites.linear import few_bits, rescaled
 from intref.quantize.sites.lowering import Lowering, Value, lowers
 
 FINEST_SCORES = 2.0**-10  # the sum of 512 exponentials fits int32
@@ -49,8 +49,7 @@ def gelu_gemmini(low: Lowering, x: Value, site: str) -> Value:
         x = rescaled(low, x, f"{site}.in", FINEST_GELU, 10, low.site("activation"))
     constants, scale = gelu_constants(float(x.scale))
     name = low.build.node("gelu_gemmini", f"{site}.raw", {"x": x.tensor}, constants, y=low.build.axes(x.tensor))["y"]
-    out = low.int8_scale(site)
-    return rescaled(low, Value(name, scale), site, out, low.recipe.activation_bits, low.site("activation"))
+    return few_bits(low, Value(name, scale), site, site, low.site("activation"))
 
 
 @lowers("norm", "layernorm_gemmini")

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from scipy.special import ndtr
 
+from intref.profiles.keys import ONCE
 from intref.quantize.scales import Array, dyadic
-from intref.quantize.sites.attention import from_zero
-from intref.quantize.sites.linear import requantized, rescaled
+from intref.quantize.sites.linear import from_zero, requantized, rescaled, widened
 from intref.quantize.sites.lowering import Lowering, Value, container, lowers
 
 ANGLE = 2.0**27  # of a fixed-point argument of 4 integer bits
@@ -35,7 +35,7 @@ def softmax_gemmlowp(low: Lowering, x: Value, mask: str, site: str) -> Value:
     attrs = {**_factor(float(x.scale) * 2.0**26), "output": "int8"}
     axes = low.build.axes(x.tensor)
     made = low.build.node("softmax_gemmlowp", f"{site}.int8", {"x": x.tensor, "mask": mask}, attrs, p=axes)["p"]
-    return from_zero(low, made, -128, site)
+    return from_zero(low, Value(made, 2.0**-8, zero_point=-128), site)
 
 
 @lowers("residual", "add_gemmlowp")
@@ -55,10 +55,7 @@ def residual_gemmlowp(low: Lowering, acc: Value, x: Value, site: str) -> Value:
         attrs |= {f"{name}multiplier": int(multiplier[0]), f"{name}shift": int(shift[0])}
     axes = low.build.axes(acc.tensor)
     made = low.build.node("add_gemmlowp", f"{site}.int16", {"a": left.tensor, "b": right.tensor}, attrs, y=axes)["y"]
-    one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    name = low.build.node("rescale", site, {"x": made, **one}, {"rounding": "half_up", "output": "int32"}, y=axes)["y"]
-    low.build.scale(name, float(scale))
-    return Value(name, np.float64(scale))
+    return widened(low, Value(made, np.float64(scale)), site, "int32")
 
 
 def added_once(low: Lowering, acc: Value, x: Value, site: str) -> Value:
@@ -66,25 +63,27 @@ def added_once(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     at, scale = low.site("residual"), low.scale_of(site, 8)
     given = {"clamp": "full", **low.site("attention_input")}
     left = rescaled(low, acc, f"{site}.acc", scale, 8, given)
-    low.require(low.build.tensors[x.tensor].dtype == "int8", site, "this sum needs a residual stream of 8 bits")
+    few, bits = low.build.tensors[x.tensor].dtype == "int8", low.recipe.residual_bits
+    low.require(few, site, f"this sum needs a stream of 8 bits, not the recipe's residual_bits of {bits}")
     attrs: dict[str, Any] = dict.fromkeys(("a_zero_point", "b_zero_point", "output_zero_point"), 0)
-    attrs |= {"rounding": at["rounding"], "output": "int8", **factors_once(left.scale, x.scale, scale)}
+    attrs |= {"rounding": at["rounding"], "output": "int8"}
+    attrs |= factors_once(left.scale, x.scale, scale, at["multiplier_bits"])
     axes = low.build.axes(acc.tensor)
     made = low.build.node("add_gemmlowp", f"{site}.int8", {"a": left.tensor, "b": x.tensor}, attrs, y=axes)["y"]
-    one = {"multiplier": np.array([1]), "shift": np.array([0])}
-    name = low.build.node("rescale", site, {"x": made, **one}, {"rounding": "half_up", "output": "int32"}, y=axes)["y"]
-    low.build.scale(name, float(scale))
-    return Value(name, np.float64(scale))
+    return widened(low, Value(made, np.float64(scale)), site, "int32")
 
 
-def factors_once(a: Any, b: Any, y: Any) -> dict[str, int]:
-    """Attributes of add_gemmlowp for scales a, b and y: factors of 21 bits over a power of two, the larger in full."""
+def factors_once(a: Any, b: Any, y: Any, bits: int = ONCE) -> dict[str, int]:
+    """Attributes of add_gemmlowp for scales a, b and y: factors of `bits` bits over a power of two, the larger in full.
+
+    Shifted left by `bits`, then by 31 - bits, a term times its factor is whole at 2**-31.
+    """
     ratios = [np.float32(v) / np.float32(y) for v in (a, b)]
-    shift = 21 - math.frexp(max(ratios))[1]
-    factors = [min(round(math.ldexp(float(r), shift)), (1 << 21) - 1) for r in ratios]
-    attrs = {"left_shift": 21, "multiplier": 1 << max(31 - shift, 0), "shift": max(shift, 31)}
+    shift = bits - math.frexp(max(ratios))[1]
+    factors = [min(round(math.ldexp(float(r), shift)), (1 << bits) - 1) for r in ratios]
+    attrs = {"left_shift": bits, "multiplier": 1 << max(31 - shift, 0), "shift": max(shift, 31)}
     for name, factor in zip("ab", factors):
-        attrs |= {f"{name}_multiplier": factor << 10, f"{name}_shift": 31}
+        attrs |= {f"{name}_multiplier": factor << 31 - bits, f"{name}_shift": 31}
     return attrs
 
 
@@ -92,13 +91,12 @@ def factors_once(a: Any, b: Any, y: Any) -> dict[str, int]:
 def gelu_entries(low: Lowering, x: Value, site: str) -> Value:
     """GELU of int8: round(GELU(S * x) / scale), ties away from zero, for each of the 256."""
     _require_int8(low, x, site, "activation")
-    out = low.int8_scale(site)
+    out, zero_point = low.at_few_bits(site, low.site("activation"))
     y = gelu(np.arange(-128, 128) * float(x.scale)) / float(out)
-    entries = np.clip(np.trunc(y + np.copysign(0.5, y)), -128, 127)
+    entries = np.clip(np.trunc(y + np.copysign(0.5, y)) + zero_point, -128, 127)
     inputs = {"x": x.tensor, "entries": low.build.constant(f"{site}.table", entries, "int8")}
     name = low.build.node("table", site, inputs, y=low.build.axes(x.tensor))["y"]
-    low.build.scale(name, float(out))
-    return Value(name, np.float64(out))
+    return low.told(Value(name, np.float64(out), zero_point=zero_point))
 
 
 def gelu(x: Array) -> Array:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from intref.quantize import scales
-from intref.quantize.sites.linear import requantized
+from intref.quantize.sites.linear import requantized, require_style
 from intref.quantize.sites.lowering import Lowering, Value, lowers
 
 
@@ -12,6 +12,7 @@ from intref.quantize.sites.lowering import Lowering, Value, lowers
 @lowers("logits", "rescale_token")
 def logits(low: Lowering, acc: Value, site: str) -> Value:
     """One scale for all classes, so that integers can be compared."""
+    require_style(low, acc, site, "logits")
     bits = low.recipe.output_bits
     scale = scales.power_of_two(2 * low.ranges.peak(site), bits)
     return requantized(low, acc, site, scale, bits, low.site("logits"))

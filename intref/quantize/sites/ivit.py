@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from intref.quantize.scales import F32, Array
-from intref.quantize.sites.linear import rescaled
+from intref.quantize.sites.linear import few_bits, rescaled
 from intref.quantize.sites.lowering import Lowering, Value, lowers
 from intref.quantize.sites.norm import MAX_BIAS, raw_norm
 
@@ -49,7 +49,7 @@ def gelu_ivit(low: Lowering, x: Value, site: str) -> Value:
     attrs = {"one": one_of(inner, form), "halvings": halvings, "bits": bits, "form": form}
     name = low.build.node("gelu_ivit", f"{site}.raw", {"x": x.tensor}, attrs, y=low.build.axes(x.tensor))["y"]
     made = Value(name, np.float64(x.scale) * 2.0 ** (1 - bits))
-    return rescaled(low, made, site, low.int8_scale(site), low.recipe.activation_bits, at)
+    return few_bits(low, made, site, site, at)
 
 
 @lowers("norm", "layernorm_ivit")

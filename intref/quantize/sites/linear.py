@@ -10,7 +10,7 @@ import numpy as np
 from intref.ops.token import GUARD
 from intref.quantize import scales
 from intref.quantize.scales import Array, dyadic, fitted, rounded
-from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers, register
+from intref.quantize.sites.lowering import FIXED, FIXED_BITS, Lowering, Value, clip, container, lowers, moved, register
 
 STATIC = "this op needs an accumulator of static scale: site 'linear_input' must be rescale"
 PLAIN_EPILOGUE = {"order": "token_first", "contract": "off"}  # in float32, where site 'linear' says nothing
@@ -18,11 +18,19 @@ TOKEN = "this op needs a token-wise accumulator: site 'linear_input' must be qua
 
 
 def rescaled(
-    low: Lowering, value: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any], axis: int = -1
+    low: Lowering,
+    value: Value,
+    site: str,
+    scale: Any,
+    bits: int,
+    at: Mapping[str, Any],
+    axis: int = -1,
+    zero_point: int = 0,
 ) -> Value:
     """value at a new static scale, by the op rescale; add_bias for channels whose scale cannot carry their offset."""
     low.require(value.token is None, site, STATIC)
     low.require("rounding" in at, site, "a requantizer is needed before this op: give the site of its input a rounding")
+    low.require(not _unlike(at), site, "fp32_half_even has no integer multiplier for 'steps' or 'multiplier_bits'")
     build, axes = low.build, low.build.axes(value.tensor)
     ratio = np.asarray(value.scale if value.heads is None else value.heads, np.float64) / np.float64(scale)
     multiplier, shift = scales.rescaling(ratio, at["rounding"], at.get("multiplier_bits", 31))
@@ -32,19 +40,42 @@ def rescaled(
     inputs = {"x": value.tensor, "multiplier": multiplier, "shift": shift}
     if at.get("steps") == 2:
         inputs = _first_step(low, f"{inner}.first", inputs, axis, at["rounding"])
-    name = build.node("rescale", inner, inputs, {**attrs, "axis": axis}, y=axes)["y"]
+    placed = attrs | {"axis": axis} | ({"output_zero_point": zero_point} if zero_point else {})
+    name = build.node("rescale", inner, inputs, placed, y=axes)["y"]
     if offset is not None:
         del attrs["rounding"]
         name = build.node("add_bias", site, {"x": name, "bias": offset}, attrs, y=axes)["y"]
-    if np.ndim(scale) == 0:
-        build.scale(name, float(scale))
-    return Value(name, np.float64(scale))
+    return low.told(Value(name, np.float64(scale), zero_point=zero_point))
+
+
+def few_bits(low: Lowering, value: Value, name: str, site: str, at: Mapping[str, Any]) -> Value:
+    """value as an activation of few bits at its calibrated scale, and with its zero point where the profile has one."""
+    scale, zero_point = low.at_few_bits(site, at)
+    return rescaled(low, value, name, scale, low.recipe.activation_bits, at, zero_point=zero_point)
+
+
+def from_zero(low: Lowering, x: Value, site: str) -> Value:
+    """x without its zero point, exactly: 8 bits and a zero point fit 16."""
+    return widened(low, x, site, "int16") if x.zero_point else x
+
+
+def widened(low: Lowering, x: Value, site: str, output: str) -> Value:
+    """x in a wider dtype and without its zero point: a rescale by 1."""
+    one = {"multiplier": np.array([1]), "shift": np.array([0])}
+    attrs = {"rounding": "half_up", "output": output} | moved(input=x)
+    name = low.build.node("rescale", site, {"x": x.tensor, **one}, attrs, y=low.build.axes(x.tensor))["y"]
+    return low.told(replace(x, tensor=name, zero_point=0))
+
+
+def _unlike(at: Mapping[str, Any]) -> bool:
+    """Whether a requantizer in float32 is given what integer multipliers have."""
+    return at["rounding"] == "fp32_half_even" and (at.get("steps") == 2 or "multiplier_bits" in at)
 
 
 def _first_step(low: Lowering, site: str, inputs: dict[str, Any], axis: int, rounding: str) -> dict[str, Any]:
     """The product rounded at 2**-31, as int32; what the second step is then given: a power of two."""
-    left = np.maximum(inputs["shift"].astype(np.int64) - 31, 0)
-    first = {**inputs, "shift": np.minimum(inputs["shift"], 31)}
+    now, left = scales.two_steps(inputs["shift"])
+    first = {**inputs, "shift": now}
     attrs = {"rounding": rounding, "output": "int32", "axis": axis}
     name = low.build.node("rescale", site, first, attrs, y=low.build.axes(inputs["x"]))["y"]
     return {"x": name, "multiplier": np.ones(len(left), np.int64), "shift": left}
@@ -107,9 +138,27 @@ def pattern(value: Any) -> Array:
 
 def requantized(low: Lowering, acc: Value, site: str, scale: Any, bits: int, at: Mapping[str, Any]) -> Value:
     """An accumulator of either style at a static scale."""
-    if acc.token is not None:
-        return token_rescaled(low, acc, site, scale, bits, "symmetric")
-    return rescaled(low, acc, site, scale, bits, {"rounding": "half_even", **at})
+    if acc.token is None:
+        return rescaled(low, acc, site, scale, bits, at)
+    low.require(not at.keys() & {"rounding", "steps"}, site, "a token-wise accumulator has no 'rounding', no 'steps'")
+    return token_rescaled(low, acc, site, scale, bits, "symmetric")
+
+
+# An op -> how many tensors the scale of a token has that it takes, and what site 'linear_input' must then be.
+STYLES = {
+    "rescale": (0, "rescale"),
+    "epilogue_fp32": (1, "quantize_token_fp32"),
+    "rescale_token": (2, "quantize_token"),
+    "rescale_token_residual": (2, "quantize_token"),
+}
+
+
+def require_style(low: Lowering, acc: Value, site: str, kind: str) -> None:
+    """Unsupported where the op that the profile names at a site is not the one for such an accumulator."""
+    op = str(low.site(kind)["op"])
+    tensors, wanted = STYLES[op]
+    fits = len(acc.token or ()) == tensors
+    low.require(fits, site, f"{op} needs another accumulator: site 'linear_input' must be {wanted}")
 
 
 def added(
@@ -120,7 +169,9 @@ def added(
         low.require(value.token is None and value.offset is None, site, STATIC)
         ratio = np.asarray(value.scale, np.float64) / np.float64(scale)
         inputs[f"{port}_multiplier"], inputs[f"{port}_shift"] = dyadic(ratio)
-    attrs = {"rounding": at["rounding"], "output": "int32", **clip(bits + spare, at.get("clamp", "full"))}
+    most = bits + spare
+    low.require(most <= 32, site, f"this sum takes at most 32 bits, not {most}: fewer of the recipe, or spare_bits")
+    attrs = {"rounding": at["rounding"], "output": "int32", **clip(most, at.get("clamp", "full"))}
     name = low.build.node("add", site, inputs, attrs, y=low.build.axes(a.tensor))["y"]
     low.build.scale(name, float(scale))
     return Value(name, np.float64(scale))
@@ -134,17 +185,18 @@ def static_input(low: Lowering, x: Value, site: str) -> Value:
     """A static int8 scale, from calibration."""
     if low.build.tensors[x.tensor].dtype == "int8" and x.offset is None:
         return x
-    name, bits = f"{site}.q", low.recipe.activation_bits
+    name = f"{site}.q"
     if name not in low.made:
-        low.made[name] = rescaled(low, x, name, low.int8_scale(site), bits, low.site("linear_input"))
+        low.made[name] = few_bits(low, x, name, site, low.site("linear_input"))
     return low.made[name]
 
 
 def _narrowed(low: Lowering, x: Value, site: str, kind: str) -> Value:
     at = low.site(kind)
+    low.require(x.token is None, site, STATIC)
     bits = int(at.get("bits", low.recipe.activation_bits))
     scale = LOGARITHMS.get(str(at.get("scale"))) or low.scale_of(site, bits)
-    made = requantized(low, replace(x, heads=None), f"{site}.in", scale, bits, at)
+    made = rescaled(low, replace(x, heads=None), f"{site}.in", scale, bits, at)
     return replace(made, heads=None if x.heads is None else np.full(low.heads, float(scale)))
 
 
@@ -179,8 +231,11 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     """
     few = max(low.recipe.weight_bits, low.recipe.activation_bits) <= 8
     low.require(few, site, "linear takes weights and activations of at most 8 bits, not those of this recipe")
-    static = x.token is None
-    most = 2.0 ** (int(low.site("linear").get("bias_bits", 32)) - 2)
+    static, at = x.token is None, low.site("linear")
+    alone = "only the float32 epilogue has 'order' and 'contract': site 'linear_input' must be quantize_token_fp32"
+    low.require(not at.keys() & PLAIN_EPILOGUE.keys() or len(x.token or ()) == 1, site, alone)
+    low.require(static or "bias_bits" not in at, site, "a bias beside token-wise inputs is no integer of 'bias_bits'")
+    most = 2.0 ** (int(at.get("bias_bits", 32)) - 2)
     least = np.maximum(np.abs(bias) / most, floor) / np.abs(np.float64(x.scale)) if static else 0.0
     scale = np.maximum(scales.weight_scale(weight, low.recipe.weight_bits), least).astype(np.float32)
     q = scales.quantized_weight(weight, scale[:, None], low.recipe.weight_bits, low.recipe.weight_form)
@@ -190,7 +245,8 @@ def linear(low: Lowering, x: Value, site: str, weight: Array, bias: Array, floor
     integer = scales.ibert_bias(bias, product) if static else np.zeros(len(bias), np.int32)
     axes = (*low.build.axes(x.tensor)[:-1], len(bias))
     inputs = {"x": x.tensor, "weight": q, "bias": integer}
-    name = low.build.node("linear", f"{site}.linear", inputs, register(low.site("linear")), y=axes)["y"]
+    attrs = register(at) | moved(x=x)
+    name = low.build.node("linear", f"{site}.linear", inputs, attrs, y=axes)["y"]
     return Value(name, product, bias=None if static else bias.astype(np.float64), token=x.token)
 
 
@@ -206,4 +262,5 @@ def residual_add(low: Lowering, acc: Value, x: Value, site: str) -> Value:
 @lowers("residual", "rescale_token_residual")
 def residual_token(low: Lowering, acc: Value, x: Value, site: str) -> Value:
     """Product and residual at one fixed point: with one rounding for both, or in float32 the product by itself."""
+    require_style(low, acc, site, "residual")
     return token_rescaled(low, acc, site, low.fixed_scale(site), FIXED_BITS, "symmetric", residual=x)

@@ -30,7 +30,8 @@ class Value:
 
     offset: real values [D] still to be added where scale cannot carry them. bias: likewise, of a product. token: the
     tensors that the scale is multiplied by, row by row: (mantissa, exponent), or a float32's bit pattern alone. heads:
-    scale per head [H]. total: the tensor of row sums that probabilities are still to be divided by.
+    scale per head [H]. zero_point: the integer that stands for 0. total: the tensor of row sums that probabilities are
+    still to be divided by.
     """
 
     tensor: str
@@ -40,6 +41,7 @@ class Value:
     token: tuple[str, ...] | None = None
     heads: Array | None = None
     total: str | None = None
+    zero_point: int = 0
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,8 @@ class Lowering:
                 f"profile {self.profile.name}: site {kind!r} cannot be lowered to {op!r}, only to {known}"
             )
         site = [arg for arg in args if isinstance(arg, str)][-1]  # the last text of every site's arguments
+        moved = any(isinstance(arg, Value) and arg.zero_point for arg in args)
+        self.require(not moved or (kind, op) in AFFINE, site, f"{op} takes no zero point at {kind!r}")
         try:
             return self.step(kind, site, args, lambda: SITES[kind, op](self, *args, **kwargs))
         except BoundError as error:
@@ -108,6 +112,27 @@ class Lowering:
         """fp32 scale of an activation of few bits."""
         return self._scale(self.recipe.clip(self.ranges, site), self.recipe.activation_bits)
 
+    def affine(self, site: str) -> tuple[np.float32, int]:
+        """fp32 scale of an activation of few bits from its least to its greatest value, and its zero point.
+
+        Source: Jacob et al. 2018, Quantization and Training of Neural Networks (arXiv 1712.05877), section 2.1.
+        """
+        most, bits = self.recipe.clip(self.ranges, site), self.recipe.activation_bits
+        low, high = (min(max(end, -most), most) for end in self.ranges.span(site))
+        scale = np.float32(max(np.float32(high - low), scales.TINY) / np.float32((1 << bits) - 1))
+        return scale, int(np.clip(np.rint(-low / np.float64(scale)), 0, (1 << bits) - 1)) - (1 << bits - 1)
+
+    def at_few_bits(self, site: str, at: Mapping[str, Any]) -> tuple[np.float32, int]:
+        """fp32 scale and zero point of an activation of few bits, as its site in the profile says."""
+        calibrated = at.get("zero_point", "zero") == "calibrated"
+        return self.affine(site) if calibrated else (self.int8_scale(site), 0)
+
+    def told(self, value: Value) -> Value:
+        """The value; its scale is noted for people if it has no zero point, without which a scale misleads."""
+        if np.ndim(value.scale) == 0 and not value.zero_point:
+            self.build.scale(value.tensor, float(value.scale))
+        return value
+
     def scale_of(self, site: str, bits: int) -> np.float32:
         """fp32 scale of an activation of `bits` bits, clipped as those of few bits are."""
         return self._scale(self.recipe.clip(self.ranges, site), bits)
@@ -132,6 +157,13 @@ class Lowering:
 
 
 SITES: dict[tuple[str, str], Callable[..., Value]] = {}
+# What takes a value with a zero point.
+AFFINE = {("linear_input", "rescale"), ("linear", "linear"), ("scores", "matmul"), ("context", "rescale")}
+
+
+def moved(**values: Value) -> dict[str, int]:
+    """The attributes of an op that reads these values from their zero points; none for 0, which is the default."""
+    return {f"{name}_zero_point": value.zero_point for name, value in values.items() if value.zero_point}
 
 
 def lowers(kind: str, op: str) -> Callable[[Callable[..., Value]], Callable[..., Value]]:

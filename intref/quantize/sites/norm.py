@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from intref.ops import OPS
 from intref.quantize.scales import Array, fitted, norm_shift, symmetric_range
 from intref.quantize.sites.linear import STATIC, rescaled
 from intref.quantize.sites.lowering import FIXED, Lowering, Value, lowers
@@ -15,12 +16,12 @@ MAX_BIAS = 1 << 46  # beyond it a bias leaves the accumulator and is added at th
 @lowers("norm", "layernorm_ibert")
 def norm_ibert(low: Lowering, x: Value, site: str, weight: Array, bias: Array, eps: float) -> Value:
     """No epsilon; a shift where the calibrated sum of squares reaches 2**32."""
-    x = narrowed(low, x, site)
+    x = narrowed(low, x, site, "layernorm_ibert")
     squares = low.ranges.squares(site.replace(".norm", ".sum")) / float(x.scale) ** 2
     return raw_norm(low, x, site, weight, bias, "layernorm_ibert", {"shift": norm_shift(squares)})
 
 
-def narrowed(low: Lowering, x: Value, site: str) -> Value:
+def narrowed(low: Lowering, x: Value, site: str, op: str) -> Value:
     """A norm's input brought to `bits` bits where the profile says so, every channel with a power-of-two factor.
 
     Channel d has the scale s * 2**a[d], a[d] in 0 .. doublings the least that holds its calibrated range; shifting it
@@ -28,12 +29,15 @@ def narrowed(low: Lowering, x: Value, site: str) -> Value:
     """
     at = low.site("norm")
     if "doublings" not in at:
+        reach, most = low.build.tensors[x.tensor].range[1], OPS[op].inputs["x"].high
+        named = f"sum_bits of the recipe ({low.recipe.sum_bits}), or what site 'residual' says, must be less"
+        low.require(most is None or reach <= most, site, f"{op} takes sums up to {most}, not {reach}: {named}")
         return x
     low.require(np.ndim(x.scale) == 0 and x.token is None, site, STATIC)
-    before, bits, most = site.replace(".norm", ".sum"), int(at.get("bits", 8)), int(at["doublings"])
+    before, bits, most = site.replace(".norm", ".sum"), int(at["bits"]), int(at["doublings"])
     scale = low.scale_of(before, bits) / np.float32(1 << most)
     doubled = factors(low.ranges.sites[before].channels, float(scale) * symmetric_range(bits), most)
-    small = rescaled(low, x, f"{site}.in", scale * (1 << doubled), bits, {"rounding": "half_even", **at})
+    small = rescaled(low, x, f"{site}.in", scale * (1 << doubled), bits, at)
     inputs = {"x": small.tensor, "multiplier": 1 << doubled, "shift": np.array([0])}
     attrs = {"rounding": "half_even", "output": "int32"}
     name = low.build.node("rescale", f"{site}.shifted", inputs, attrs, y=low.build.axes(x.tensor))["y"]
@@ -63,7 +67,7 @@ def raw_norm(
 @lowers("norm", "layernorm_fixed")
 def norm_fixed(low: Lowering, x: Value, site: str, weight: Array, bias: Array, eps: float) -> Value:
     """Fixed point in and out."""
-    x = narrowed(low, x, site)
+    x = narrowed(low, x, site, "layernorm_fixed")
     out = low.fixed_scale(site)
     width = len(weight)
     gain = weight.astype(np.float64) * math.sqrt(width) / 2.0**30 / out

@@ -3,8 +3,7 @@
 import numpy as np
 
 from intref.quantize.scales import softmax_entries
-from intref.quantize.sites.attention import from_zero
-from intref.quantize.sites.linear import pattern
+from intref.quantize.sites.linear import from_zero, pattern
 from intref.quantize.sites.lowering import Lowering, Value, lowers
 
 
@@ -34,4 +33,4 @@ def qlinear_softmax(low: Lowering, x: Value, mask: str, site: str) -> Value:
     attrs = {"factor": 256, "zero_point": -128, "output": "int8"}
     inputs = {"x": x.tensor, "mask": mask, "table": table}
     made = low.build.node("qlinear_softmax", f"{site}.int8", inputs, attrs, y=axes)["y"]
-    return from_zero(low, made, -128, site)
+    return from_zero(low, Value(made, 2.0**-8, zero_point=-128), site)

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.special import ndtr
 
-from intref.quantize.sites.linear import STATIC, rescaled
+from intref.quantize.sites.linear import STATIC, few_bits, rescaled
 from intref.quantize.sites.lowering import Lowering, Value, lowers
 
 CELLS, STEP = 512, 128  # between entries, and of x between two of them
@@ -22,4 +22,4 @@ def activation(low: Lowering, acc: Value, site: str) -> Value:
     inputs = {"x": x.tensor, "entries": table}
     name = low.build.node("table_tosa", f"{site}.fine", inputs, y=low.build.axes(x.tensor))["y"]
     fine = Value(name, np.float64(x.scale) / STEP)
-    return rescaled(low, fine, site, low.int8_scale(site), low.recipe.activation_bits, at)
+    return few_bits(low, fine, site, site, at)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from intref.ops.onnx import LEAST_PEAK, MAGNITUDE
 from intref.ops.op import dtype_range
 from intref.testing.integers import Draw, filled
-from intref.testing.legal.shared import Attrs, Fit, Fixed, Tensors
+from intref.testing.legal.shared import Attrs, Fit, Fixed, Tensors, along_axis
 
 
 def _below(pattern: np.ndarray, exponent: int) -> np.ndarray:
@@ -14,24 +14,19 @@ def _below(pattern: np.ndarray, exponent: int) -> np.ndarray:
     return pattern - (np.maximum((pattern >> 23 & 255) - (exponent - 1), 0) << 23)
 
 
-def _along_axis(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
-    """An axis, and a scale and a zero point of length 1 or its size."""
-    if not tensors["x"].ndim:
-        tensors["x"] = tensors["x"].reshape(1)
-    shape = tensors["x"].shape
-    if "axis" not in fixed:
-        attrs["axis"] = draw(st.integers(-len(shape), len(shape) - 1))
-    if -len(shape) <= attrs["axis"] < len(shape):
-        lengths = st.sampled_from([1, shape[attrs["axis"]]])
-        for name in ("scale", "zero_point"):
-            tensors[name] = filled(draw, (draw(lengths),), *dtype_range("int32"), "int32")
+def _dequantize(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    along_axis(draw, tensors, attrs, fixed, "scale", "zero_point")
     tensors["scale"] = _below(tensors["scale"], 255)
 
 
 def _quantize(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
-    _along_axis(draw, tensors, attrs, fixed)
+    _dequantize(draw, tensors, attrs, fixed)
     tensors["x"] = _below(tensors["x"], 255)
     tensors["scale"] = np.where(tensors["scale"] & MAGNITUDE, tensors["scale"], 1).astype(np.int32)
+
+
+def _add(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    tensors["a"], tensors["b"] = _below(tensors["a"], 255), _below(tensors["b"], 255)
 
 
 def _rows(exponent: int) -> Fit:
@@ -61,12 +56,25 @@ def _qlinear_softmax(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -
     tensors["table"] = filled(draw, (256,), 0, min(most, 253 << 23), "int32")
 
 
+def _qlinear_add(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
+    """One dtype of both and of the output, zero points that it holds."""
+    if "output" not in fixed:
+        attrs["output"] = str(tensors["a"].dtype)
+    for name in ("a", "b"):
+        tensors[name] = tensors[name].astype(attrs["output"])
+    for name in ("a_zero_point", "b_zero_point", "y_zero_point"):
+        if name not in fixed:
+            attrs[name] = draw(st.integers(*dtype_range(attrs["output"])))
+
+
 FIT: dict[str, Fit] = {
     "quantize_fp32": _quantize,
-    "dequantize_fp32": _along_axis,
+    "dequantize_fp32": _dequantize,
+    "add_fp32": _add,
     "dynamic_quantize": _rows(254),
     "quantize_token_fp32": _rows(165),
     "epilogue_fp32": _epilogue,
     "qlinear_softmax": _qlinear_softmax,
+    "qlinear_add": _qlinear_add,
 }
 MADE: dict[str, set[str]] = {name: {"scale", "zero_point"} for name in ("quantize_fp32", "dequantize_fp32")}

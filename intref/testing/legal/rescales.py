@@ -9,7 +9,7 @@ from intref.intmath import split_fp32
 from intref.ops import OPS
 from intref.ops.op import dtype_range
 from intref.testing.integers import Draw, filled, multipliers, near_shifts
-from intref.testing.legal.shared import Attrs, Fit, Fixed, Tensors
+from intref.testing.legal.shared import Attrs, Fit, Fixed, Tensors, along_axis
 
 
 def _rescale(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
@@ -69,15 +69,7 @@ def _rescale_token(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> 
 
 
 def _requant_shift(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:
-    """mul and add of length 1, or of that of an axis."""
-    if not tensors["x"].ndim:
-        tensors["x"] = tensors["x"].reshape(1)
-    shape = tensors["x"].shape
-    if "axis" not in fixed:
-        attrs["axis"] = draw(st.integers(-len(shape), len(shape) - 1))
-    for name in ("mul", "add"):
-        length = draw(st.sampled_from([1, shape[attrs["axis"]] if -len(shape) <= attrs["axis"] < len(shape) else 1]))
-        tensors[name] = filled(draw, (length,), *dtype_range("int32"), "int32")
+    along_axis(draw, tensors, attrs, fixed, "mul", "add")
 
 
 def _add_gemmlowp(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed) -> None:

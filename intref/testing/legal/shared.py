@@ -7,7 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from intref.ops import OPS
-from intref.testing.integers import Draw
+from intref.ops.op import dtype_range
+from intref.testing.integers import Draw, filled
 
 Tensors = dict[str, np.ndarray]
 Attrs = dict[str, Any]
@@ -23,6 +24,19 @@ def clip(draw: Draw, attrs: Attrs, fixed: Fixed, low: int, high: int) -> None:
         attrs["low"] = draw(st.integers(low, last))
     if "high" not in fixed:
         attrs["high"] = draw(st.integers(attrs["low"] if "low" not in fixed else first, high))
+
+
+def along_axis(draw: Draw, tensors: Tensors, attrs: Attrs, fixed: Fixed, *names: str) -> None:
+    """An axis of x, and the named int32 tensors of length 1 or its size."""
+    if not tensors["x"].ndim:
+        tensors["x"] = tensors["x"].reshape(1)
+    shape = tensors["x"].shape
+    if "axis" not in fixed:
+        attrs["axis"] = draw(st.integers(-len(shape), len(shape) - 1))
+    known = -len(shape) <= attrs["axis"] < len(shape)
+    lengths = st.sampled_from([1, shape[attrs["axis"]] if known else 1])
+    for name in names:
+        tensors[name] = filled(draw, (draw(lengths),), *dtype_range("int32"), "int32")
 
 
 def narrowed(op: str, tensors: Tensors, attrs: Attrs) -> None:

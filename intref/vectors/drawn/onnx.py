@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, pack_fp32
+from intref.ops.onnx import QUANTIZED, fp32_from_int, fp32_multiply, nearest_fp32, pack_fp32
 from intref.ops.op import dtype_range
 from intref.vectors.drawn.chance import Chance
 from intref.vectors.drawn.products import Call
@@ -78,6 +78,21 @@ def dequantize_fp32(c: Chance) -> Call:
     scale = _patterns(c, scales, least, min(least + c.number(0, 30), 254))
     zero = c.widely(-SIGN, SIGN - 1, zeros) >> c.number(0, 31)
     return {"x": x, "scale": scale.astype(np.int32), "zero_point": zero.astype(np.int32)}, {"axis": axis}
+
+
+def add_fp32(c: Chance) -> Call:
+    """Numbers of every distance, those that nearly cancel, subnormal ones, and those that go beyond the largest."""
+    shape = (*c.lead(), c.size("D", 33))
+    least = c.pick((0, 0, 1, 100, 127, 200, 225, 253))
+    a = _patterns(c, shape, least, min(least + c.pick((1, 2, 8, 30)), 254))
+    far = _patterns(c, shape, max(least - 28, 0), min(least + 28, 254))
+    near = _near(c, np.where(c.uniform(0, 3, shape) > 0, a ^ -SIGN, a))
+    b = np.where(c.uniform(0, 2, shape) > 0, far, near)
+    b = np.where(c.uniform(0, 15, shape) > 0, b, b & -SIGN)
+    a = np.where(c.uniform(0, 15, shape) > 0, a, a & -SIGN)
+    if c.word() % 2:
+        a, b = b, a
+    return {"a": a.astype(np.int32), "b": b.astype(np.int32)}, {}
 
 
 def dynamic_quantize(c: Chance) -> Call:
@@ -187,12 +202,42 @@ def _falls(c: Chance) -> np.ndarray:
     return c.uniform(0, c.pick((1, 1 << 20, 1 << 22, 1 << 23)), 255)
 
 
+def qlinear_add(c: Chance) -> Call:
+    """Scales that are small fractions, of any length, at their ends; zero points at ends and anywhere."""
+    shape, dtype = (*c.lead(), c.size("D", 33)), c.pick(("int8", "uint8"))
+    low, high = dtype_range(dtype)
+    zeros = [c.pick((low, high, 0, low + 128, c.number(low, high))) for _ in range(3)]
+    attrs = dict(zip(("a_scale", "b_scale", "a_zero_point", "b_zero_point", "y_zero_point"), (*_ratios(c), *zeros)))
+    return {"a": c.filled(dtype, shape), "b": c.filled(dtype, shape)}, {**attrs, "output": dtype}
+
+
+def _ratios(c: Chance) -> list[int]:
+    """Times 2**37: two over one number, two of one length, or any two."""
+    kind, length = c.word() % 4, c.number(24, 43)
+    if kind == 0:
+        over = c.number(1, 40)
+        return [int(nearest_fp32(np.array([(c.number(1, 2 * over) << 37) // over]))[0]) for _ in "ab"]
+    if kind == 1:
+        return [c.number(1 << length - 1, (1 << length) - 1) >> length - 24 << length - 24 for _ in "ab"]
+    return [c.number(1 << n - 1, (1 << n) - 1) for n in (c.number(24, 44), c.number(24, 44))]
+
+
 DRAWS: dict[str, Callable[[Chance], Call]] = {
     f.__name__: f
-    for f in (quantize_fp32, dequantize_fp32, dynamic_quantize, quantize_token_fp32, epilogue_fp32, qlinear_softmax)
+    for f in (
+        quantize_fp32,
+        dequantize_fp32,
+        add_fp32,
+        dynamic_quantize,
+        quantize_token_fp32,
+        epilogue_fp32,
+        qlinear_softmax,
+        qlinear_add,
+    )
 }
 AXES: dict[str, str] = {
-    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
+    **dict.fromkeys(("quantize_fp32", "dequantize_fp32", "add_fp32", "dynamic_quantize", "quantize_token_fp32"), "D"),
     "epilogue_fp32": "N",
     "qlinear_softmax": "K",
+    "qlinear_add": "D",
 }
