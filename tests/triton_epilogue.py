@@ -1,7 +1,7 @@
 """The epilogue of a Triton kernel, run by Triton's interpreter: its tl.fma rounds a product and a sum once.
 
-TRITON_INTERPRET=1 must be set before this file is imported; Triton itself may have been before, so the kernel calls none
-of the functions that Triton writes in its own language.
+TRITON_INTERPRET=1 must be set before this file is imported. Triton itself may have been imported without it, so the
+kernel calls none of the functions that Triton writes in its own language.
 """
 
 import numpy as np
