@@ -118,6 +118,7 @@ def run(
     keep = {*wanted, *model.outputs.values()}
     for i, (node, attrs) in enumerate(zip(model.nodes, model.attrs)):
         tensors = {port: values[name] for port, name in node.inputs.items()}
+        _watch(node, tensors, attrs)
         made = execute(OPS[node.op], tensors, attrs, backend)
         for observe in observers:
             observe(node, tensors, made)
@@ -126,6 +127,13 @@ def run(
             if last.get(name, -1) <= i and name not in keep:
                 del values[name]
     return Result(model, {k: values[t] for k, t in model.outputs.items()}, {t: values[t] for t in wanted})
+
+
+def _watch(node: Node, tensors: Arrays, attrs: dict[str, Any]) -> None:
+    try:
+        OPS[node.op].watch(tensors, attrs)
+    except SpecError as error:
+        raise SpecError(f"node {node.site}: {error}") from None
 
 
 def teller(model: Model, progress: Progress) -> Observer:
