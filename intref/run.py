@@ -131,6 +131,7 @@ def run(
     with memory:
         for i, (node, attrs) in enumerate(zip(model.nodes, model.attrs)):
             tensors = {port: values[name] for port, name in node.inputs.items()}
+            _watch(node, tensors, attrs)
             made = execute(OPS[node.op], tensors, attrs, backend, prepared[i])
             for observe in observers:
                 observe(node, tensors, made)

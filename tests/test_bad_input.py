@@ -467,7 +467,7 @@ def test_a_package_that_the_suite_has_not(refused, name, said):
 
 
 def test_several_packages_where_one_is_wanted(refused):
-    refused("suite:ops: expected one package, found 85", "inspect", "suite:ops")
+    refused("suite:ops: expected one package, found 87", "inspect", "suite:ops")
 
 
 @pytest.fixture(scope="module")

@@ -125,7 +125,7 @@ def test_are_profiles_and_recipes_shown(call):
 
 def test_is_the_list_of_profiles_short_and_names_each_maker_of_oracles_once(call):
     lines = {line.split()[0]: line for line in call("profile", "list").out.splitlines()}
-    assert re.search(r"^onnx +stable +ONNX Runtime +11  ONNX's static", lines["onnx"])
+    assert re.search(r"^onnx +stable +ONNX Runtime +14  ONNX's static", lines["onnx"])
     assert re.search(r"^deeploy +stable +Deeploy +19  ", lines["deeploy"])
     assert re.search(r"^intref +stable +defined by intref itself +Fixed-point", lines["intref"])
     assert lines["profile"].index("about") < 80

@@ -171,6 +171,24 @@ def test_does_the_command_say_what_a_site_does_to_a_model(tmp_path, capsys):
     assert site["site"] == "context" and site["model"] == said["all"] and said["all"]["differ"] > 0
 
 
+SAID = [
+    ("linear", {"accumulator": 32}),
+    ("linear", {"overflow": "refuse", "every": 0}),
+    ("context", {"accumulator": 32, "overflow": "refuse"}),
+    ("residual", {"bits": 22}),
+]
+
+
+@pytest.mark.parametrize("site, keys", SAID, ids=str)
+def test_is_what_goes_without_saying_the_same_when_it_is_said(tmp_path, site, keys):
+    assert not differences(load_profile("ibert"), load_profile(edited(tmp_path, "ibert", **{site: keys})))
+
+
+def test_are_spare_bits_those_of_the_whole_width():
+    (part,) = (d for d in differences(load_profile("ibert"), load_profile("ibert-hf")) if d.site == "residual")
+    assert 0 < part.differ < part.vectors and part.witness.endswith("-16777216, -2097152")  # -2**24 and -2**21
+
+
 def test_are_aliases_refused_in_one_line(tmp_path, capsys):
     assert main(["profile", "diff", "ibert", str(edited(tmp_path, "ibert"))]) == 2
     assert "aliases: the same at every site" in capsys.readouterr().err

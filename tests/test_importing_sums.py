@@ -231,6 +231,35 @@ def test_float32s_and_integers_are_not_added(tmp_path):
     )
 
 
+BOTH_WAYS = [node("QuantizeLinear", "x sa za", "q"), node("DequantizeLinear", "q sa za", "f")]
+
+
+@pytest.mark.parametrize("sum_of", ["x f", "f x"])
+def test_an_input_is_not_quantized_and_added_as_it_is(tmp_path, sum_of):
+    nodes = [*BOTH_WAYS, node("Add", sum_of, "p"), node("QuantizeLinear", "p sy zy")]
+    line = refused(tmp_path, nodes, {"x": (TensorProto.FLOAT, [4])}, **SCALES, **zeros("uint8"))
+    assert "input 'x' quantized alone, found another use" in line
+
+
+def test_an_input_is_not_quantized_by_two_scales(tmp_path):
+    again = [node("QuantizeLinear", "x sb zb", "r"), node("DequantizeLinear", "r sb zb", "g")]
+    nodes = [*BOTH_WAYS, *again, node("Add", "f g", "p"), node("QuantizeLinear", "p sy zy")]
+    line = refused(tmp_path, nodes, {"x": (TensorProto.FLOAT, [4])}, **SCALES, **zeros("uint8"))
+    assert "input 'x' quantized alone, found another use" in line
+
+
+@pytest.mark.parametrize("backend", ["fast", "reference"])
+def test_a_sum_that_leaves_float32_is_refused_when_it_is_made(tmp_path, backend):
+    """No range proves sums finite: a run looks at them, and at inputs of float32s."""
+    nodes = [node("DequantizeLinear", "x sa za", "f"), node("Add", "f f", "p"), node("QuantizeLinear", "p sa zy")]
+    used = {"sa": np.float32(3e38), "za": np.uint8(117), "zy": np.uint8(100)}
+    path = giving(network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.UINT8, [2])}, **used), TensorProto.UINT8)
+    model = intref.import_onnx(path)
+    model.run({"x": np.uint8([117, 117])}, backend)
+    with pytest.raises(intref.errors.SpecError, match=r"node .*: add_fp32: input 'a' must be finite float32s \(C5\)"):
+        model.run({"x": np.uint8([117, 119])}, backend)
+
+
 @pytest.mark.parametrize("relu", [False, True])
 def test_the_input_is_added_to_a_product_quantized_at_run_time(tmp_path, relu):
     nodes = [

@@ -86,6 +86,9 @@ BROKEN = {
     "no name": (changed("name"), FormatError, "profile must have 'name'"),
     "no site": (changed("softmax"), FormatError, "profile must have 'softmax'"),
     "an unknown site": (changed("colour", {"op": "add"}), FormatError, "key 'colour' is unknown"),
+    "an empty name": (changed("name", ""), FormatError, "name must be 1 to 64 letters"),
+    "a name of two lines": (changed("name", "a\\nb"), FormatError, "name must be 1 to 64 letters"),
+    "terms counted and not saturated": (changed("every", 4, "scores"), FormatError, "'overflow' must be 'saturate'"),
     "a name that is no text": (changed("name", 3), FormatError, "name must be text, not 3"),
     "an unknown status": (changed("status", "old"), FormatError, "status must be one of stable, experimental"),
     "a site that is no table": (changed("softmax", 3), FormatError, "site 'softmax' must be a table"),
@@ -223,6 +226,13 @@ def test_is_a_misspelt_site_named_and_not_the_one_that_is_then_missing(tmp_path)
     assert "key 'scorez' is unknown, near it: scores" in refusal(written(tmp_path / "p.toml", content))
 
 
+@pytest.mark.parametrize("key, value", [("zero_point", "calibrated"), ("multiplier_bits", 8), ("steps", 2)])
+def test_is_a_key_refused_where_the_norm_gives_8_bits_already(key, value, tmp_path):
+    content = {**table("deeploy"), "name": "mine"}
+    changed(key, value, "linear_input")(content)
+    assert "have no reader: layernorm_deeploy" in refusal(written(tmp_path / "p.toml", content))
+
+
 @pytest.mark.parametrize("site", READERS)
 def test_is_a_key_that_its_op_does_not_read_refused(site, tmp_path):
     """And none is known to READERS that no site has, nor an op that cannot stand there."""
@@ -332,6 +342,15 @@ def test_is_the_default_recipe_the_one_for_the_profile(fm, tmp_path, profile, re
     assert fm.quantize(profile=profile, calib=CALIB).about["recipe"] == recipe
     path = written(tmp_path / "p.toml", {**table(profile), "name": "mine"})
     assert fm.quantize(profile=str(path), calib=CALIB).about["recipe"] == recipe
+
+
+@pytest.mark.parametrize("contract", ["off", "fma"])
+def test_is_an_epilogue_fused_where_the_profile_says_so(fm, tmp_path, contract):
+    gpu = table("gpu-w8a8")
+    path = written(tmp_path / "p.toml", {**gpu, "name": "mine", "linear": {**gpu["linear"], "contract": contract}})
+    model = fm.quantize(profile=str(path), calib=CALIB)
+    assert {node.attrs["contract"] for node in model.nodes if node.op == "epilogue_fp32"} == {contract}
+    assert model.run(CALIB[0], "reference").digest == model.run(CALIB[0], "fast").digest
 
 
 @pytest.mark.parametrize("recipe", recipe_names())

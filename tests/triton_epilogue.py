@@ -1,6 +1,7 @@
 """The epilogue of a Triton kernel, run by Triton's interpreter: its tl.fma rounds a product and a sum once.
 
-TRITON_INTERPRET=1 must be set before this file is imported.
+TRITON_INTERPRET=1 must be set before this file is imported. Triton itself may have been imported without it, so the
+kernel calls none of the functions that Triton writes in its own language.
 """
 
 import numpy as np
@@ -17,11 +18,11 @@ def kernel(x, token, channel, bias, y, width, order: tl.constexpr, fused: tl.con
     row, n = tl.program_id(0), tl.program_id(1) * block + tl.arange(0, block)
     inside = n < width
     a = tl.load(x + row * width + n, inside, other=0).to(tl.float32)
-    t, c, b = tl.load(token + row), tl.load(channel + n, inside, other=0), tl.load(bias + n, inside, other=0)
+    t, c, b = tl.load(token + row + 0 * n), tl.load(channel + n, inside, other=0), tl.load(bias + n, inside, other=0)
     if order == 0:
         p, q = a * t, c
     elif order == 1:
-        p, q = a * c, t + tl.zeros_like(c)
+        p, q = a * c, t
     else:
         p, q = a, t * c
     made = tl.fma(p, q, b) if fused else p * q + b

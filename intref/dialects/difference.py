@@ -105,7 +105,8 @@ def _on_vectors(found: Difference) -> Difference:
 
 def _on_vectors_of(op: Op, found: Difference) -> Difference:
     pairs = zip(found.whole, (found.a, found.b))
-    rows = [{k: v for k, v in row.items() if k in found.keys or k in given} for row, given in pairs]
+    compared = {*found.keys, *("bits" for key in found.keys if key == "spare_bits")}  # of a width, both parts
+    rows = [{k: v for k, v in row.items() if k in compared or k in given} for row, given in pairs]
     count, parted, refused, witness = found.vectors, found.differ, found.refused, found.witness
     for i, case in enumerate(cases(op.name)):
         made = [at_site(op, case, row) for row in rows]

@@ -57,6 +57,7 @@ class Importer(Values):
         self.graph, self.requant_rounding = graph, requant_rounding
         self.values: dict[str, Value] = {}
         self.patterns: list[str] = []  # inputs and outputs that are float32s, as bit patterns
+        self.quantized: set[str] = set()  # inputs that the graph quantizes first
         self.boundary: list[str] = []  # what of the graph is left to the caller, a line each
 
     def integers(self, call: Call, value: Value) -> Value:
@@ -108,18 +109,27 @@ class Importer(Values):
     def quantized_before(self, x: Tensor, scale: Any) -> Tensor:
         """An input that the graph quantizes first: the quantized values are given instead."""
         line = f"input {x.name}: {scale.dtype}, {scale}; the float QuantizeLinear before it is left to the caller"
+        if line in self.boundary:
+            return x if x.dtype == scale.dtype else self._given_as(x, scale.dtype)
+        self._alone(x)
         self.boundary.append(line)
+        self.quantized.add(x.name)
         return self._given_as(x, scale.dtype)
 
     def as_patterns(self, x: Tensor) -> Tensor:
         """An input of float32s: their bit patterns are given instead."""
         if x.name not in self.patterns:
+            self._alone(x)
             self.patterns.append(x.name)
         return x if x.dtype == "int32" else self._given_as(x, "int32")
 
-    def _given_as(self, x: Tensor, dtype: str) -> Tensor:
-        if any(x.name in node.inputs.values() for node in self.builder.nodes):
+    def _alone(self, x: Tensor) -> None:
+        """An input is given in one way: quantized by one scale, or as float32s, or as the integers that it holds."""
+        others = x.name in self.quantized or x.name in self.patterns
+        if others or any(x.name in node.inputs.values() for node in self.builder.nodes):
             raise self.refuse(f"input {shown(x.name)} quantized alone", "another use")
+
+    def _given_as(self, x: Tensor, dtype: str) -> Tensor:
         self.values[x.name] = self.input(x.name, dtype, x.shape)
         return Tensor(x.name, x.shape, dtype)
 

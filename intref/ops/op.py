@@ -103,6 +103,7 @@ class Op:
     outputs: dict[str, Port]
     limits: dict[str, int] = field(default_factory=dict)  # the largest size of a named axis
     constraints: dict[str, tuple[str, Holds]] = field(default_factory=dict)  # label -> (text, holds)
+    watched: tuple[str, ...] = ()  # the constraints on values that no range proves: every run of a model checks them
     reduces: tuple[str, ...] = ()  # axes whose elements meet in one result: bounds need their largest size
     version: int = 1
 
@@ -127,6 +128,13 @@ class Op:
             if not holds(tensors, full):
                 raise SpecError(f"{self.name}: {text} ({label})")
         return full
+
+    def watch(self, tensors: Tensors, attrs: dict[str, Any]) -> None:
+        """SpecError if values in a model's run break a constraint that its proof leaves open."""
+        for label in self.watched:
+            text, holds = self.constraints[label]
+            if not holds(tensors, attrs):
+                raise SpecError(f"{self.name}: {text} ({label})")
 
     def _check_tensor(self, must: str, port: Port, t: Any, sizes: dict[str, int]) -> None:
         dtype = str(getattr(t, "dtype", type(t).__name__))

@@ -1,6 +1,7 @@
 """Profiles: which op, with which attributes, stands at each site of a model. Plain data, read strictly."""
 
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any
 
 from intref.errors import FormatError, Unsupported, near
 from intref.ops import OPS
-from intref.profiles.keys import SITES, faults, in_words
+from intref.profiles.keys import ACROSS, SITES, faults, in_words
 from intref.tensorfile import opened
 
 HERE = Path(__file__).parent
@@ -53,9 +54,14 @@ def load_profile(name: str | os.PathLike[str]) -> Profile:
             raise FormatError(f"{path}: {key} must be text, not {in_words(table[key])}")
     if table["status"] not in STATUSES:
         raise FormatError(f"{path}: status must be one of {', '.join(STATUSES)}, not {in_words(table['status'])}")
+    if not re.fullmatch(r"[\w.+-]{1,64}", table["name"]):
+        must = "1 to 64 letters, digits and signs of . _ + -"
+        raise FormatError(f"{path}: name must be {must}, not {in_words(table['name'])}")
     given = [site for site in SITES if site in table]
     for site in given:
         _check_site(path, site, table[site])
+    for why in (why for why, clash in ACROSS.items() if clash(table)):
+        raise FormatError(f"{path}: {why}")
     head = {key: table[key] for key in HEAD}
     if table["name"] not in names():  # no oracle has run on it
         head["status"] = "experimental"
@@ -89,6 +95,7 @@ def _check_site(path: Path, site: str, table: Any) -> None:
     if not isinstance(table, dict) or "op" not in table:
         raise FormatError(f"{path}: site {site!r} must be a table with the key 'op'")
     if not isinstance(table["op"], str) or table["op"] not in OPS:
-        raise Unsupported(f"{path}: site {site!r}: there is no op {table['op']!r}, {near(table['op'], OPS)}")
+        asked = repr(table["op"])[:60]
+        raise Unsupported(f"{path}: site {site!r}: there is no op {asked}, {near(str(table['op'])[:60], OPS)}")
     for fault in faults(site, table):
         raise FormatError(f"{path}: site {site!r}: {fault}")

@@ -133,6 +133,9 @@ NEEDED: dict[str, dict[str, tuple[str, ...]]] = {
 }
 # What a key that is left out means, where it does not depend on the recipe: at any site, at one, or of an op.
 PLAIN: dict[str, Any] = {
+    "accumulator": 32,
+    "overflow": "refuse",
+    "every": 0,
     "clamp": "full",
     "multiplier_bits": 31,
     "steps": 1,
@@ -146,11 +149,12 @@ PLAIN: dict[str, Any] = {
     "by": "quotient",
 }
 PLAIN_AT: dict[str, dict[str, Any]] = {
+    "residual": {"bits": 22},  # of the built-in static recipes
     "attention_input": {"scale": "tensor"},
     "softmax": {"mask_value": -(1 << 30)},
     "softmax_input": {"scale": "calibrated"},
 }
-PLAIN_OF: dict[str, dict[str, Any]] = {"add_gemmlowp": {"clamp": "symmetric", "multiplier_bits": None}}
+PLAIN_OF: dict[str, dict[str, Any]] = {"add_gemmlowp": {"clamp": "symmetric", "multiplier_bits": None, "bits": 16}}
 NARROWED = ("bits", "doublings", "rounding")  # of a norm's input
 ONCE = 21  # bits of a factor of an add_gemmlowp whose sum alone is rounded
 
@@ -185,6 +189,9 @@ CLASHES: dict[str, Callable[[str, Row], bool]] = {
         row.get("rounding") == "fp32_half_even" and (row.get("steps") == 2 or "multiplier_bits" in row)
     ),
     f"{', '.join(map(repr, NARROWED))} narrow a norm's input together: all of them, or none": _narrows_in_part,
+    "'every' counts the terms between two saturations: 'overflow' must be 'saturate'": lambda site, row: (
+        row.get("every", 0) > 0 and row.get("overflow") != "saturate"
+    ),
     "'mask_value' is what 'mask' = 'add' adds": lambda site, row: (
         "mask_value" in row and row.get("mask", "exclude") != "add"
     ),
@@ -199,6 +206,17 @@ CLASHES: dict[str, Callable[[str, Row], bool]] = {
     ),
     "add_gemmlowp gives 16 bits, or 8 with 'multiplier_bits': no other 'bits'": lambda site, row: (
         _adds(row, once=False) and row.get("bits", 16) != 16
+    ),
+}
+
+
+# The same of several sites of a profile.
+ACROSS: dict[str, Callable[[Mapping[str, Row]], bool]] = {
+    "site 'linear_input': 'multiplier_bits', 'steps' and 'zero_point' have no reader: layernorm_deeploy gives 8 bits": (
+        lambda sites: (
+            sites["norm"]["op"] == "layernorm_deeploy"
+            and bool({"multiplier_bits", "steps", "zero_point"} & sites["linear_input"].keys())
+        )
     ),
 }
 

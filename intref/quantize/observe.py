@@ -19,13 +19,13 @@ Progress = Callable[[str, int, int], None]  # what, done, total
 
 @dataclass
 class Site:
-    """channels: max |x| along the last axis [D]. low, high: of all x. squares: the largest of a centered row's sums."""
+    """channels: max |x| along the last axis [D]. squares: the largest sum of a centered row's. low, high: of x."""
 
     channels: Floats
-    low: float = 0.0
-    high: float = 0.0
     squares: float = 0.0
     counts: NDArray[np.int64] = field(default_factory=lambda: np.zeros(BINS, np.int64))
+    low: float = 0.0
+    high: float = 0.0
 
     @property
     def peak(self) -> float:
