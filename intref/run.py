@@ -151,6 +151,13 @@ def _engine(model: Model, backend: str) -> tuple[Sequence[Mapping[str, Any]], Ab
     return model.engine.arguments, model.engine.memory()
 
 
+def _watch(node: Node, tensors: Arrays, attrs: dict[str, Any]) -> None:
+    try:
+        OPS[node.op].watch(tensors, attrs)
+    except SpecError as error:
+        raise SpecError(f"node {node.site}: {error}") from None
+
+
 def teller(model: Model, progress: Progress) -> Observer:
     """An observer that tells how far a run has come, node by node."""
     done = count(1)
