@@ -46,7 +46,7 @@ class Panels:
     sums: np.ndarray
 
     def start(self, bias: np.ndarray, zero: int) -> np.ndarray:
-        """What a sum begins with, int32 [batch, 64 * panels]: bias, less what a zero point of x adds to each product."""
+        """int32 [batch, 64 * panels], what sums begin with: bias, less what a zero point of x adds to each product."""
         start = np.zeros(self.sums.shape, np.int32)
         start[:, : len(bias)] = bias
         return start - np.int32(zero) * self.sums if zero else start
