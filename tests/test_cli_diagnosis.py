@@ -108,7 +108,7 @@ def test_are_minimize_s_arguments_checked(ran, rescale):
 
 def test_does_identify_write_a_profile_that_loads(ran, tmp_path):
     code, out, _ = ran("identify", py("right", "half_away"), "--op", "add_bias", "--op", "clamp", "-o", "chip.toml")
-    assert code == 0 and "add_bias: as the reference" in out and "profile: chip.toml" in out
+    assert code == 0 and "add_bias: as the reference" in out and "profile: chip.toml, from " in out
     assert load_profile(tmp_path / "chip.toml").name == "chip"
 
 

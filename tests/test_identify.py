@@ -1,5 +1,6 @@
 """Planted bugs through explain and identify: the rule by name, or no known rule; and the profile that comes out."""
 
+import contextlib
 import tomllib
 
 import numpy as np
@@ -12,7 +13,7 @@ from intref.explain.explanation import explain_cases
 from intref.explain.findings import UNKNOWN
 from intref.explain.hypotheses import Observation
 from intref.golden import suite_path
-from intref.identify import chip_text, identify, write_chip
+from intref.identify import base_profile, chip_text, identify, write_chip
 from intref.identify.findings import AS_REFERENCE, EQUIVALENT, OPEN, REFUSED
 from intref.identify.pool import directed
 from intref.identify.questions import identified
@@ -303,3 +304,21 @@ def test_does_quantize_run_with_the_profile_of_a_chip(tmp_path):
     model = load(suite_path() / "models" / "sentiment").quantize("ibert", profile=tmp_path / "chip.toml", calib=calib)
     asked = {node.attrs["rounding"] for node in model.nodes if node.op == "rescale" and "rounding" in node.attrs}
     assert asked == {"half_away"} and sites["context"]["rounding"] == "half_even"
+
+
+def test_does_a_profile_start_from_one_that_has_the_op():
+    """Of a device with one op: a profile that has nothing of it needs the fewest changes, and says nothing."""
+
+    def doubling(op, tensors, attrs):
+        if attrs["rounding"] not in ("gemmlowp_double", "half_up"):
+            return None
+        with contextlib.suppress(SpecError):  # another rule's operands
+            return call(op, tensors, attrs | {"rounding": "gemmlowp_double"})
+        return None
+
+    found = identify(InProcess(doubling), ["rescale"])
+    base = base_profile(found)
+    assert base.name == "tflite-reference"
+    assert not any(line.startswith("# rescale") and "not used" in line for line in chip_text(found).splitlines())
+    linear = identify(InProcess(call), ["linear"])
+    assert base_profile(linear).sites["linear"]["op"] == "linear"

@@ -248,6 +248,16 @@ def test_an_input_is_not_quantized_by_two_scales(tmp_path):
     assert "input 'x' quantized alone, found another use" in line
 
 
+def test_an_input_declared_otherwise_than_the_graph_makes_it_is_refused(tmp_path):
+    nodes = [*BOTH_WAYS, node("Relu", "f", "p"), node("QuantizeLinear", "p sy zy")]
+    path = network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.FLOAT, [None, 4])}, **SCALES, **zeros("uint8"))
+    assert intref.import_onnx(path, {"x": "uint8[2,4]"}).tensors["x"].dtype == "uint8"
+    with pytest.raises(intref.errors.IntrefError, match="input 'x' declared as uint8, which the graph makes of it"):
+        intref.import_onnx(path, {"x": "int8[2,4]"})
+    with pytest.raises(intref.errors.FormatError, match=r"declare them, as in --input 'x=uint8\[1,4\]'"):
+        intref.import_onnx(path)
+
+
 @pytest.mark.parametrize("backend", ["fast", "reference"])
 def test_a_sum_that_leaves_float32_is_refused_when_it_is_made(tmp_path, backend):
     """No range proves sums finite: a run looks at them, and at inputs of float32s."""

@@ -223,7 +223,7 @@ def identify(
     Exit codes: 0 every op that it supports does what is known, 1 one does not ("no known rule", "not repeatable"), 3 it
     answered none usably, and no profile is written.
     """
-    from intref.identify import agreeing, chip_text, write_chip
+    from intref.identify import agreeing, base_profile, chip_text, write_chip
     from intref.identify import identify as identified
     from intref.identify.device import CALLS, MAX_CALLS
     from intref.identify.questions import CONFIRM
@@ -257,7 +257,8 @@ def identify(
         for name, sites in agreeing(found).items():
             print_text(f"as profile {name} says: {', '.join(sites)}")
         if written is not None:
-            print_text(f"profile: {written}: intref quantize CKPT -o FILE --profile {written}")
+            start = base or base_profile(found).name
+            print_text(f"profile: {written}, from {start}: intref quantize CKPT -o FILE --profile {written}")
         elif output is not None:
             print_text(f"profile: {output} is not written: the device gave no usable answer")
     if not found.usable and all(one.repeatable for one in found.ops):

@@ -146,10 +146,11 @@ def _budget(
 ) -> None:
     """The error budget of a profile, as a table and, if wanted, a picture."""
     from intref.dialects.compared import budgeted
-    from intref.dialects.picture import check_form, draw
+    from intref.dialects.picture import check_form, draw, require_matplotlib
 
     if picture is not None:
         check_form(picture)
+        require_matplotlib()
         check_place(picture)
     with progress() as told:
         found = budgeted(profile, model, recipe, inputs, told)

@@ -7,6 +7,7 @@ from typing import Any
 
 from intref.errors import FormatError
 from intref.model import DTYPES, Model, TensorInfo
+from intref.profiles import marked
 
 Table = tuple[str, Sequence[str], Iterable[Sequence[object]]]
 
@@ -113,7 +114,11 @@ def tables(found: dict[str, Any]) -> Iterator[Table]:
             rows = [(name, *(_cell(cell) for cell in row.values())) for name, row in value.items()]
             yield key, (heads[key][0], *first), rows
         else:
-            yield key, heads[key], [(name, _cell(cell)) for name, cell in value.items()]
+            rows = [
+                (name, marked(cell) if (key, name) == ("about", "profile") else _cell(cell))
+                for name, cell in value.items()
+            ]
+            yield key, heads[key], rows
 
 
 def _cell(value: object) -> str:

@@ -67,7 +67,7 @@ def quantize(
     which flatters; --eval takes token ids that the model was not calibrated with.
     """
     from intref.cli import measuring
-    from intref.profiles import load_profile
+    from intref.profiles import load_profile, marked
     from intref.quantize import load
     from intref.quantize.recipe import made_for
 
@@ -97,7 +97,7 @@ def quantize(
     if as_json:
         print_json({**facts, "fidelity": {"on": on, "outputs": near}})
     else:
-        print_facts(facts.items())
+        print_facts({**facts, "profile": marked(model.about["profile"])}.items())
         print_text(f"\nnearness to the float model, on {on}")
         print_table(*measuring.table(near))
     if not calib and "random" in source:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,12 @@ def check_form(path: StrPath) -> str:
     return form
 
 
+def require_matplotlib() -> None:
+    """Unsupported where it is not installed: said before the work, not after it."""
+    if find_spec("matplotlib") is None:
+        raise Unsupported("a picture needs matplotlib: pip install 'intref[plot]'")
+
+
 def draw(budgets: Sequence["Budget"], path: StrPath) -> None:
     """Write the picture; its form is the ending of the name. Unsupported where matplotlib is not installed."""
     form = check_form(path)
@@ -36,12 +43,11 @@ def draw(budgets: Sequence["Budget"], path: StrPath) -> None:
 
 def figure_of(budgets: Sequence["Budget"]) -> "Figure":
     """A panel for each budget, its sources by size, and a line at the whole."""
-    try:
-        from matplotlib import rcParams
-        from matplotlib.figure import Figure
-        from matplotlib.patches import Patch
-    except ImportError:
-        raise Unsupported("a picture needs matplotlib: pip install 'intref[plot]'") from None
+    require_matplotlib()
+    from matplotlib import rcParams
+    from matplotlib.figure import Figure
+    from matplotlib.patches import Patch
+
     rcParams.update({"svg.hashsalt": "intref", "svg.fonttype": "none"})  # the same bytes for the same numbers
     tallest = max(len(budget.rows) for budget in budgets)
     figure = Figure(figsize=(5.5 * len(budgets), 1.2 + 0.28 * tallest), layout="constrained")

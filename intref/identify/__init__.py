@@ -4,8 +4,8 @@ found = identify("so:./chip.so")      -> Identified: .ops .lines; write_chip(fou
 """
 
 from intref.identify.agreement import agreeing
-from intref.identify.chip import chip_text, write_chip
+from intref.identify.chip import base_profile, chip_text, write_chip
 from intref.identify.device import Identified, identify
 from intref.identify.findings import OpIdentified
 
-__all__ = ["Identified", "OpIdentified", "agreeing", "chip_text", "identify", "write_chip"]
+__all__ = ["Identified", "OpIdentified", "agreeing", "base_profile", "chip_text", "identify", "write_chip"]

@@ -20,15 +20,19 @@ Key = tuple[str, str]  # site, key
 
 
 def base_profile(found: Identified) -> Profile:
-    """The profile that the device supports most of, contradicts at fewest sites, and needs fewest changes of."""
+    """The profile that has an op of the device, lacks fewest, is contradicted at fewest sites, needs fewest changes."""
     profiles = [load_profile(name) for name in names()]
     stable = [one for one in profiles if one.status == "stable"] or profiles
     return min(stable, key=lambda one: (*_distance(found, one), one.name))
 
 
-def _distance(found: Identified, profile: Profile) -> tuple[int, int, int]:
-    """How far a device is from a profile: ops that it lacks, sites that it contradicts, keys that would be changed."""
-    return _lacking(found, profile), len(contradicted(found, profile)), len(_changes(found, profile))
+def _distance(found: Identified, profile: Profile) -> tuple[bool, int, int, int]:
+    """How far a device is from a profile: whether nothing that it answered is used there, ops that it lacks, sites that
+    it contradicts, keys that would be changed."""
+    rows = profile.sites.values()
+    used = {str(row["op"]) for row in rows} | {rounding_op(str(row["op"])) for row in rows if ROUNDING in row}
+    unused = not used & {one.op for one in found.ops if one.usable}
+    return unused, _lacking(found, profile), len(contradicted(found, profile)), len(_changes(found, profile))
 
 
 def _lacking(found: Identified, profile: Profile) -> int:

@@ -57,6 +57,7 @@ class Importer(Values):
         self.graph, self.requant_rounding = graph, requant_rounding
         self.values: dict[str, Value] = {}
         self.patterns: list[str] = []  # inputs and outputs that are float32s, as bit patterns
+        self.asked: dict[str, str] = {}  # input -> the dtype that the user declared
         self.quantized: set[str] = set()  # inputs that the graph quantizes first
         self.boundary: list[str] = []  # what of the graph is left to the caller, a line each
 
@@ -130,6 +131,9 @@ class Importer(Values):
             raise self.refuse(f"input {shown(x.name)} quantized alone", "another use")
 
     def _given_as(self, x: Tensor, dtype: str) -> Tensor:
+        if self.asked.get(x.name, dtype) != dtype:
+            must = f"input {shown(x.name)} declared as {dtype}, which the graph makes of it"
+            raise self.refuse(must, self.asked[x.name])
         self.values[x.name] = self.input(x.name, dtype, x.shape)
         return Tensor(x.name, x.shape, dtype)
 
@@ -137,7 +141,9 @@ class Importer(Values):
         shape = declared.shape or given.shape
         at = f"{self.graph.path}: input {shown(name)}"
         if shape is None or None in shape:
-            raise FormatError(f"{at}: expected its sizes, found {[*shape] if shape else 'none'}: declare them")
+            example = f"{shown_word(name)}=uint8[{','.join(str(n or 1) for n in shape or [1])}]"
+            found = [*shape] if shape else "none"
+            raise FormatError(f"{at}: expected its sizes, found {found}: declare them, as in --input '{example}'")
         sizes = tuple(int(n or 0) for n in shape)
         if min(sizes, default=0) < 0:
             raise FormatError(f"{at}: expected sizes of at least 0, found {[*sizes]}")
@@ -227,10 +233,13 @@ def import_onnx(
         raise SpecError(f"requant_rounding must be one of {', '.join(ROUNDINGS)}, not {requant_rounding!r}")
     graph = read_graph(path)
     declared = {name: _measured(value) for name, value in (values or {}).items()}
-    declared |= {name: _declared(name, text) for name, text in (inputs or {}).items()}
+    asked = {name: _declared(name, text) for name, text in (inputs or {}).items()}
+    declared |= asked
     if extra := declared.keys() - graph.inputs.keys():
         raise SpecError(f"{graph.path}: input {min(extra)!r} is unknown, inputs are {', '.join(graph.inputs)}")
-    return Importer(graph, requant_rounding).model(declared)
+    importer = Importer(graph, requant_rounding)
+    importer.asked = {name: given.dtype for name, given in asked.items() if given.dtype}
+    return importer.model(declared)
 
 
 def _measured(value: Array) -> Given:

@@ -29,7 +29,9 @@ class Signature:
     def check(self, call: Call, opset: int) -> None:
         """Unsupported, one line, for another domain or an attribute that would be passed over."""
         if call.domain not in self.domains:
-            raise Unsupported(f"{call.at}: op {shown(call.op)} of domain {shown(call.domain)} is not supported")
+            known = " or ".join(shown(domain) if domain else "none" for domain in self.domains)
+            what = f"op {shown(call.op)} of domain {shown(call.domain)}"
+            raise Unsupported(f"{call.at}: {what} is not supported; it is of {known}")
         for name, value in call.attrs.items():
             if name not in self.read:
                 self._unread(call, opset, name, value)

@@ -35,6 +35,12 @@ def names() -> list[str]:
     return sorted(path.stem for path in HERE.glob("*.toml"))
 
 
+def marked(name: str) -> str:
+    """A profile's name, with a mark unless oracles stand behind it: it is one of intref's own, and stable."""
+    stable = name in names() and load_profile(name).status == STATUSES[0]
+    return name if stable else f"{name} ({STATUSES[1]})"
+
+
 def load_profile(name: str | os.PathLike[str]) -> Profile:
     """A profile by name, or from a TOML file by path; one of another name is experimental: no oracle has run on it.
 
