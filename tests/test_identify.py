@@ -322,3 +322,38 @@ def test_does_a_profile_start_from_one_that_has_the_op():
     assert not any(line.startswith("# rescale") and "not used" in line for line in chip_text(found).splitlines())
     linear = identify(InProcess(call), ["linear"])
     assert base_profile(linear).sites["linear"]["op"] == "linear"
+
+
+def register(every, bits, narrow):
+    """A linear layer whose sum, from the bias on, is narrowed after every so many terms; at the end if 0."""
+
+    def run(op, tensors, attrs):
+        plain = (attrs["accumulator"], attrs["overflow"], attrs["every"]) == (32, "refuse", 0)
+        bias, end = tensors["bias"].astype(np.int64), 1 << bits - 1
+        if not plain or abs(bias).max() >= end:
+            return None
+        x, w = (tensors[name].astype(np.int64) - attrs[f"{name}_zero_point"] for name in ("x", "weight"))
+        y, step = np.broadcast_to(bias, (*x.shape[:-1], len(bias))), every or x.shape[-1]
+        for k in range(0, x.shape[-1], step):
+            y = narrow(y + x[..., k : k + step] @ w[:, k : k + step].T, end)
+        return {"y": y.astype(attrs["output"])}
+
+    return InProcess(run)
+
+
+@pytest.mark.parametrize(
+    "every, bits, overflow",
+    [(1, 16, "saturate"), (16, 16, "saturate"), (0, 24, "wrap")],
+)
+def test_is_a_register_written_as_the_keys_of_a_product(tmp_path, every, bits, overflow):
+    def narrow(y, end):
+        return np.clip(y, -end, end - 1) if overflow == "saturate" else (y + end) % (2 * end) - end
+
+    found = identify(register(every, bits, narrow), ["linear"])
+    made = write_chip(found, tmp_path / "chip.toml", "ibert").sites["linear"]
+    assert {key: made.get(key, 0) for key in ("accumulator", "overflow", "every")} == {
+        "accumulator": bits,
+        "overflow": overflow,
+        "every": every,
+    }
+    assert "NOT SAID" not in (tmp_path / "chip.toml").read_text()

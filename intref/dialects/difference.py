@@ -9,8 +9,11 @@ import numpy as np
 from intref.dialects.at_site import LOWERED, at_site, shown_by
 from intref.ops import OPS, Op
 from intref.profiles import Profile, load_profile, names
-from intref.profiles.keys import plain
+from intref.profiles.keys import PRODUCT, plain
 from intref.vectors import cases
+
+# A key -> those that say one thing with it: a profile that leaves them out means their plain values, not a case's own.
+TOGETHER: dict[str, tuple[str, ...]] = {"spare_bits": ("bits",), **dict.fromkeys(PRODUCT, (*PRODUCT,))}
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ def _on_vectors(found: Difference) -> Difference:
 
 def _on_vectors_of(op: Op, found: Difference) -> Difference:
     pairs = zip(found.whole, (found.a, found.b))
-    compared = {*found.keys, *("bits" for key in found.keys if key == "spare_bits")}  # of a width, both parts
+    compared = {*found.keys, *(other for key in found.keys for other in TOGETHER.get(key, ()))}
     rows = [{k: v for k, v in row.items() if k in compared or k in given} for row, given in pairs]
     count, parted, refused, witness = found.vectors, found.differ, found.refused, found.witness
     for i, case in enumerate(cases(op.name)):

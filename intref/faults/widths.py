@@ -81,18 +81,29 @@ def _products(op: Op, tensors: Mapping[str, np.ndarray], attrs: dict[str, Any]) 
     if whole.size * a.shape[-1] <= LARGEST and size(tensors) <= LARGEST and a.shape[-1] <= MAX_STEPS:
         for words, made in _in_steps(a, b):
             yield words, lazily(made)
+        if "bias" in tensors and "every" in attrs:  # an accumulator that may saturate on its way begins with the bias
+            for words, made in _saturating(a, b, tensors["bias"].astype(np.int64)):
+                yield f"{words}, from the bias on", partial(_as, golden, made)
 
 
 def _result(golden: Arrays, narrow: Narrow, bits: int) -> Arrays:
     return {port: narrow(y.astype(np.int64), bits).astype(y.dtype) for port, y in golden.items()}
 
 
-def _in_steps(a: Any, b: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _as(golden: Arrays, made: Callable[[], Any]) -> Arrays:
+    return {port: made().astype(y.dtype) for port, y in golden.items()}
+
+
+def _saturating(a: Any, b: Any, start: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
     for bits in STEP_BITS:
-        yield f"accumulator saturated to {bits} bits at every step", partial(_stepwise, a, b, 1, saturated, bits)
+        yield f"accumulator saturated to {bits} bits at every step", partial(_stepwise, a, b, 1, saturated, bits, start)
         for block in BLOCKS:
             words = f"accumulator saturated to {bits} bits after every {block} terms"
-            yield words, partial(_stepwise, a, b, block, saturated, bits)
+            yield words, partial(_stepwise, a, b, block, saturated, bits, start)
+
+
+def _in_steps(a: Any, b: Any) -> Iterator[tuple[str, Callable[[], Any]]]:
+    yield from _saturating(a, b, 0)
     for words, terms in (("pairs", 2), ("fours", 4)):
         yield f"{words} of products saturated to 16 bits", partial(_grouped, a, b, terms, saturated)
         yield f"{words} of products wrapped to 16 bits", partial(_grouped, a, b, terms, wrapped)
@@ -105,8 +116,8 @@ def _parts(a: Any, b: Any, block: int) -> Iterator[Any]:
         yield np.matmul(a[..., start : start + block], b[..., start : start + block, :])
 
 
-def _stepwise(a: Any, b: Any, block: int, narrow: Narrow, bits: int) -> Any:
-    total: Any = 0
+def _stepwise(a: Any, b: Any, block: int, narrow: Narrow, bits: int, start: Any) -> Any:
+    total = start
     for part in _parts(a, b, block):
         total = narrow(total + part, bits)
     return total

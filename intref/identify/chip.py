@@ -12,9 +12,13 @@ from intref.identify.device import Identified
 from intref.identify.findings import AS_REFERENCE, OpIdentified
 from intref.ops import OPS
 from intref.profiles import Profile, load_profile, names
-from intref.profiles.keys import SITES, faults, needs, reads
+from intref.profiles.keys import PRODUCT, SITES, faults, needs, reads
 
 OTHER = re.compile(r"op (\w+)")
+REGISTER = re.compile(
+    r"accumulator (saturated|wrapped) to (\d+) bits(?: at (every) step| after every (\d+) terms)?"
+    r"(, the bias in it|, from the bias on)?"
+)
 WIDTH = 116
 Key = tuple[str, str]  # site, key
 
@@ -27,12 +31,16 @@ def base_profile(found: Identified) -> Profile:
 
 
 def _distance(found: Identified, profile: Profile) -> tuple[bool, int, int, int]:
-    """How far a device is from a profile: whether nothing that it answered is used there, ops that it lacks, sites that
-    it contradicts, keys that would be changed."""
-    rows = profile.sites.values()
-    used = {str(row["op"]) for row in rows} | {rounding_op(str(row["op"])) for row in rows if ROUNDING in row}
-    unused = not used & {one.op for one in found.ops if one.usable}
-    return unused, _lacking(found, profile), len(contradicted(found, profile)), len(_changes(found, profile))
+    """How far a device is from a profile: whether that says nothing of it, ops that the device lacks, sites that it
+    contradicts, keys that would be changed."""
+    against, changes = contradicted(found, profile), _changes(found, profile)
+    usable = {one.op for one in found.ops if one.usable}
+    says = (
+        (site not in against or any(where == site for where, _ in changes))
+        and usable & {str(row["op"]), *([rounding_op(str(row["op"]))] if ROUNDING in row else [])}
+        for site, row in profile.sites.items()
+    )
+    return not any(says), _lacking(found, profile), len(against), len(changes)
 
 
 def _lacking(found: Identified, profile: Profile) -> int:
@@ -41,10 +49,10 @@ def _lacking(found: Identified, profile: Profile) -> int:
     return len({str(site["op"]) for site in profile.sites.values()} & absent)
 
 
-def _changes(found: Identified, profile: Profile) -> dict[Key, str]:
+def _changes(found: Identified, profile: Profile) -> dict[Key, Any]:
     """(site, key) -> the value by which a site of the profile does what the device does."""
     ops = {one.op: one for one in found.ops if one.usable}
-    changed = {(site, ROUNDING): rule for site, rule in _roundings(found, profile).items()}
+    changed: dict[Key, Any] = {(site, ROUNDING): rule for site, rule in _roundings(found, profile).items()}
     for site, table in profile.sites.items():
         if other := _other_op(ops.get(str(table["op"])), site):
             changed[site, "op"] = other
@@ -52,17 +60,27 @@ def _changes(found: Identified, profile: Profile) -> dict[Key, str]:
             form = clamp_of(one)
             if form and form != table[CLAMP]:
                 changed[site, CLAMP] = form
+        if {*PRODUCT} <= SITES[site].keys():
+            changed |= {(site, key): value for key, value in _register(ops.get(_product_of(table))).items()}
         for key, allowed in SITES[site].items():
             for value in _supported(ops.get(str(table["op"])), key, table, allowed):
                 changed[site, key] = value
-    sites = profile.sites
-    return {at: new for at, new in changed.items() if not any(faults(at[0], _row(at[0], sites[at[0]], {at: new})))}
+    return {at: new for at, new in changed.items() if not any(faults(at[0], _alone(profile, at, changed)))}
 
 
-def _row(site: str, table: Mapping[str, Any], changes: Mapping[Key, str]) -> dict[str, Any]:
+def _alone(profile: Profile, at: Key, changed: Mapping[Key, Any]) -> dict[str, Any]:
+    """A site with one of its changes, or with all that say what its accumulator does."""
+    kept = PRODUCT if at[1] in PRODUCT else (at[1],)
+    return _row(
+        at[0], profile.sites[at[0]], {(s, k): new for (s, k), new in changed.items() if s == at[0] and k in kept}
+    )
+
+
+def _row(site: str, table: Mapping[str, Any], changes: Mapping[Key, Any]) -> dict[str, Any]:
     """A site's table with its changes, and no more and no less than its op then reads."""
     op = str(changes.get((site, "op"), table["op"]))
-    row = {key: changes.get((site, key), value) for key, value in table.items() if reads(site, op, key)}
+    given = {**table, **{key: value for (where, key), value in changes.items() if where == site}}
+    row = {key: value for key, value in given.items() if key == "op" or reads(site, op, key)}
     if row.get(ROUNDING) == "fp32_half_even":
         row = {key: value for key, value in row.items() if key not in ("steps", "multiplier_bits")}
     known = (load_profile(name).sites.get(site, {}) for name in names())
@@ -78,6 +96,27 @@ def _other_op(one: OpIdentified | None, site: str) -> str:
         return ""
     known = (load_profile(name).sites.get(site, {}).get("op") for name in names())
     return other if other in known else ""
+
+
+def _product_of(table: Mapping[str, Any]) -> str:
+    """The op of a site that a model's products go through: its own, or the matmul before a requantizer."""
+    return str(table["op"]) if str(table["op"]) in ("linear", "matmul") else "matmul"
+
+
+def _register(one: OpIdentified | None) -> dict[str, Any]:
+    """The keys of a product whose accumulator does what a device's does, whatever the calls; none if it is not one.
+
+    That of linear begins with the bias, and that of matmul has none.
+    """
+    if one is None or len(one.found) != 1:
+        return {}
+    named = [match for words in one.found[0].words if (match := REGISTER.fullmatch(words))]
+    for how, bits, every, block, bias in (match.groups() for match in named):
+        if bool(bias) == (one.op == "linear"):
+            overflow = {"saturated": "saturate", "wrapped": "wrap"}[how]
+            terms = int(block or 1) if every or block else 0
+            return {"accumulator": int(bits), "overflow": overflow} | ({"every": terms} if terms else {})
+    return {}
 
 
 def _op(words: str) -> str:
@@ -133,10 +172,11 @@ def chip_text(found: Identified, base: str | None = None, name: str = "chip") ->
     return "\n".join(lines) + "\n"
 
 
-def _comments(found: Identified, profile: Profile, changes: Mapping[Key, str]) -> Iterator[str]:
+def _comments(found: Identified, profile: Profile, changes: Mapping[Key, Any]) -> Iterator[str]:
     yield "What the device does, op by op, and whether the sites below say it."
     used = {str(table["op"]) for table in profile.sites.values()}
     told = {rounding_op(str(profile.sites[site]["op"])) for site, _ in changes}
+    told |= {_product_of(profile.sites[site]) for site, key in changes if key in PRODUCT}
     for one in found.ops:
         if not one.found and not one.failure:
             continue

@@ -6,8 +6,6 @@ with subnormal numbers, both zeros, and infinity beyond the largest: IEEE 754 bi
 
 from typing import Any
 
-import numpy as np
-
 from intref.intmath import (
     absolute,
     bitlen,
@@ -24,7 +22,7 @@ from intref.intmath import (
     where,
     within,
 )
-from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Holds, Op, Port, Tensors, dtype_range, known
+from intref.ops.op import CLIP_FITS, HIGH, LOW, Attr, Op, Port, Tensors, dtype_range, known
 
 MAGNITUDE = (1 << 31) - 1  # all but the sign bit
 INFINITY = 255 << 23
@@ -151,9 +149,12 @@ def _channels_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     return -len(shape) <= axis < len(shape) and {len(tensors["scale"]), len(tensors["zero_point"])} <= {1, shape[axis]}
 
 
-def _below(port: str, exponent: int) -> Holds:
-    """Whether a port's float32s are below 2**(exponent - 127) in magnitude."""
-    return lambda tensors, attrs: bool(np.all((known(tensors[port]) >> 23 & 255) < exponent))
+def _x_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["x"]).ravel())
+
+
+def _scale_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["scale"]).ravel())
 
 
 def _scale_divides(tensors: Tensors, attrs: dict[str, Any]) -> bool:
@@ -170,7 +171,7 @@ QUANTIZE_FP32 = Op(
     constraints={
         "C5": _CHANNELS,
         "C6": CLIP_FITS,
-        "C7": ("input 'x' must be finite float32s", _below("x", 255)),
+        "C7": ("input 'x' must be finite float32s", _x_is_finite),
         "C8": ("input 'scale' must be finite float32s and not 0", _scale_divides),
     },
     watched=("C7",),
@@ -202,7 +203,7 @@ DEQUANTIZE_FP32 = Op(
     inputs={"x": Port(" ".join(QUANTIZED), "..."), "scale": Port("int32", "C"), "zero_point": Port("int32", "Z")},
     attrs={"axis": _AXIS},
     outputs={"y": Port("int32", "...")},
-    constraints={"C5": _CHANNELS, "C6": ("input 'scale' must be finite float32s", _below("scale", 255))},
+    constraints={"C5": _CHANNELS, "C6": ("input 'scale' must be finite float32s", _scale_is_finite)},
 )
 
 
@@ -223,14 +224,22 @@ def add_fp32(a, b):
     return {"y": fp32_add(a, b)}
 
 
+def _a_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["a"]).ravel())
+
+
+def _b_is_finite(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 255 for v in known(tensors["b"]).ravel())
+
+
 ADD_FP32 = Op(
     add_fp32,
     inputs={"a": Port("int32", "... D"), "b": Port("int32", "... D")},
     attrs={},
     outputs={"y": Port("int32", "... D")},
     constraints={
-        "C5": ("input 'a' must be finite float32s", _below("a", 255)),
-        "C6": ("input 'b' must be finite float32s", _below("b", 255)),
+        "C5": ("input 'a' must be finite float32s", _a_is_finite),
+        "C6": ("input 'b' must be finite float32s", _b_is_finite),
     },
     watched=("C5", "C6"),
 )
@@ -264,9 +273,13 @@ def dynamic_quantize(x):
     return {"y": y, "scale": scale, "zero_point": zero_point}
 
 
+def _x_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 254 for v in known(tensors["x"]).ravel())
+
+
 def _peaks_fit(tensors: Tensors, attrs: dict[str, Any]) -> bool:
     peaks = (known(tensors["x"]) & MAGNITUDE).max(axis=-1, keepdims=True)
-    return bool(np.all((peaks == 0) | (peaks >= LEAST_PEAK)))
+    return all(int(peak) == 0 or int(peak) >= LEAST_PEAK for peak in peaks.ravel())
 
 
 _PEAKS_FIT = ("rows of input 'x' must be all 0 or hold a magnitude of at least 2**-117", _peaks_fit)
@@ -276,7 +289,7 @@ DYNAMIC_QUANTIZE = Op(
     attrs={},
     outputs={"y": Port("uint8", "... D"), "scale": Port("int32", "... 1"), "zero_point": Port("uint8", "... 1")},
     constraints={
-        "C5": ("input 'x' must be float32s below 2**127 in magnitude", _below("x", 254)),
+        "C5": ("input 'x' must be float32s below 2**127 in magnitude", _x_leaves_room),
         "C6": _PEAKS_FIT,
     },
     watched=("C5", "C6"),
@@ -311,12 +324,16 @@ def quantize_token_fp32(x, *, by):
     return {"q": within(fp32_to_int(v), -127, 127), "scale": scale}
 
 
+def _x_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 165 for v in known(tensors["x"]).ravel())
+
+
 QUANTIZE_TOKEN_FP32 = Op(
     quantize_token_fp32,
     inputs={"x": Port("int32", "... D")},
     attrs={"by": Attr(choices=("quotient", "reciprocal"))},
     outputs={"q": Port("int8", "... D"), "scale": Port("int32", "... 1")},
-    constraints={"C5": ("input 'x' must be float32s below 2**38 in magnitude", _below("x", 165)), "C6": _PEAKS_FIT},
+    constraints={"C5": ("input 'x' must be float32s below 2**38 in magnitude", _x_is_small), "C6": _PEAKS_FIT},
     watched=("C5", "C6"),
     reduces=("D",),
 )
@@ -362,6 +379,14 @@ def epilogue_fp32(x, token, channel, bias, *, order, contract):
     return {"y": fp32_multiply_add(p, q, bias)}
 
 
+def _channel_is_small(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 159 for v in known(tensors["channel"]).ravel())
+
+
+def _bias_leaves_room(tensors: Tensors, attrs: dict[str, Any]) -> bool:
+    return all(int(v) >> 23 & 255 < 254 for v in known(tensors["bias"]).ravel())
+
+
 EPILOGUE_FP32 = Op(
     epilogue_fp32,
     inputs={
@@ -376,8 +401,8 @@ EPILOGUE_FP32 = Op(
     },
     outputs={"y": Port("int32", "... N")},
     constraints={
-        "C5": ("input 'channel' must be float32s below 2**32 in magnitude", _below("channel", 159)),
-        "C6": ("input 'bias' must be float32s below 2**127 in magnitude", _below("bias", 254)),
+        "C5": ("input 'channel' must be float32s below 2**32 in magnitude", _channel_is_small),
+        "C6": ("input 'bias' must be float32s below 2**127 in magnitude", _bias_leaves_room),
     },
     watched=("C5", "C6"),
 )
