@@ -1,7 +1,7 @@
 """What is compared: a row of the table is one piece of work, ours beside every peer's, checked before it is timed."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import peers
@@ -19,15 +19,13 @@ ONE = [(1, n, k) for n, k in ((768, 768), (3072, 768), (4096, 4096))]
 
 @dataclass(frozen=True)
 class Row:
-    """ours, peers: calls of the same work. against: the peer of the goal, "" for the best. operations: of one call."""
+    """ours, peers: calls of the same work. goal: of the ratio to the best peer. operations: of one call."""
 
     name: str
     goal: float
     ours: Call
     peers: dict[str, Call]
-    against: str = ""
     operations: float = 0.0
-    groups: tuple[str, ...] = field(default=())
 
 
 def fast(op: str, constants: dict[str, np.ndarray], inputs: dict[str, np.ndarray], **attrs: object) -> Call:
@@ -65,9 +63,9 @@ def products(m: int, n: int, k: int, threads: int) -> Iterator[Row]:
     calls = {name: call for name, (call, _) in theirs.items()} | peers.quantized_linear(x, w.T, threads)
     goal = 1.2 if m == 1 else 1.03 if m == 128 else 1.0
     operations = 2.0 * m * n * k
-    yield Row(f"gemm {m}x{n}x{k}", goal, ours, calls, "", operations)
+    yield Row(f"gemm {m}x{n}x{k}", goal, ours, calls, operations)
     if m >= 128:
-        yield Row(f"gemm {m}x{n}x{k}, against ort s8s8", 12, ours, {"ort s8s8": calls["ort s8s8"]}, "", operations)
+        yield Row(f"gemm {m}x{n}x{k}, against ort s8s8", 12, ours, {"ort s8s8": calls["ort s8s8"]}, operations)
 
 
 def same(name: str, found: np.ndarray, right: np.ndarray) -> None:
