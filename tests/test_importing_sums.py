@@ -241,6 +241,26 @@ def test_an_input_is_not_quantized_and_added_as_it_is(tmp_path, sum_of):
     assert "input 'x' quantized alone, found another use" in line
 
 
+@pytest.mark.parametrize("op, given", [("Relu", "x"), ("Add", "x x"), ("Reshape", "x shape")])
+def test_a_quantized_input_is_no_tensor_of_integers_elsewhere(tmp_path, op, given):
+    nodes = [node("QuantizeLinear", "x sa za"), node(op, given, "other")]
+    used = {"sa": SCALES["sa"], "za": np.uint8(117), "shape": np.array([2, 2])}
+    line = refused(tmp_path, nodes, {"x": (TensorProto.FLOAT, [4])}, **used)
+    assert "input 'x' quantized alone, found another use" in line
+
+
+def test_an_input_of_float32s_is_one_in_every_use(tmp_path):
+    """Of bit patterns an integer sum would mean nothing."""
+    nodes = [helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "s", "z"]), node("Add", "x x")]
+    model = intref.import_onnx(
+        giving(network(tmp_path / "n.onnx", nodes, {"x": (TensorProto.FLOAT, [4])}), TensorProto.FLOAT)
+    )
+    x = np.float32([1.5, -2.25, 3e-39, -0.0])
+    for backend in ("fast", "reference"):
+        made = model.run({"x": x.view(np.int32)}, backend).outputs["y"]
+        np.testing.assert_array_equal(made, (x + x).view(np.int32), strict=True)
+
+
 def test_an_input_is_not_quantized_by_two_scales(tmp_path):
     again = [node("QuantizeLinear", "x sb zb", "r"), node("DequantizeLinear", "r sb zb", "g")]
     nodes = [*BOTH_WAYS, *again, node("Add", "f g", "p"), node("QuantizeLinear", "p sy zy")]

@@ -18,6 +18,7 @@ from intref.importing.values import (
     Array,
     Dequantized,
     Floats,
+    Quantized,
     Real,
     Tensor,
     Value,
@@ -55,10 +56,9 @@ class Importer(Values):
     def __init__(self, graph: Graph, requant_rounding: str):
         super().__init__()
         self.graph, self.requant_rounding = graph, requant_rounding
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, Any] = {}
         self.patterns: list[str] = []  # inputs and outputs that are float32s, as bit patterns
         self.asked: dict[str, str] = {}  # input -> the dtype that the user declared
-        self.quantized: set[str] = set()  # inputs that the graph quantizes first
         self.boundary: list[str] = []  # what of the graph is left to the caller, a line each
 
     def integers(self, call: Call, value: Value) -> Value:
@@ -107,35 +107,39 @@ class Importer(Values):
         self.boundary.append(line)
         return tensor
 
-    def quantized_before(self, x: Tensor, scale: Any) -> Tensor:
+    def quantized_before(self, x: Tensor | Quantized, scale: Any) -> Tensor:
         """An input that the graph quantizes first: the quantized values are given instead."""
-        line = f"input {x.name}: {scale.dtype}, {scale}; the float QuantizeLinear before it is left to the caller"
-        if line in self.boundary:
-            return x if x.dtype == scale.dtype else self._given_as(x, scale.dtype)
-        self._alone(x)
+        name = x.value.name if isinstance(x, Quantized) else x.name
+        line = f"input {name}: {scale.dtype}, {scale}; the float QuantizeLinear before it is left to the caller"
+        if isinstance(x, Quantized):
+            if line != x.line:
+                raise self.quantized_alone(x)
+            return x.value
         self.boundary.append(line)
-        self.quantized.add(x.name)
-        return self._given_as(x, scale.dtype)
+        given = self._given_as(x, scale.dtype)
+        self.values[name] = Quantized(given, line)
+        return given
+
+    def quantized_alone(self, x: Tensor | Quantized) -> IntrefError:
+        """The error for an input that is taken in two ways."""
+        name = x.value.name if isinstance(x, Quantized) else x.name
+        return self.refuse(f"input {shown(name)} quantized alone", "another use")
 
     def as_patterns(self, x: Tensor) -> Tensor:
-        """An input of float32s: their bit patterns are given instead."""
-        if x.name not in self.patterns:
-            self._alone(x)
-            self.patterns.append(x.name)
-        return x if x.dtype == "int32" else self._given_as(x, "int32")
-
-    def _alone(self, x: Tensor) -> None:
-        """An input is given in one way: quantized by one scale, or as float32s, or as the integers that it holds."""
-        others = x.name in self.quantized or x.name in self.patterns
-        if others or any(x.name in node.inputs.values() for node in self.builder.nodes):
-            raise self.refuse(f"input {shown(x.name)} quantized alone", "another use")
+        """An input of float32s: their bit patterns are given instead, and are float32s wherever else it is used."""
+        given = self._given_as(x, "int32")
+        self.patterns.append(x.name)
+        self.values[x.name] = Floats(given)
+        return given
 
     def _given_as(self, x: Tensor, dtype: str) -> Tensor:
+        """An input given otherwise than as the integers that it was taken for."""
+        if any(x.name in node.inputs.values() for node in self.builder.nodes):
+            raise self.quantized_alone(x)
         if self.asked.get(x.name, dtype) != dtype:
             must = f"input {shown(x.name)} declared as {dtype}, which the graph makes of it"
             raise self.refuse(must, self.asked[x.name])
-        self.values[x.name] = self.input(x.name, dtype, x.shape)
-        return Tensor(x.name, x.shape, dtype)
+        return x if x.dtype == dtype else self.input(x.name, dtype, x.shape)
 
     def _input(self, name: str, declared: Given, given: Given) -> Value:
         shape = declared.shape or given.shape
@@ -160,6 +164,8 @@ class Importer(Values):
         SIGNATURES[call.op].check(call, self.graph.opset)
         self.begin(next(name for name in call.outputs if name), call.at)
         values: list[Any] = [self._value(name) for name in call.inputs]
+        if call.op != "QuantizeLinear" and (given := next((v for v in values if isinstance(v, Quantized)), None)):
+            raise self.quantized_alone(given)
         if any(map(is_float32, values)) and call.op not in FLOAT32:
             raise not_of_float32(call, values)
         try:

@@ -28,7 +28,7 @@ from intref.importing.importer import (
     imports,
     not_of_float32,
 )
-from intref.importing.values import Dequantized, Floats, Real, Tensor, Value, is_float32, narrowest, patterns
+from intref.importing.values import Dequantized, Floats, Quantized, Real, Tensor, Value, is_float32, narrowest, patterns
 from intref.importing.windows import convolved
 from intref.ops.op import dtype_range
 from intref.quantize.scales import softmax_entries
@@ -312,7 +312,9 @@ def dequantize(net: Importer, call: Call, x: Value, scale: Value, zero: Value | 
 def quantize(net: Importer, call: Call, x: Any, scale: Value, zero: Value | None = None) -> Value:
     """A product is rescaled; a value at the same scale is itself."""
     out = scale_of(net, call, "y", scale, zero, usual=_made(net, call, zero))
-    if isinstance(x, Tensor) and x.name in net.graph.inputs:  # the first: what is quantized is not ours
+    if isinstance(x, Quantized) or (
+        isinstance(x, Tensor) and x.name in net.graph.inputs
+    ):  # the first: what is quantized is not ours
         return net.quantized_before(x, out)
     if isinstance(x, (Floats, Real)):
         return _quantized(net, net.epilogue(x), out)

@@ -60,6 +60,18 @@ class Floats:
 
 
 @dataclass(frozen=True)
+class Quantized:
+    """An input of float32s that the graph quantizes first: its integers are given instead, as line says."""
+
+    value: Tensor
+    line: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.value.shape
+
+
+@dataclass(frozen=True)
 class Real:
     """float32s that an accumulator stands for: its products by scales, and a sum, that are still to be made.
 

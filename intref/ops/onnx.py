@@ -174,7 +174,7 @@ QUANTIZE_FP32 = Op(
         "C7": ("input 'x' must be finite float32s", _x_is_finite),
         "C8": ("input 'scale' must be finite float32s and not 0", _scale_divides),
     },
-    watched=("C7",),
+    watched={"C7": "x"},
 )
 
 
@@ -241,7 +241,7 @@ ADD_FP32 = Op(
         "C5": ("input 'a' must be finite float32s", _a_is_finite),
         "C6": ("input 'b' must be finite float32s", _b_is_finite),
     },
-    watched=("C5", "C6"),
+    watched={"C5": "a", "C6": "b"},
 )
 
 
@@ -292,7 +292,7 @@ DYNAMIC_QUANTIZE = Op(
         "C5": ("input 'x' must be float32s below 2**127 in magnitude", _x_leaves_room),
         "C6": _PEAKS_FIT,
     },
-    watched=("C5", "C6"),
+    watched={"C5": "x", "C6": "x"},
     reduces=("D",),
 )
 
@@ -334,7 +334,7 @@ QUANTIZE_TOKEN_FP32 = Op(
     attrs={"by": Attr(choices=("quotient", "reciprocal"))},
     outputs={"q": Port("int8", "... D"), "scale": Port("int32", "... 1")},
     constraints={"C5": ("input 'x' must be float32s below 2**38 in magnitude", _x_is_small), "C6": _PEAKS_FIT},
-    watched=("C5", "C6"),
+    watched={"C5": "x", "C6": "x"},
     reduces=("D",),
 )
 
@@ -404,7 +404,7 @@ EPILOGUE_FP32 = Op(
         "C5": ("input 'channel' must be float32s below 2**32 in magnitude", _channel_is_small),
         "C6": ("input 'bias' must be float32s below 2**127 in magnitude", _bias_leaves_room),
     },
-    watched=("C5", "C6"),
+    watched={"C5": "channel", "C6": "bias"},
 )
 
 

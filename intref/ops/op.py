@@ -103,8 +103,8 @@ class Op:
     outputs: dict[str, Port]
     limits: dict[str, int] = field(default_factory=dict)  # the largest size of a named axis
     constraints: dict[str, tuple[str, Holds]] = field(default_factory=dict)  # label -> (text, holds)
-    # The constraints on magnitudes of float32s, which no range of patterns proves: every run of a model checks them.
-    watched: tuple[str, ...] = ()
+    # Constraint on magnitudes of float32s -> its input. No range of patterns proves it: every run of a model checks it.
+    watched: dict[str, str] = field(default_factory=dict)
     reduces: tuple[str, ...] = ()  # axes whose elements meet in one result: bounds need their largest size
     version: int = 1
 
@@ -135,12 +135,11 @@ class Op:
 
         The largest magnitude of every row tells: no such constraint asks for a sign.
         """
-        if not self.watched:
-            return
-        peaks = {k: (t & 0x7FFFFFFF).max(axis=-1, keepdims=True) if t.ndim else t for k, t in tensors.items()}
-        for label in self.watched:
+        for label, name in self.watched.items():
             text, holds = self.constraints[label]
-            if not holds(peaks, attrs):
+            magnitudes = tensors[name] & 0x7FFFFFFF
+            peaks = magnitudes.max(axis=-1, keepdims=True) if magnitudes.ndim else magnitudes
+            if not holds({**tensors, name: peaks}, attrs):
                 raise SpecError(f"{self.name}: {text} ({label})")
 
     def _check_tensor(self, must: str, port: Port, t: Any, sizes: dict[str, int]) -> None:
